@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One boot of the guest: QEMU, its kernel log, its command port, QMP."""
+
+import json
+import os
+import re
+import select
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+from . import initramfs
+
+LINUX = "/cache/linux"
+QUIET = ("pci_nvme_err_*", "pci_nvme_ub_*")
+
+
+class GuestDied(Exception):
+    """QEMU ended, or the guest did not answer in time."""
+
+
+class Kernel:
+    """A kernel to boot: `stock` or `debug`."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.key = initramfs.read(f"{LINUX}/{kind}/.key").strip()
+        if kind == "stock":
+            self.image, self.modules = f"{LINUX}/vmlinuz", f"{LINUX}/modules"
+        else:
+            self.image, self.modules = f"{LINUX}/debug/arch/x86/boot/bzImage", f"{LINUX}/debug"
+        self.release = initramfs.read(f"{LINUX}/{kind}/include/config/kernel.release").strip()
+        # What the debug kernel checks costs time.
+        self.slower = 4 if kind == "debug" else 1
+
+
+def headers(path):
+    """The `#@ name: value` lines of a file: {name: [value, ...]}."""
+    found = {}
+    for line in initramfs.read(path).splitlines():
+        match = re.match(r"#@\s*([\w-]+):\s*(.*?)\s*$", line)
+        if match:
+            found.setdefault(match[1], []).append(match[2])
+    return found
+
+
+def have_kvm():
+    """Whether KVM can run a guest: /dev/kvm may open on machines where it cannot."""
+    if not re.search(r"\b(vmx|svm)\b", initramfs.read("/proc/cpuinfo")):
+        return False
+    try:
+        with open("/dev/kvm", "r+b", buffering=0):
+            return True
+    except OSError:
+        return False
+
+
+class Definition:
+    """A machine: QEMU arguments in a file, with headers.
+
+    `#@ disk: NAME SIZE` makes a sparse file, {NAME} stands for its path;
+    `#@ append: ...` goes to the kernel's command line; `#@ mem: MiB`,
+    `#@ smp: N` and `#@ machine: options of -M` say more about the machine.
+    """
+
+    def __init__(self, path):
+        self.name = os.path.basename(path)
+        head = headers(path)
+        self.disks = [value.split() for value in head.get("disk", [])]
+        self.append = head.get("append", [])
+        self.memory = int(head.get("mem", ["512"])[0])
+        self.cpus = head.get("smp", ["2"])[0]
+        self.options = "".join("," + value for value in head.get("machine", []))
+        self.arguments = shlex.split(initramfs.read(path), comments=True)
+
+
+class Guest:
+    """A running guest."""
+
+    def __init__(self, kernel, definition, module, top, shell=False, append=""):
+        self.dir = tempfile.mkdtemp(prefix="rnvme-guest.")
+        self.kernel = kernel
+        self.definition = definition
+        self.buffer = b""
+        self.qmp_socket = None
+        self.port = None
+        self.console = f"{self.dir}/kernel.log"
+        self.trace = f"{self.dir}/trace.log"
+        self.errors = f"{self.dir}/qemu.log"
+        for path in (self.console, self.trace, self.errors):
+            open(path, "wb").close()
+        initramfs.initrd(f"{self.dir}/initrd", kernel, module, top)
+        self.command = self._command(shell, append)
+        if shell:
+            self.qemu = None
+            return
+        with open(self.errors, "wb") as errors:
+            self.qemu = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
+                                         stdout=errors, stderr=errors)
+
+    def _command(self, shell, append):
+        definition = self.definition
+        places = {}
+        for name, size in definition.disks:
+            places[name] = f"{self.dir}/disk.{name}"
+            subprocess.run(["truncate", "-s", size, places[name]], check=True)
+        arguments = [re.sub(r"\{(\w+)\}", lambda m: places[m[1]], word)
+                     for word in definition.arguments]
+        memory = definition.memory + (512 if self.kernel.kind == "debug" else 0)
+        line = ["console=ttyS0", "panic=-1", "oops=panic", "loglevel=7", "rdinit=/init",
+                "rnvme.shell" if shell else "rnvme.test", *definition.append, append]
+        port = ["-serial", "mon:stdio"] if shell else [
+            "-chardev", f"socket,id=port,path={self.dir}/port,server=on,wait=off",
+            "-serial", "chardev:port"]
+        return [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
+            "-no-reboot", "-M", "q35" + definition.options,
+            "-accel", "kvm" if have_kvm() else "tcg,thread=multi",
+            "-cpu", "host" if have_kvm() else "max",
+            "-smp", definition.cpus, "-m", str(memory),
+            # No SeaBIOS: its own NVMe driver would be first at the device.
+            "-bios", "qboot.rom", "-kernel", self.kernel.image,
+            "-initrd", f"{self.dir}/initrd", "-append", " ".join(line),
+            "-serial", f"file:{self.console}", *port,
+            "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off",
+            "-D", self.trace, *[word for name in QUIET for word in ("-trace", name)],
+            *arguments,
+        ]
+
+    # -- waiting for the guest ------------------------------------------------
+
+    def _connect(self, name, deadline):
+        while True:
+            link = socket.socket(socket.AF_UNIX)
+            try:
+                link.connect(f"{self.dir}/{name}")
+                return link
+            except OSError:
+                link.close()
+                self._check(deadline)
+                time.sleep(0.02)
+
+    def _check(self, deadline):
+        if self.qemu.poll() is not None:
+            raise GuestDied(f"the guest ended (QEMU's status {self.qemu.returncode})")
+        if time.monotonic() > deadline:
+            raise GuestDied("the guest did not answer in time")
+
+    def read_line(self, deadline):
+        """The next line of the command port, without its end."""
+        while b"\n" not in self.buffer:
+            ready = select.select([self.port], [], [], 0.5)[0]
+            data = self.port.recv(65536) if ready else b""
+            if ready and not data:
+                self.qemu.wait(10)
+                self._check(deadline)
+            if not data:
+                self._check(deadline)
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return line.decode(errors="replace").rstrip("\r")
+
+    def boot(self, limit):
+        """Wait until the guest takes commands."""
+        deadline = time.monotonic() + limit
+        self.port = self._connect("port", deadline)
+        while self.read_line(deadline) != "@ready":
+            pass
+
+    def send(self, line):
+        """Send one line to the guest."""
+        self.port.sendall(line.encode() + b"\n")
+
+    # -- what the guest and the tests ask of the host ---------------------------
+
+    def qmp(self, text):
+        """Run one QMP command (JSON text); returns (worked, answer)."""
+        if self.qmp_socket is None:
+            self.qmp_socket = self._connect("qmp", time.monotonic() + 10).makefile("rw")
+            self.qmp_socket.readline()
+            self._qmp_call('{"execute":"qmp_capabilities"}')
+        return self._qmp_call(text)
+
+    def _qmp_call(self, text):
+        self.qmp_socket.write(text + "\n")
+        self.qmp_socket.flush()
+        while True:
+            answer = json.loads(self.qmp_socket.readline())
+            if "return" in answer:
+                return True, json.dumps(answer["return"])
+            if "error" in answer:
+                return False, answer["error"]["desc"]
+
+    def set_trace(self, pattern, enable):
+        """Turn QEMU's trace events on or off."""
+        return self.qmp(json.dumps({"execute": "trace-event-set-state",
+                                    "arguments": {"name": pattern, "enable": enable}}))
+
+    def log_size(self, path):
+        """Where a log ends now."""
+        return os.path.getsize(path)
+
+    def log_since(self, path, start):
+        """What was logged since."""
+        with open(path, "rb") as log:
+            log.seek(start)
+            return log.read().decode(errors="replace")
+
+    def answer(self, request, trace_start):
+        """Serve one "@host" request of a test; returns (worked, text)."""
+        verb, _, rest = request.partition(" ")
+        if verb == "qmp":
+            return self.qmp(rest)
+        if verb in ("trace-on", "trace-off"):
+            return self.set_trace(rest.strip(), verb == "trace-on")
+        if verb == "trace-count":
+            pattern = re.compile(re.escape(rest.strip()).replace(r"\*", r"\w*") + r"\b")
+            text = self.log_since(self.trace, trace_start)
+            return True, str(sum(1 for line in text.splitlines() if pattern.match(line)))
+        if verb == "sleep":
+            time.sleep(float(rest))
+            return True, ""
+        return False, f"unknown request: {verb}"
+
+    # -- the end ----------------------------------------------------------------
+
+    def quit(self):
+        """Power the guest off; whether it went by itself."""
+        try:
+            self.send("quit")
+            self.qemu.wait(20 * self.kernel.slower)
+            return True
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+
+    def kill(self):
+        """End QEMU however it is."""
+        if self.qemu and self.qemu.poll() is None:
+            self.qemu.kill()
+            self.qemu.wait()
+
+    def keep_logs(self, name, texts):
+        """Save the logs (and more texts) in the cache; returns where (outside the root)."""
+        folder = f"logs/{time.strftime('%Y%m%d-%H%M%S')}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}"
+        os.makedirs("/cache/" + folder, exist_ok=True)
+        for path in (self.console, self.trace, self.errors):
+            shutil.copy(path, "/cache/" + folder)
+        texts["command"] = shlex.join(self.command) + "\n"
+        for file, text in texts.items():
+            with open(f"/cache/{folder}/{file}", "w", encoding="utf-8") as out:
+                out.write(text)
+        return os.environ.get("RNVME_CACHE_OUTSIDE", "/cache") + "/" + folder
+
+    def clean(self):
+        """End the guest and remove its files."""
+        self.kill()
+        for link in (self.port, self.qmp_socket):
+            if link:
+                link.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
