@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! BAR 0 of a controller: its registers, what CAP says, where the doorbells are.
+//!
+//! The 32-bit registers are types with a location. The 64-bit ones are offsets, because they are
+//! accessed as two 32-bit halves, low half first, which every controller takes (NVMe Base 2.0,
+//! 3.1.3). NVMe Base 2.0, 3.1.3 (properties); NVMe over PCIe 1.0, 3.1.2 (doorbells).
+
+use kernel::{
+    bitfield,
+    fmt,
+    prelude::*,
+    register, //
+};
+
+/// log2 of [`PAGE_SIZE`].
+pub(crate) const PAGE_SHIFT: u32 = 12;
+/// Bytes of a controller page. The driver always sets CC.MPS to 0: all that it hands over is
+/// split at 4 KiB, whatever page size the CPU uses.
+pub(crate) const PAGE_SIZE: usize = 1 << PAGE_SHIFT;
+
+/// Offset of CAP, Controller Capabilities (64 bits): 3.1.3.1.
+pub(crate) const CAP: usize = 0x00;
+/// Offset of ASQ, the address of the admin submission queue (64 bits): 3.1.3.9.
+pub(crate) const ASQ: usize = 0x28;
+/// Offset of ACQ, the address of the admin completion queue (64 bits): 3.1.3.10.
+pub(crate) const ACQ: usize = 0x30;
+/// Offset of the first doorbell.
+pub(crate) const DOORBELLS: usize = 0x1000;
+
+register! {
+    /// Version: 3.1.3.2.
+    pub(crate) VS(u32) @ 0x08 {
+        /// Major version.
+        31:16 mjr;
+        /// Minor version.
+        15:8 mnr;
+        /// Tertiary version.
+        7:0 ter;
+    }
+
+    /// Controller Configuration: 3.1.3.5.
+    pub(crate) CC(u32) @ 0x14 {
+        /// log2 of the bytes of a completion queue entry: 4.
+        23:20 iocqes;
+        /// log2 of the bytes of a submission queue entry: 6.
+        19:16 iosqes;
+        /// Shutdown notification: 0 none, 1 normal, 2 abrupt.
+        15:14 shn;
+        /// Arbitration mechanism: 0 is round robin.
+        13:11 ams;
+        /// Memory page size: 4 KiB times two to the power of this.
+        10:7 mps;
+        /// I/O command set: 0 is the NVM command set.
+        6:4 css;
+        /// Enable.
+        0:0 en;
+    }
+
+    /// Controller Status: 3.1.3.6.
+    pub(crate) CSTS(u32) @ 0x1c {
+        /// Processing is paused.
+        5:5 pp;
+        /// An NVM subsystem reset has occurred.
+        4:4 nssro;
+        /// Shutdown status: 0 none, 1 under way, 2 complete.
+        3:2 shst;
+        /// Controller fatal status.
+        1:1 cfs;
+        /// Ready.
+        0:0 rdy;
+    }
+
+    /// Admin Queue Attributes: 3.1.3.8.
+    pub(crate) AQA(u32) @ 0x24 {
+        /// Entries of the admin completion queue, zero-based.
+        27:16 acqs_z;
+        /// Entries of the admin submission queue, zero-based.
+        11:0 asqs_z;
+    }
+}
+
+bitfield! {
+    /// The fields of CAP that the driver looks at.
+    struct Cap(u64) {
+        /// Minimum memory page size, as CC.MPS.
+        51:48 mpsmin;
+        /// Command sets supported, one bit each; bit 0 is the NVM command set.
+        44:37 css;
+        /// Doorbell stride: 4 bytes times two to the power of this.
+        35:32 dstrd;
+        /// Longest wait for CSTS.RDY to follow CC.EN, in units of 500 ms.
+        31:24 to;
+        /// Entries that a queue may have at most, zero-based.
+        15:0 mqes_z;
+    }
+}
+
+/// What CAP says, checked.
+pub(crate) struct Capabilities {
+    /// Entries that an I/O queue may have at most, 2 to 65536.
+    pub(crate) max_queue_entries: u32,
+    /// The longest that CSTS.RDY may take to follow CC.EN, in milliseconds; never 0.
+    pub(crate) timeout_ms: u32,
+    /// Bytes from one doorbell to the next.
+    pub(crate) doorbell_stride: usize,
+}
+
+/// Why a controller with these capabilities cannot be driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CapError {
+    /// The register reads as all ones: the device does not answer.
+    Gone,
+    /// A queue must have two entries at least.
+    QueueTooSmall {
+        /// CAP.MQES, zero-based.
+        mqes: u32,
+    },
+    /// The controller takes no page as small as the driver's.
+    PageTooLarge {
+        /// Its smallest page in bytes.
+        min_bytes: u64,
+    },
+    /// The controller has no NVM command set.
+    NoNvmCommandSet {
+        /// CAP.CSS.
+        css: u32,
+    },
+}
+
+impl fmt::Display for CapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("CAP reads as all ones: the device does not answer"),
+            Self::QueueTooSmall { mqes } => {
+                write!(f, "CAP.MQES is {mqes}: a queue needs two entries at least")
+            }
+            Self::PageTooLarge { min_bytes } => write!(
+                f,
+                "CAP.MPSMIN asks for pages of {min_bytes} bytes: only {PAGE_SIZE} is supported"
+            ),
+            Self::NoNvmCommandSet { css } => {
+                write!(f, "CAP.CSS is {css:#x}: the NVM command set is missing")
+            }
+        }
+    }
+}
+
+impl Capabilities {
+    /// Decodes CAP.
+    pub(crate) fn decode(raw: u64) -> Result<Self, CapError> {
+        // Either half has reserved bits, so neither is all ones while the device is there.
+        if raw >> 32 == u64::from(u32::MAX) || raw & u64::from(u32::MAX) == u64::from(u32::MAX) {
+            return Err(CapError::Gone);
+        }
+        let cap = Cap::from_raw(raw);
+        let mqes = cap.mqes_z().cast::<u32>().get();
+        if mqes == 0 {
+            return Err(CapError::QueueTooSmall { mqes });
+        }
+        if cap.mpsmin() != 0 {
+            return Err(CapError::PageTooLarge {
+                min_bytes: 1 << (u64::from(PAGE_SHIFT) + cap.mpsmin().get()),
+            });
+        }
+        let css = cap.css().cast::<u32>().get();
+        if css & 1 == 0 {
+            return Err(CapError::NoNvmCommandSet { css });
+        }
+        Ok(Self {
+            max_queue_entries: mqes + 1,
+            timeout_ms: cap.to().cast::<u32>().get().max(1) * 500,
+            doorbell_stride: 4 << cap.dstrd().get(),
+        })
+    }
+}
+
+/// Offset in BAR 0 of the tail doorbell of submission queue `qid`. `stride` is in bytes.
+pub(crate) const fn sq_doorbell(qid: u16, stride: usize) -> usize {
+    // CAST: widening; `From` is not const.
+    DOORBELLS + 2 * qid as usize * stride
+}
+
+/// Offset in BAR 0 of the head doorbell of completion queue `qid`. `stride` is in bytes.
+pub(crate) const fn cq_doorbell(qid: u16, stride: usize) -> usize {
+    sq_doorbell(qid, stride) + stride
+}
+
+/// How many queue pairs, the admin pair included, have both doorbells in a BAR of `bar_len` bytes.
+pub(crate) fn queues_that_fit(bar_len: usize, stride: usize) -> usize {
+    // The last doorbell needs its own four bytes only, not a whole stride.
+    bar_len
+        .checked_sub(DOORBELLS + size_of::<u32>())
+        .and_then(|room| room.checked_div(stride))
+        .map_or(0, |after_first| after_first.saturating_add(1) / 2)
+}

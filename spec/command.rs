@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The submission queue entry, and every command that the driver sends.
+//!
+//! A command is built by the constructor or the type that has its opcode, so there is none
+//! without one. Commands of the NVM command set are constructors of [`Sqe`], made for the hot
+//! path. Admin commands are types ([`AdminCommand`]), and the type names the reply.
+//!
+//! Base 3.3.3.1 (entry), 5 (admin commands); NVM 3.2 (I/O commands).
+
+use super::{
+    identify::{
+        IdentifyController,
+        IdentifyNamespace,
+        NamespaceList, //
+    },
+    ids::{
+        BlockCount,
+        CommandId,
+        Lba,
+        Nsid,
+        QueueId, //
+    },
+};
+use core::{
+    marker::PhantomData,
+    mem::offset_of, //
+};
+use kernel::prelude::*;
+
+/// Where the data of a command is: CDW6 to CDW9.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DataPtr {
+    /// PRP Entry 1: a dword-aligned bus address.
+    pub(crate) prp1: u64,
+    /// PRP Entry 2: the second page, a PRP list, or 0.
+    pub(crate) prp2: u64,
+}
+
+/// Bits of a read or write that change how it is done: CDW12 (NVM 3.2.4, 3.2.6).
+#[derive(Clone, Copy, Default)]
+pub(crate) struct RwControl {
+    /// Force Unit Access: past any volatile cache.
+    pub(crate) fua: bool,
+    /// Limited Retry: fail soon rather than try everything.
+    pub(crate) limited_retry: bool,
+}
+
+/// A submission queue entry: 64 bytes.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Sqe {
+    opcode: u8,
+    /// Fused operation and whether the data pointer is PRP (00b) or SGL.
+    flags: u8,
+    cid: u16,
+    nsid: u32,
+    cdw2: u32,
+    cdw3: u32,
+    mptr: u64,
+    dptr: DataPtr,
+    cdw10: u32,
+    cdw11: u32,
+    cdw12: u32,
+    cdw13: u32,
+    cdw14: u32,
+    cdw15: u32,
+}
+
+const _: () = {
+    assert!(size_of::<Sqe>() == 64);
+    assert!(offset_of!(Sqe, opcode) == 0);
+    assert!(offset_of!(Sqe, cid) == 2);
+    assert!(offset_of!(Sqe, nsid) == 4);
+    assert!(offset_of!(Sqe, mptr) == 16);
+    assert!(offset_of!(Sqe, dptr) + offset_of!(DataPtr, prp1) == 24);
+    assert!(offset_of!(Sqe, dptr) + offset_of!(DataPtr, prp2) == 32);
+    assert!(offset_of!(Sqe, cdw10) == 40);
+    assert!(offset_of!(Sqe, cdw15) == 60);
+};
+
+/// Two dwords as they lie in memory.
+#[inline(always)]
+fn pair(low: u32, high: u32) -> u64 {
+    u64::from(low) | (u64::from(high) << 32)
+}
+
+impl Sqe {
+    /// Opcode of Flush (NVM 7.2 of 1.4).
+    pub(crate) const OPCODE_FLUSH: u8 = 0x00;
+    /// Opcode of Write.
+    pub(crate) const OPCODE_WRITE: u8 = 0x01;
+    /// Opcode of Read.
+    pub(crate) const OPCODE_READ: u8 = 0x02;
+
+    #[inline(always)]
+    const fn new(opcode: u8, nsid: u32) -> Self {
+        Self {
+            opcode,
+            flags: 0,
+            cid: 0,
+            nsid,
+            cdw2: 0,
+            cdw3: 0,
+            mptr: 0,
+            dptr: DataPtr { prp1: 0, prp2: 0 },
+            cdw10: 0,
+            cdw11: 0,
+            cdw12: 0,
+            cdw13: 0,
+            cdw14: 0,
+            cdw15: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn transfer(
+        opcode: u8,
+        nsid: Nsid,
+        lba: Lba,
+        blocks: BlockCount,
+        control: RwControl,
+        data: DataPtr,
+    ) -> Self {
+        // CAST: the two halves of the address.
+        Self {
+            dptr: data,
+            cdw10: lba.get() as u32,
+            cdw11: (lba.get() >> 32) as u32,
+            cdw12: u32::from(blocks.zero_based())
+                | (u32::from(control.fua) << 30)
+                | (u32::from(control.limited_retry) << 31),
+            ..Self::new(opcode, nsid.get())
+        }
+    }
+
+    /// Read `blocks` from `lba` on into `data` (NVM 3.2.4).
+    #[inline(always)]
+    pub(crate) fn read(
+        nsid: Nsid,
+        lba: Lba,
+        blocks: BlockCount,
+        control: RwControl,
+        data: DataPtr,
+    ) -> Self {
+        Self::transfer(Self::OPCODE_READ, nsid, lba, blocks, control, data)
+    }
+
+    /// Write `blocks` from `lba` on out of `data` (NVM 3.2.6).
+    #[inline(always)]
+    pub(crate) fn write(
+        nsid: Nsid,
+        lba: Lba,
+        blocks: BlockCount,
+        control: RwControl,
+        data: DataPtr,
+    ) -> Self {
+        Self::transfer(Self::OPCODE_WRITE, nsid, lba, blocks, control, data)
+    }
+
+    /// Flush the volatile write cache of a namespace (Base 7.1).
+    #[inline(always)]
+    pub(crate) const fn flush(nsid: Nsid) -> Self {
+        Self::new(Self::OPCODE_FLUSH, nsid.get())
+    }
+
+    /// The same command with its identifier.
+    #[inline(always)]
+    pub(crate) const fn with_cid(mut self, cid: CommandId) -> Self {
+        self.cid = cid.raw();
+        self
+    }
+
+    /// The same command with its data.
+    #[inline(always)]
+    pub(crate) const fn with_data(mut self, data: DataPtr) -> Self {
+        self.dptr = data;
+        self
+    }
+
+    /// The opcode.
+    pub(crate) const fn opcode(&self) -> u8 {
+        self.opcode
+    }
+
+    /// The entry as it is stored in the ring, in eight words that need not pass through memory.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> [u64; 8] {
+        let cdw0 =
+            u32::from(self.opcode) | (u32::from(self.flags) << 8) | (u32::from(self.cid) << 16);
+        [
+            pair(cdw0, self.nsid),
+            pair(self.cdw2, self.cdw3),
+            self.mptr,
+            self.dptr.prp1,
+            self.dptr.prp2,
+            pair(self.cdw10, self.cdw11),
+            pair(self.cdw12, self.cdw13),
+            pair(self.cdw14, self.cdw15),
+        ]
+    }
+}
+
+/// An admin command, whose type names what it replies (Base 5).
+pub(crate) trait AdminCommand {
+    /// What dword 0 of the completion says.
+    type Reply;
+
+    /// The opcode.
+    const OPCODE: u8;
+
+    /// The entry, without identifier; without data pointer unless the command has its own.
+    fn sqe(&self) -> Sqe;
+
+    /// Decodes dword 0 of a successful completion.
+    fn reply(&self, dw0: u32) -> Self::Reply;
+}
+
+/// A data structure that Identify returns: 4096 bytes (Base 5.17).
+pub(crate) trait IdentifyData: FromBytes {
+    /// Controller or Namespace Structure: which one it is.
+    const CNS: u8;
+}
+
+impl IdentifyData for IdentifyNamespace {
+    const CNS: u8 = 0x00;
+}
+
+impl IdentifyData for IdentifyController {
+    const CNS: u8 = 0x01;
+}
+
+impl IdentifyData for NamespaceList {
+    const CNS: u8 = 0x02;
+}
+
+/// Identify (Base 5.17), for the data structure `D`. The data pointer comes later.
+pub(crate) struct Identify<D> {
+    nsid: u32,
+    data: PhantomData<D>,
+}
+
+impl<D: IdentifyData> Identify<D> {
+    const fn new(nsid: u32) -> Self {
+        Self {
+            nsid,
+            data: PhantomData,
+        }
+    }
+}
+
+impl Identify<IdentifyController> {
+    /// The controller (Base 5.17.2.1).
+    pub(crate) const fn controller() -> Self {
+        Self::new(0)
+    }
+}
+
+impl Identify<IdentifyNamespace> {
+    /// Namespace `nsid` (NVM 4.1.5.1).
+    pub(crate) const fn namespace(nsid: Nsid) -> Self {
+        Self::new(nsid.get())
+    }
+}
+
+impl Identify<NamespaceList> {
+    /// The first 1024 active namespaces above `after` (Base 5.17.2.2), which is 0 to begin with.
+    pub(crate) const fn active_namespaces(after: u32) -> Self {
+        Self::new(after)
+    }
+}
+
+impl<D: IdentifyData> AdminCommand for Identify<D> {
+    type Reply = ();
+    const OPCODE: u8 = 0x06;
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: D::CNS.into(),
+            ..Sqe::new(Self::OPCODE, self.nsid)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// CDW10 of the commands that create a queue: its size, zero-based, and its identifier.
+const fn queue_dword(id: QueueId, entries: u16) -> u32 {
+    // CAST: widening; `From` is not const.
+    ((entries.saturating_sub(1) as u32) << 16) | id.raw() as u32
+}
+
+/// Create I/O Completion Queue (Base 5.4), physically contiguous.
+pub(crate) struct CreateIoCq {
+    /// Which queue.
+    pub(crate) id: QueueId,
+    /// How many entries it has, 2 or more.
+    pub(crate) entries: u16,
+    /// Bus address of the ring, page-aligned.
+    pub(crate) ring: u64,
+    /// The interrupt vector; `None` for a queue that is polled.
+    pub(crate) vector: Option<u16>,
+}
+
+impl AdminCommand for CreateIoCq {
+    type Reply = ();
+    const OPCODE: u8 = 0x05;
+
+    fn sqe(&self) -> Sqe {
+        const CONTIGUOUS: u32 = 1 << 0;
+        const INTERRUPTS: u32 = 1 << 1;
+        Sqe {
+            dptr: DataPtr {
+                prp1: self.ring,
+                prp2: 0,
+            },
+            cdw10: queue_dword(self.id, self.entries),
+            cdw11: CONTIGUOUS
+                | self
+                    .vector
+                    .map_or(0, |vector| INTERRUPTS | (u32::from(vector) << 16)),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Create I/O Submission Queue (Base 5.5), physically contiguous, of urgent priority (which only
+/// weighted arbitration looks at).
+pub(crate) struct CreateIoSq {
+    /// Which queue.
+    pub(crate) id: QueueId,
+    /// How many entries it has, 2 or more.
+    pub(crate) entries: u16,
+    /// Bus address of the ring, page-aligned.
+    pub(crate) ring: u64,
+    /// The completion queue that it uses, which exists already.
+    pub(crate) cq: QueueId,
+}
+
+impl AdminCommand for CreateIoSq {
+    type Reply = ();
+    const OPCODE: u8 = 0x01;
+
+    fn sqe(&self) -> Sqe {
+        const CONTIGUOUS: u32 = 1 << 0;
+        Sqe {
+            dptr: DataPtr {
+                prp1: self.ring,
+                prp2: 0,
+            },
+            cdw10: queue_dword(self.id, self.entries),
+            cdw11: CONTIGUOUS | (u32::from(self.cq.raw()) << 16),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Delete I/O Submission Queue (Base 5.7).
+pub(crate) struct DeleteIoSq(pub(crate) QueueId);
+
+impl AdminCommand for DeleteIoSq {
+    type Reply = ();
+    const OPCODE: u8 = 0x00;
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: self.0.raw().into(),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Delete I/O Completion Queue (Base 5.6), after the submission queues that use it.
+pub(crate) struct DeleteIoCq(pub(crate) QueueId);
+
+impl AdminCommand for DeleteIoCq {
+    type Reply = ();
+    const OPCODE: u8 = 0x04;
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: self.0.raw().into(),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Number of Queues (Base 5.27.1.5): asks for as many I/O queue pairs.
+pub(crate) struct SetNumberOfQueues {
+    /// How many pairs, 1 or more.
+    pub(crate) pairs: u16,
+}
+
+impl AdminCommand for SetNumberOfQueues {
+    /// How many pairs there may be: 1 to 65536, and possibly more than were asked for.
+    type Reply = u32;
+    const OPCODE: u8 = 0x09;
+
+    fn sqe(&self) -> Sqe {
+        const NUMBER_OF_QUEUES: u32 = 0x07;
+        let pairs_z = u32::from(self.pairs.saturating_sub(1));
+        Sqe {
+            cdw10: NUMBER_OF_QUEUES,
+            cdw11: (pairs_z << 16) | pairs_z,
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, dw0: u32) -> u32 {
+        let (submission_z, completion_z) = (dw0 & 0xffff, dw0 >> 16);
+        submission_z.min(completion_z) + 1
+    }
+}
+
+/// The name of `opcode` in the command set of queue `queue`, for people.
+pub(crate) fn opcode_name(queue: QueueId, opcode: u8) -> &'static str {
+    if queue == QueueId::ADMIN {
+        return match opcode {
+            DeleteIoSq::OPCODE => "Delete I/O Submission Queue",
+            CreateIoSq::OPCODE => "Create I/O Submission Queue",
+            DeleteIoCq::OPCODE => "Delete I/O Completion Queue",
+            CreateIoCq::OPCODE => "Create I/O Completion Queue",
+            Identify::<IdentifyController>::OPCODE => "Identify",
+            SetNumberOfQueues::OPCODE => "Set Features",
+            _ => "unknown admin command",
+        };
+    }
+    match opcode {
+        Sqe::OPCODE_FLUSH => "Flush",
+        Sqe::OPCODE_WRITE => "Write",
+        Sqe::OPCODE_READ => "Read",
+        _ => "unknown I/O command",
+    }
+}
