@@ -12,6 +12,7 @@ RNVME_CACHE=${RNVME_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rnvme}
 RNVME_T0=${RNVME_T0:-$EPOCHSECONDS}
 export RNVME_CACHE RNVME_T0
 
+# shellcheck disable=SC2034 # used by those who source this
 ROOT=$RNVME_CACHE/root
 LINUX=$RNVME_CACHE/linux
 LOGS=$RNVME_CACHE/logs

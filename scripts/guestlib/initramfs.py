@@ -38,6 +38,11 @@ UNUSED_LIBRARIES = re.compile(r"lib(ibverbs|rdmacm|nfs|gfapi|nbd|rados|rbd|pmem)
 MODULES = "nvme ext4 xfs dm-mod dm-flakey kyber-iosched bfq".split()
 
 
+MOTD = """The guest of rnvme. The driver is loaded; /dev/rnvme0n1 is its disk.
+`dmesg` shows the kernel log; `poweroff` or Ctrl-D ends the guest, Ctrl-A X kills it.
+"""
+
+
 class Archive:
     """Writes a cpio archive ("newc")."""
 
@@ -247,6 +252,7 @@ def make_modules(path, tree, release):
 def make_payload(path, module, top):
     """Pack what changes: the guest's init, our module, the tests."""
     archive = Archive(path)
+    archive.data("jobs/motd", MOTD.encode())
     archive.file("init", f"{top}/scripts/guestlib/init")
     archive.file("scripts/bind", f"{top}/scripts/bind")
     if module:

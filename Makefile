@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The module for the running kernel or another:   make KDIR=/lib/modules/$(uname -r)/build
+# The module for Debian's stock kernel, in a build root of our own:   make
+#
+# What the kernel's build system reads is in Kbuild.
+
+.PHONY: modules run check shell fmt lint doc clean help rust-analyzer
+
+ifdef KDIR
+modules:
+	@scripts/check-kdir "$(KDIR)"
+	@mkdir -p build
+	$(MAKE) -C "$(KDIR)" $(if $(shell grep -s CONFIG_CC_IS_CLANG=y "$(KDIR)/.config"),LLVM=1) \
+		M="$(CURDIR)" MO="$(CURDIR)/build" modules
+else
+modules:
+	@scripts/build stock
+	@mkdir -p build
+	@scripts/root cp /cache/build/stock/rnvme.ko /rnvme/build/rnvme.ko
+	@echo "build/rnvme.ko"
+endif
+
+run:
+	@scripts/run
+
+check:
+	@scripts/check
+
+shell:
+	@scripts/shell
+
+fmt:
+	@scripts/fmt
+
+lint:
+	@scripts/lint
+
+doc:
+	@scripts/doc
+
+rust-analyzer:
+	@scripts/rust-analyzer
+
+clean:
+	@scripts/clean
+
+help:
+	@echo "make                  build/rnvme.ko for Debian's stock kernel (set up in the cache)"
+	@echo "make KDIR=...         build/rnvme.ko for your own kernel's tree, with your own tools"
+	@echo "make run              see the driver serve verified I/O in a guest"
+	@echo "make check            all tests: lint, KUnit, guest tests on two kernels"
+	@echo "make shell            an interactive guest with the driver loaded"
+	@echo "make fmt              format the Rust source as the kernel does"
+	@echo "make lint             rustfmt, clippy, layers, unsafe, shellcheck, licences"
+	@echo "make doc              the source's documentation as HTML, in build/doc"
+	@echo "make rust-analyzer    rust-project.json for editors"
+	@echo "make clean            remove what was built of the module (the cache's kernels stay)"
+	@echo "make help             this"
