@@ -27,9 +27,13 @@ use core::{
     mem::offset_of, //
 };
 use kernel::prelude::*;
+use zerocopy::{
+    Immutable,
+    KnownLayout, //
+};
 
 /// Where the data of a command is: CDW6 to CDW9.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Zeroable)]
 pub(crate) struct DataPtr {
     /// PRP Entry 1: a dword-aligned bus address.
     pub(crate) prp1: u64,
@@ -47,7 +51,7 @@ pub(crate) struct RwControl {
 }
 
 /// A submission queue entry: 64 bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Zeroable)]
 #[repr(C)]
 pub(crate) struct Sqe {
     opcode: u8,
@@ -217,7 +221,7 @@ pub(crate) trait AdminCommand {
 }
 
 /// A data structure that Identify returns: 4096 bytes (Base 5.17).
-pub(crate) trait IdentifyData: FromBytes {
+pub(crate) trait IdentifyData: FromBytes + Immutable + KnownLayout {
     /// Controller or Namespace Structure: which one it is.
     const CNS: u8;
 }

@@ -17,7 +17,7 @@ use kernel::{
 /// A completion queue entry: 16 bytes. The device writes it: it is never the target of a
 /// reference, and is read by its two 64-bit words.
 #[repr(C)]
-#[derive(Clone, Copy, FromBytes, IntoBytes)]
+#[derive(Clone, Copy)]
 pub(crate) struct Cqe {
     /// Dwords 0 and 1: what the command returns.
     pub(crate) result: u64,
@@ -38,7 +38,7 @@ const _: () = {
 ///  |   status   | phase |   CID    |   SQID   | SQ head      |
 /// ```
 #[repr(transparent)]
-#[derive(Clone, Copy, FromBytes, IntoBytes)]
+#[derive(Clone, Copy)]
 pub(crate) struct CqeTail(u64);
 
 impl CqeTail {

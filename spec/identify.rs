@@ -22,13 +22,17 @@ use kernel::{
     fmt,
     prelude::*, //
 };
+use zerocopy_derive::{
+    Immutable,
+    KnownLayout, //
+};
 
 /// Bytes of every structure here.
 pub(crate) const IDENTIFY_SIZE: usize = 4096;
 
 /// Identify Controller (CNS 01h). Only what the driver looks at has a name.
 #[repr(C)]
-#[derive(FromBytes, IntoBytes)]
+#[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct IdentifyController {
     _vid: [u8; 4],
     sn: [u8; 20],
@@ -185,7 +189,7 @@ impl ControllerInfo {
 
 /// An LBA format.
 #[repr(C)]
-#[derive(Clone, Copy, FromBytes, IntoBytes)]
+#[derive(Clone, Copy, FromBytes, Immutable, KnownLayout)]
 struct LbaFormat {
     ms: u16,
     lbads: u8,
@@ -194,7 +198,7 @@ struct LbaFormat {
 
 /// Identify Namespace (CNS 00h). Only what the driver looks at has a name.
 #[repr(C)]
-#[derive(FromBytes, IntoBytes)]
+#[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct IdentifyNamespace {
     nsze: u64,
     _ncap: [u8; 17],
@@ -321,7 +325,7 @@ impl NamespaceInfo {
 
 /// A page of the active namespace list (CNS 02h): ascending identifiers, then zeroes.
 #[repr(C)]
-#[derive(FromBytes, IntoBytes)]
+#[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct NamespaceList {
     nsids: [u32; Self::LEN],
 }
