@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Admin commands: each a type that names its reply, executed one at a time with a bounded wait.
+
+use crate::{
+    queue::{
+        Carrier,
+        Pdu,
+        Queue, //
+    },
+    spec::{
+        command::{
+            opcode_name,
+            AdminCommand,
+            Identify,
+            IdentifyData,
+            Sqe, //
+        },
+        identify::IDENTIFY_SIZE,
+        ids::QueueId, //
+    },
+    sys::{
+        blk::{
+            BlkStatus,
+            Buffer,
+            Operations,
+            QueueMap,
+            Request,
+            RequestQueue,
+            Started,
+            TagSet,
+            TimedOut,
+            Timeout, //
+        },
+        pci::node, //
+    },
+};
+use core::marker::PhantomData;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// Entries of the admin queue; NVMe allows 2 to 4096, Linux takes 32.
+pub(crate) const ENTRIES: u16 = 32;
+/// Bytes of the largest admin transfer: an Identify or log page.
+pub(crate) const MAX_TRANSFER: u32 = 1 << 20;
+
+/// The operations of the admin queue.
+pub(crate) struct Admin;
+
+/// The private data of an admin request: the command itself stands in it, complete but for its
+/// data pointer.
+#[repr(C)]
+#[derive(Zeroable)]
+pub(crate) struct AdminPdu {
+    queue: Pdu,
+    command: Sqe,
+}
+
+impl Carrier for AdminPdu {
+    fn pdu(&self) -> &Pdu {
+        &self.queue
+    }
+
+    fn pdu_mut(&mut self) -> &mut Pdu {
+        &mut self.queue
+    }
+}
+
+impl Operations for Admin {
+    type Pdu = AdminPdu;
+    type Queue = Queue<Admin>;
+    type QueueData = ();
+
+    fn queue_rq(
+        queue: &Queue<Admin>,
+        mut rq: Request<Self>,
+        last: bool,
+    ) -> Result<(), (Request<Self>, BlkStatus)> {
+        if rq.is_first_time() {
+            rq.pdu_mut().queue.begin();
+        }
+        let data = match queue.map(&mut rq) {
+            Ok(data) => data,
+            Err(status) => return Err((rq, status)),
+        };
+        let mut command = rq.pdu().command;
+        // A command without data here may have a data pointer of its own: that of a ring.
+        if rq.segments() != 0 {
+            command = command.with_data(data);
+        }
+        match queue.submit(rq.start(), command, last) {
+            Ok(()) => Ok(()),
+            Err(mut rq) => {
+                queue.unmap(&mut rq);
+                Err((rq.into_request(), BlkStatus::IOERR))
+            }
+        }
+    }
+
+    fn commit_rqs(queue: &Queue<Admin>) {
+        queue.commit();
+    }
+
+    fn complete(queue: &Queue<Admin>, mut rq: Started<Self>) {
+        queue.unmap(&mut rq);
+        let status = if rq.pdu().queue.status().is_success() {
+            BlkStatus::OK
+        } else {
+            BlkStatus::IOERR
+        };
+        rq.end(status);
+    }
+
+    fn timeout(queue: &Queue<Admin>, rq: &TimedOut<'_, Self>) -> Timeout {
+        queue.late(rq.tag(), &|| rq.is_in_flight())
+    }
+}
+
+/// The admin queue as those who have commands to give see it.
+pub(crate) struct AdminQueue {
+    requests: RequestQueue<Admin>,
+    queue: Arc<Queue<Admin>>,
+}
+
+impl AdminQueue {
+    /// Puts blk-mq in front of `queue`; a command may take `timeout_ms` milliseconds.
+    pub(crate) fn new(queue: Arc<Queue<Admin>>, timeout_ms: u32) -> Result<Self> {
+        let mut queues = KVec::with_capacity(1, GFP_KERNEL)?;
+        queues.push(queue.clone(), GFP_KERNEL)?;
+        let set = TagSet::new(
+            queues,
+            ENTRIES - 1,
+            node(queue.device()),
+            timeout_ms,
+            QueueMap::Spread,
+        )?;
+        let requests = RequestQueue::new(
+            set,
+            Arc::new((), GFP_KERNEL)?,
+            crate::regs::PAGE_SIZE,
+            MAX_TRANSFER,
+        )?;
+        Ok(Self { requests, queue })
+    }
+
+    /// Executes a command without data.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::identify`].
+    pub(crate) fn execute<C: AdminCommand>(&self, command: &C) -> Result<C::Reply> {
+        self.run(command, Buffer::None)
+    }
+
+    /// Asks for the data structure `D`.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the controller refused it, with a line in the log that says which and why, or if
+    /// it did not answer; `ENOMEM`.
+    pub(crate) fn identify<D: IdentifyData>(&self, command: &Identify<D>) -> Result<Page<D>> {
+        let mut page = KVec::from_elem(0, IDENTIFY_SIZE, GFP_KERNEL)?;
+        self.run(command, Buffer::Read(&mut page))?;
+        Ok(Page {
+            bytes: page,
+            _data: PhantomData,
+        })
+    }
+
+    fn run<C: AdminCommand>(&self, command: &C, buffer: Buffer<'_>) -> Result<C::Reply> {
+        let entry = command.sqe();
+        self.requests.execute(
+            buffer,
+            |pdu| {
+                pdu.queue.begin();
+                pdu.command = entry;
+            },
+            |pdu, result| match result {
+                // CAST: dword 0.
+                Ok(()) => Ok(command.reply(pdu.queue.result() as u32)),
+                Err(e) => {
+                    dev_err!(
+                        self.queue.device(),
+                        "admin command {} failed: {}\n",
+                        opcode_name(QueueId::ADMIN, C::OPCODE),
+                        pdu.queue.status()
+                    );
+                    Err(e)
+                }
+            },
+        )
+    }
+}
+
+/// A data structure that the device returned.
+pub(crate) struct Page<D> {
+    bytes: KVec<u8>,
+    _data: PhantomData<D>,
+}
+
+impl<D: IdentifyData> Page<D> {
+    /// The structure; as untrusted as the device.
+    pub(crate) fn get(&self) -> Result<&D> {
+        D::ref_from_bytes(&self.bytes).map_err(|_| EIO)
+    }
+}

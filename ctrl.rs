@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A controller from probe to unbind: bring-up in typed steps, and everything it owns, in the
+//! order in which it has to go.
+//!
+//! [`Reset`] (registers mapped, controller disabled) → [`Enabled`] (admin queue live) →
+//! [`Controller`] (I/O queues and disks). A step that fails drops what the steps before it made.
+
+use crate::{
+    admin::{
+        self,
+        AdminQueue, //
+    },
+    instance::Instance,
+    io::Io,
+    ns::{
+        Namespace,
+        Scanner, //
+    },
+    params::Params,
+    queue::{
+        Completions,
+        Queue,
+        Shape, //
+    },
+    recovery::Hardware,
+    regs::{
+        self,
+        Capabilities,
+        AQA,
+        CC,
+        VS, //
+    },
+    spec::{
+        command::{
+            CreateIoCq,
+            CreateIoSq,
+            DeleteIoCq,
+            DeleteIoSq,
+            Identify,
+            SetNumberOfQueues, //
+        },
+        identify::ControllerInfo,
+        ids::QueueId, //
+    },
+    sys::{
+        blk::{
+            possible_queues,
+            QueueMap,
+            TagSet, //
+        },
+        class::ClassDevice,
+        dma,
+        mmio::Bar,
+        pci::{
+            is_present,
+            node,
+            Claim, //
+        },
+    },
+};
+use kernel::{
+    device::{
+        Bound,
+        Core,
+        Device, //
+    },
+    io::Io as _,
+    pci,
+    prelude::*,
+    sync::Arc,
+    time::Delta, //
+};
+
+/// Bytes of the largest transfer that the driver offers, whatever MDTS allows: as Linux.
+const MAX_TRANSFER: u32 = 8 << 20;
+
+/// Stops the hardware when dropped: before the memory that it works on goes.
+struct Running(Arc<Hardware>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Registers mapped and understood, the controller disabled.
+struct Reset {
+    hardware: Arc<Hardware>,
+    claim: Claim,
+    instance: Instance,
+}
+
+/// The controller answers admin commands.
+struct Enabled {
+    admin: AdminQueue,
+    running: Running,
+    claim: Claim,
+    instance: Instance,
+}
+
+/// A controller at work. Its fields are dropped in this order.
+pub(crate) struct Controller {
+    /// First: their I/O ends while everything still works.
+    disks: KVec<Namespace>,
+    /// After the disks, which hold it too.
+    io: Arc<TagSet<Io>>,
+    /// How many I/O queues the controller has.
+    queues: u16,
+    /// After the disks, whose parent it is.
+    class: ClassDevice,
+    /// After everything that gives commands.
+    admin: AdminQueue,
+    /// After the queues in front of it: nobody waits for it any more.
+    running: Running,
+    /// After the hardware has stopped: takes bus mastering and BAR 0 from the device.
+    _claim: Claim,
+    /// Last: the number is free again when nothing bears it.
+    _instance: Instance,
+}
+
+impl Reset {
+    fn new(pdev: &pci::Device<Core<'_>>) -> Result<Self> {
+        dma::set_mask(pdev)?;
+        let claim = Claim::new(pdev)?;
+        let bar = Bar::map(pdev)?;
+        let caps = Capabilities::decode(bar.read_lo_hi(regs::CAP)?).map_err(|e| {
+            dev_err!(pdev, "{}\n", e);
+            ENODEV
+        })?;
+        if regs::queues_that_fit(bar.len(), caps.doorbell_stride) < 2 {
+            dev_err!(
+                pdev,
+                "BAR 0 of {} bytes has no room for the doorbells of one I/O queue, {} bytes apart\n",
+                bar.len(),
+                caps.doorbell_stride
+            );
+            return Err(ENXIO);
+        }
+        let instance = Instance::allocate()?;
+        let bar = Arc::new(bar, GFP_KERNEL)?;
+        let hardware = Hardware::new(pdev, bar, caps, instance.number())?;
+        // Firmware may have left it running: it must be reset before its queues are replaced.
+        if hardware.bar().read(CC).en() == 1 {
+            hardware.disable().inspect_err(|_| {
+                dev_err!(pdev, "controller cannot be disabled\n");
+            })?;
+        }
+        Ok(Self {
+            hardware,
+            claim,
+            instance,
+        })
+    }
+
+    fn enable(self, dev: &Device<Bound>, params: &Params) -> Result<Enabled> {
+        let Self {
+            hardware,
+            claim,
+            instance,
+        } = self;
+        let shape = Shape {
+            id: QueueId::ADMIN,
+            entries: admin::ENTRIES,
+            max_transfer: admin::MAX_TRANSFER,
+            doorbell_stride: hardware.caps().doorbell_stride,
+        };
+        let (queue, completions) = Queue::new(dev, hardware.bar(), &shape, hardware.clone())?;
+        // From here on the hardware is stopped before the queue goes.
+        let running = Running(hardware);
+        let hardware = &running.0;
+        hardware.attach_admin(&queue, completions)?;
+
+        let bar = hardware.bar();
+        let last = admin::ENTRIES - 1;
+        bar.write_reg(AQA::zeroed().try_with_asqs_z(last)?.try_with_acqs_z(last)?);
+        bar.write_lo_hi(regs::ASQ, queue.submission_ring())?;
+        bar.write_lo_hi(regs::ACQ, queue.completion_ring())?;
+        // Entries of 64 (2^6) and 16 (2^4) bytes, pages of 4 KiB (MPS 0), the NVM command set.
+        hardware.enable(
+            CC::zeroed()
+                .with_const_iosqes::<6>()
+                .with_const_iocqes::<4>(),
+        )?;
+        queue.enable();
+        let admin = AdminQueue::new(queue, params.admin_timeout_ms())?;
+        Ok(Enabled {
+            admin,
+            running,
+            claim,
+            instance,
+        })
+    }
+}
+
+impl Enabled {
+    fn identify(&self, dev: &Device) -> Result<ControllerInfo> {
+        let page = self.admin.identify(&Identify::controller())?;
+        ControllerInfo::decode(page.get()?).map_err(|e| {
+            dev_err!(dev, "{}\n", e);
+            ENODEV
+        })
+    }
+
+    fn start(self, pdev: &pci::Device<Core<'_>>, params: &Params) -> Result<Controller> {
+        let dev: &Device<Bound> = pdev.as_ref();
+        let info = self.identify(dev)?;
+        let version = self.running.0.bar().read(VS);
+        let max_transfer = info
+            .max_transfer
+            .unwrap_or(MAX_TRANSFER)
+            .min(MAX_TRANSFER);
+        let class = ClassDevice::new(dev, self.instance.number())?;
+        let (io, queues, depth) = self.create_queues(dev, params, max_transfer)?;
+        dev_info!(
+            pdev,
+            "rnvme{}: {} (firmware {}), NVMe {}.{}, {} I/O queues of {}, transfers up to {} KiB\n",
+            self.instance.number(),
+            info.model,
+            info.firmware,
+            version.mjr().get(),
+            version.mnr().get(),
+            queues,
+            depth,
+            max_transfer >> 10
+        );
+        let Self {
+            admin,
+            running,
+            claim,
+            instance,
+        } = self;
+        let mut controller = Controller {
+            disks: KVec::new(),
+            io,
+            queues,
+            class,
+            admin,
+            running,
+            _claim: claim,
+            _instance: instance,
+        };
+        controller.disks = Scanner {
+            admin: &controller.admin,
+            set: &controller.io,
+            parent: controller.class.device(),
+            instance: controller._instance.number(),
+            info: &info,
+            max_transfer,
+        }
+        .scan()?;
+        Ok(controller)
+    }
+
+    /// Makes as many I/O queues as there are CPUs, or as controller, vectors, doorbells and
+    /// parameters allow; at least one. Returns their tag set, their number and their depth.
+    fn create_queues(
+        &self,
+        dev: &Device<Bound>,
+        params: &Params,
+        max_transfer: u32,
+    ) -> Result<(Arc<TagSet<Io>>, u16, u16)> {
+        let hardware = &self.running.0;
+        let caps = hardware.caps();
+        let fit = regs::queues_that_fit(hardware.bar().len(), caps.doorbell_stride) - 1;
+        let wanted = params.io_queues(possible_queues()).min(fit.try_into()?);
+        let ask = SetNumberOfQueues {
+            pairs: wanted.try_into()?,
+        };
+        let granted = self.admin.execute(&ask)?.min(wanted);
+        let (vectors, first, served) = hardware.reallocate_vectors(granted)?;
+        // CAST: the parameter is at most 4095, and so is the smaller.
+        let entries = params.io_queue_depth().min(caps.max_queue_entries) as u16;
+
+        let count = granted.min(served);
+        let mut pairs = KVec::with_capacity(count as usize, GFP_KERNEL)?;
+        let mut queues = KVec::with_capacity(count as usize, GFP_KERNEL)?;
+        for id in 1..=count {
+            let shape = Shape {
+                id: QueueId::new(id.try_into()?),
+                entries,
+                max_transfer,
+                doorbell_stride: caps.doorbell_stride,
+            };
+            let pair: (Arc<Queue<Io>>, Completions<Io>) =
+                Queue::new(dev, hardware.bar(), &shape, hardware.clone())?;
+            queues.push(pair.0.clone(), GFP_KERNEL)?;
+            pairs.push(pair, GFP_KERNEL)?;
+        }
+        let shared = vectors.count() == 1;
+        hardware.attach_io(&vectors, first, pairs)?;
+        let created = self.announce(&queues, shared);
+        if created == 0 {
+            dev_err!(dev, "controller refuses to create an I/O queue\n");
+            return Err(EIO);
+        }
+        queues.truncate(created);
+        let map = if shared || created < count as usize {
+            QueueMap::Spread
+        } else {
+            let dev: &Device = dev;
+            QueueMap::Vectors {
+                dev: dev.into(),
+                offset: 1,
+            }
+        };
+        // One entry of a ring stays free.
+        let set = TagSet::new(queues, entries - 1, node(dev), params.io_timeout_ms(), map)?;
+        Ok((set, created.try_into()?, entries))
+    }
+
+    /// Tells the controller of the queues, in order; returns how many it took.
+    fn announce(&self, queues: &[Arc<Queue<Io>>], shared: bool) -> usize {
+        for (index, queue) in queues.iter().enumerate() {
+            let id = queue.id();
+            let cq = CreateIoCq {
+                id,
+                entries: queue.entries(),
+                ring: queue.completion_ring(),
+                vector: Some(if shared { 0 } else { id.raw() }),
+            };
+            if self.admin.execute(&cq).is_err() {
+                return index;
+            }
+            let sq = CreateIoSq {
+                id,
+                entries: queue.entries(),
+                ring: queue.submission_ring(),
+                cq: id,
+            };
+            if self.admin.execute(&sq).is_err() {
+                let _ = self.admin.execute(&DeleteIoCq(id));
+                return index;
+            }
+            queue.enable();
+        }
+        queues.len()
+    }
+}
+
+impl Controller {
+    /// Brings the controller up and announces its disks.
+    ///
+    /// # Errors
+    ///
+    /// The log says in one line what was wrong; nothing is left behind.
+    pub(crate) fn start(pdev: &pci::Device<Core<'_>>, params: &Params) -> Result<Self> {
+        Reset::new(pdev)?
+            .enable(pdev.as_ref(), params)?
+            .start(pdev, params)
+    }
+
+    /// Ends I/O, removes the disks and stops the controller; all of it also if it is gone.
+    pub(crate) fn remove(mut self, pdev: &pci::Device) {
+        if !is_present(pdev) {
+            self.running.0.fail();
+        }
+        self.disks = KVec::new();
+        for id in 1..=self.queues {
+            if !self.running.0.is_live() {
+                break;
+            }
+            let id = QueueId::new(id);
+            // What it does not delete now goes with the shutdown that follows.
+            let _ = self.admin.execute(&DeleteIoSq(id));
+            let _ = self.admin.execute(&DeleteIoCq(id));
+        }
+    }
+
+    /// Lets the I/O in flight end, accepts no more and stops the controller: the system goes down.
+    pub(crate) fn shutdown(&self) {
+        self.io.quiesce();
+        // TIMEOUT: as long as Linux waits for the shutdown itself; what has not ended by then is
+        // cancelled.
+        let _ = self.running.0.drain(Delta::from_secs(5));
+        self.running.0.stop();
+        // What comes now fails at once, instead of waiting for ever.
+        self.io.unquiesce();
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Log lines that a device or a user can cause at will, kept to ten in five seconds.
+
+use kernel::{
+    prelude::*,
+    sync::{
+        new_spinlock_irq,
+        SpinLockIrq, //
+    },
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    },
+};
+
+/// Lines in one interval.
+const BURST: u32 = 10;
+/// The interval.
+const INTERVAL: Delta = Delta::from_secs(5);
+
+/// One budget of log lines. Usable in any context.
+#[pin_data]
+pub(crate) struct RateLimit {
+    #[pin]
+    window: SpinLockIrq<Window>,
+}
+
+struct Window {
+    began: Option<Instant<Monotonic>>,
+    printed: u32,
+    missed: u32,
+}
+
+impl RateLimit {
+    /// A full budget.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            window <- new_spinlock_irq!(Window { began: None, printed: 0, missed: 0 }),
+        })
+    }
+
+    /// Whether a line may be printed now: the number of lines missed since the last, or `None`.
+    pub(crate) fn admit(&self) -> Option<u32> {
+        let mut window = self.window.lock();
+        window.admit(Instant::now())
+    }
+}
+
+impl Window {
+    fn admit(&mut self, now: Instant<Monotonic>) -> Option<u32> {
+        if self.began.is_none_or(|began| now - began >= INTERVAL) {
+            self.began = Some(now);
+            self.printed = 0;
+        }
+        if self.printed >= BURST {
+            self.missed = self.missed.saturating_add(1);
+            return None;
+        }
+        self.printed += 1;
+        Some(core::mem::take(&mut self.missed))
+    }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Module parameters, checked: a value out of range keeps the module from loading, with one line
+//! that says which and what would do.
+
+use core::ops::RangeInclusive;
+use kernel::fmt;
+
+/// The values of the module parameters, all within their ranges.
+#[derive(Clone, Copy)]
+pub(crate) struct Params {
+    io_queue_depth: u32,
+    io_queues: u32,
+    io_timeout: u32,
+    admin_timeout: u32,
+}
+
+/// A parameter that is out of its range.
+pub(crate) struct OutOfRange {
+    name: &'static str,
+    value: u32,
+    range: RangeInclusive<u32>,
+}
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "parameter {}={} is out of range: it takes {} to {}",
+            self.name,
+            self.value,
+            self.range.start(),
+            self.range.end()
+        )
+    }
+}
+
+fn check(name: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<u32, OutOfRange> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(OutOfRange { name, value, range })
+}
+
+impl Params {
+    /// Checks the values as they were given.
+    pub(crate) fn new(
+        io_queue_depth: u32,
+        io_queues: u32,
+        io_timeout: u32,
+        admin_timeout: u32,
+    ) -> Result<Self, OutOfRange> {
+        Ok(Self {
+            // A ring has at least two entries; a command id has 12 bits for the tag.
+            io_queue_depth: check("io_queue_depth", io_queue_depth, 2..=4095)?,
+            io_queues: check("io_queues", io_queues, 0..=65535)?,
+            io_timeout: check("io_timeout", io_timeout, 1..=86400)?,
+            admin_timeout: check("admin_timeout", admin_timeout, 1..=86400)?,
+        })
+    }
+
+    /// Entries of an I/O queue.
+    pub(crate) fn io_queue_depth(&self) -> u32 {
+        self.io_queue_depth
+    }
+
+    /// How many I/O queues to ask for on a machine of `cpus` CPUs: at least 1.
+    pub(crate) fn io_queues(&self, cpus: u32) -> u32 {
+        match self.io_queues {
+            0 => cpus,
+            limit => limit.min(cpus),
+        }
+        .clamp(1, 65535)
+    }
+
+    /// Milliseconds until an I/O command is late.
+    pub(crate) fn io_timeout_ms(&self) -> u32 {
+        self.io_timeout * 1000
+    }
+
+    /// Milliseconds until an admin command is late.
+    pub(crate) fn admin_timeout_ms(&self) -> u32 {
+        self.admin_timeout * 1000
+    }
+}
+
+#[kernel::macros::kunit_tests(rnvme_params)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_and_edges_are_taken() {
+        assert!(Params::new(1024, 0, 30, 60).is_ok());
+        assert!(Params::new(2, 0, 1, 1).is_ok());
+        assert!(Params::new(4095, 65535, 86400, 86400).is_ok());
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        for (values, name) in [
+            ((1, 0, 30, 60), "io_queue_depth"),
+            ((4096, 0, 30, 60), "io_queue_depth"),
+            ((1024, 65536, 30, 60), "io_queues"),
+            ((1024, 0, 0, 60), "io_timeout"),
+            ((1024, 0, 86401, 60), "io_timeout"),
+            ((1024, 0, 30, 0), "admin_timeout"),
+            ((1024, 0, 30, u32::MAX), "admin_timeout"),
+        ] {
+            let refused = Params::new(values.0, values.1, values.2, values.3).err();
+            assert_eq!(refused.map(|e| e.name), Some(name));
+        }
+    }
+
+    #[test]
+    fn queues_follow_cpus_and_the_limit() {
+        for (limit, cpus, wanted) in [(0, 2, 2), (1, 2, 1), (8, 2, 2), (0, 0, 1), (3, 64, 3)] {
+            let queues = Params::new(1024, limit, 30, 60).map(|p| p.io_queues(cpus));
+            assert_eq!(queues.ok(), Some(wanted));
+        }
+    }
+}

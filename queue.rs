@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One submission queue and its completion queue: slots, phase, doorbells, barriers, locks.
+//!
+//! ```text
+//!   any CPU                                   the interrupt of the queue's vector
+//!   Queue (shared)                            Completions (exclusive)
+//!     lock: tail, last rung ── SQ ring ──┐      head, phase ◄── CQ ring ◄─┐
+//!     in flight: tag → request           ▼      reaper: id → request      │
+//!                              doorbell ──► device ────────────────────────┘
+//! ```
+//!
+//! The two halves share nothing that both write: submission never touches the completion ring,
+//! and completion never takes the submission lock.
+//!
+//! LOCK: `Queue::submission` is a leaf: nothing is locked inside it, and it is never taken in
+//! interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
+
+use crate::{
+    lists::{
+        Held,
+        Hold,
+        Lists,
+        SegmentsRef, //
+    },
+    prp,
+    regs,
+    spec::{
+        command::{
+            DataPtr,
+            Sqe, //
+        },
+        completion::{
+            CqeTail,
+            Status, //
+        },
+        ids::{
+            CommandId,
+            QueueId, //
+        },
+    },
+    sys::{
+        blk::{
+            BlkStatus,
+            InFlight,
+            Operations,
+            Reaper,
+            Request,
+            Started,
+            Timeout, //
+        },
+        dma::{
+            read_barrier,
+            MapError,
+            Mapper,
+            Mapping,
+            Words, //
+        },
+        lock::SpinLock,
+        mmio::{
+            Bar,
+            Doorbell, //
+        },
+    },
+};
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    prelude::*,
+    static_lock_class,
+    sync::{
+        Arc, //
+    },
+};
+
+/// 64-bit words of a submission queue entry.
+const SQE_WORDS: usize = 8;
+/// 64-bit words of a completion queue entry.
+const CQE_WORDS: usize = 2;
+
+/// What the driver keeps with each request.
+#[repr(C)]
+#[derive(Zeroable)]
+pub(crate) struct Pdu {
+    /// How the data is mapped.
+    mapping: Mapping,
+    /// Dwords 0 and 1 of the completion.
+    result: u64,
+    /// The status of the completion.
+    status: u16,
+    /// The large list that the request holds.
+    large: Held,
+    /// How often the request was tried again.
+    retries: u8,
+}
+
+// A tag costs the request (272 bytes) and this, rounded up to cache lines: 320 bytes.
+const _: () = assert!(size_of::<Pdu>() <= 48);
+
+impl Pdu {
+    /// Dwords 0 and 1 of the completion.
+    pub(crate) fn result(&self) -> u64 {
+        self.result
+    }
+
+    /// The status of the completion.
+    #[inline(always)]
+    pub(crate) fn status(&self) -> Status {
+        Status::from_raw(self.status)
+    }
+
+    /// A request that the driver sees for the first time.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self) {
+        self.mapping = Mapping::NONE;
+        self.large = Held::NONE;
+        self.retries = 0;
+        self.status = Status::HOST_ABORTED.raw();
+    }
+
+    /// Counts one more try; returns how many there have been.
+    pub(crate) fn count_retry(&mut self) -> u8 {
+        self.retries = self.retries.saturating_add(1);
+        self.retries
+    }
+}
+
+/// A private data type with the queue's part in it.
+pub(crate) trait Carrier {
+    /// The queue's part.
+    fn pdu(&self) -> &Pdu;
+    /// The queue's part.
+    fn pdu_mut(&mut self) -> &mut Pdu;
+}
+
+impl Carrier for Pdu {
+    #[inline(always)]
+    fn pdu(&self) -> &Pdu {
+        self
+    }
+
+    #[inline(always)]
+    fn pdu_mut(&mut self) -> &mut Pdu {
+        self
+    }
+}
+
+/// Who decides when a request does not come back. Implemented above: mechanism does not judge.
+pub(crate) trait Watchdog: Send + Sync {
+    /// The request `tag` of queue `id` is late; `in_flight` says whether it still is.
+    fn late(&self, id: QueueId, tag: i32, in_flight: &dyn Fn() -> bool) -> Timeout;
+}
+
+/// The part of a queue that submission changes, under the lock.
+struct Submission {
+    /// Where the next entry goes.
+    tail: u16,
+    /// The tail that the device knows of.
+    rung: u16,
+    /// Whether the device takes commands. Once false, nothing is put in flight any more.
+    enabled: bool,
+}
+
+/// A queue pair, as those who submit see it.
+///
+/// The first cache lines are only read after set-up, the last is written by each submission.
+#[repr(C, align(128))]
+#[pin_data]
+pub(crate) struct Queue<T: Operations> {
+    in_flight: InFlight<T>,
+    ring: Words,
+    doorbell: Doorbell,
+    entries: u16,
+    id: QueueId,
+    mapper: Mapper,
+    lists: Lists,
+    completion_ring_address: u64,
+    watchdog: Arc<dyn Watchdog>,
+    #[pin]
+    submission: SpinLock<Submission>,
+}
+
+/// The completion side of a queue pair: owned by the handler of the queue's interrupt.
+pub(crate) struct Completions<T: Operations> {
+    ring: Words,
+    head: u16,
+    entries: u16,
+    /// The phase tag that a new entry has.
+    phase: u64,
+    doorbell: Doorbell,
+    reaper: Reaper<T>,
+    queue: Arc<Queue<T>>,
+    /// Entries that named no command in flight.
+    spurious: u64,
+}
+
+/// What a new queue pair is made of.
+pub(crate) struct Shape {
+    /// Which one.
+    pub(crate) id: QueueId,
+    /// Entries of either ring, 2 to 4096.
+    pub(crate) entries: u16,
+    /// Bytes of the largest transfer.
+    pub(crate) max_transfer: u32,
+    /// Bytes from doorbell to doorbell.
+    pub(crate) doorbell_stride: usize,
+}
+
+impl<T: Operations> Queue<T>
+where
+    T::Pdu: Carrier,
+{
+    /// Allocates the rings and lists of a queue pair. The device does not know of it yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `ENXIO` if the BAR ends before its doorbells.
+    pub(crate) fn new(
+        dev: &Device<Bound>,
+        bar: &Arc<Bar>,
+        shape: &Shape,
+        watchdog: Arc<dyn Watchdog>,
+    ) -> Result<(Arc<Self>, Completions<T>)> {
+        let entries = usize::from(shape.entries);
+        // One entry stays free, else a full ring would look like an empty one.
+        let tags = shape.entries.saturating_sub(1);
+        let (in_flight, reaper) = InFlight::new(tags)?;
+        let completion_ring = Words::zeroed(dev, entries * CQE_WORDS)?;
+        let completion_ring_address = completion_ring.address();
+        let stride = shape.doorbell_stride;
+        let id = shape.id;
+        let queue = Arc::pin_init(
+            try_pin_init!(Self {
+                in_flight,
+                ring: Words::zeroed(dev, entries * SQE_WORDS)?,
+                doorbell: Doorbell::new(bar, regs::sq_doorbell(id.raw(), stride))?,
+                entries: shape.entries,
+                id,
+                mapper: Mapper::new(dev),
+                lists: Lists::new(dev, tags, shape.max_transfer)?,
+                completion_ring_address,
+                watchdog,
+                submission <- SpinLock::new(
+                    Submission { tail: 0, rung: 0, enabled: false },
+                    c"rnvme_submission",
+                    static_lock_class!(),
+                ),
+            }? Error),
+            GFP_KERNEL,
+        )?;
+        let completions = Completions {
+            ring: completion_ring,
+            head: 0,
+            entries: shape.entries,
+            phase: 1,
+            doorbell: Doorbell::new(bar, regs::cq_doorbell(id.raw(), stride))?,
+            reaper,
+            queue: queue.clone(),
+            spurious: 0,
+        };
+        Ok((queue, completions))
+    }
+
+    /// Which queue it is.
+    pub(crate) fn id(&self) -> QueueId {
+        self.id
+    }
+
+    /// Entries of either ring.
+    pub(crate) fn entries(&self) -> u16 {
+        self.entries
+    }
+
+    /// The device's address of the submission ring.
+    pub(crate) fn submission_ring(&self) -> u64 {
+        self.ring.address()
+    }
+
+    /// The device's address of the completion ring.
+    pub(crate) fn completion_ring(&self) -> u64 {
+        self.completion_ring_address
+    }
+
+    /// The device whose queue it is, to log for.
+    pub(crate) fn device(&self) -> &Device {
+        self.mapper.device()
+    }
+
+    /// Lets commands through: the device knows the queue.
+    pub(crate) fn enable(&self) {
+        self.submission.lock().enabled = true;
+    }
+
+    /// Lets no command through any more. When this returns, nothing more is put in flight.
+    pub(crate) fn disable(&self) {
+        self.submission.lock().enabled = false;
+    }
+
+    /// Maps the data of `rq` and says where it is in the device's words.
+    ///
+    /// # Errors
+    ///
+    /// [`BlkStatus::RESOURCE`] if mappings or large lists have run out for now,
+    /// [`BlkStatus::IOERR`] if the segments do not fit PRPs. Nothing stays mapped then.
+    #[inline(always)]
+    pub(crate) fn map(&self, rq: &mut Request<T>) -> Result<DataPtr, BlkStatus> {
+        if rq.is_single() {
+            let (mapping, addr, len) = self.mapper.map_one(rq).map_err(refusal)?;
+            rq.pdu_mut().pdu_mut().mapping = mapping;
+            if prp::pages(addr, len) <= 2 {
+                return Ok(prp::simple(addr, len));
+            }
+            return self.list_one(rq, addr, len);
+        }
+        if rq.segments() == 0 {
+            return Ok(DataPtr::default());
+        }
+        self.list_many(rq)
+    }
+
+    /// The list for a request of one mapped segment; undoes the mapping on an error.
+    fn list_one(&self, rq: &mut Request<T>, addr: u64, len: u32) -> Result<DataPtr, BlkStatus> {
+        let mut hold = Hold::new(&self.lists);
+        let entries = prp::list_entries(addr, len);
+        let result = match self.lists.list(rq.tag(), entries, &mut hold) {
+            None => Err(BlkStatus::RESOURCE),
+            Some(mut list) => {
+                let mut builder = prp::Builder::new(len);
+                builder
+                    .push(addr, len, &mut list)
+                    .and_then(|()| builder.finish())
+                    .map_err(|_| BlkStatus::IOERR)
+            }
+        };
+        match result {
+            Ok(_) => rq.pdu_mut().pdu_mut().large = hold.keep(),
+            Err(_) => self.unmap(rq),
+        }
+        result
+    }
+
+    fn list_many(&self, rq: &mut Request<T>) -> Result<DataPtr, BlkStatus> {
+        let bytes = rq.bytes();
+        let mut hold = Hold::new(&self.lists);
+        let entries = prp::list_entries(prp::PAGE_MASK, bytes);
+        let mut list = self
+            .lists
+            .list(rq.tag(), entries, &mut hold)
+            .ok_or(BlkStatus::RESOURCE)?;
+        let mut builder = prp::Builder::new(bytes);
+        let mapping = self
+            .mapper
+            .map_many(
+                rq,
+                || hold.segments(),
+                |addr, len| builder.push(addr, len, &mut list).is_ok(),
+            )
+            .map_err(refusal)?;
+        let pdu = rq.pdu_mut().pdu_mut();
+        pdu.mapping = mapping;
+        pdu.large = hold.keep();
+        // Too little data for its length: only a bug of the block layer could do that.
+        builder.finish().map_err(|_| {
+            self.unmap(rq);
+            BlkStatus::IOERR
+        })
+    }
+
+    /// Undoes [`Self::map`]: the device is done with the data, or never got it.
+    #[inline(always)]
+    pub(crate) fn unmap(&self, rq: &mut Request<T>) {
+        let pdu = rq.pdu().pdu();
+        let (mut mapping, large) = (pdu.mapping, pdu.large);
+        if large.is_some() {
+            let kept = self.lists.segments(large);
+            self.mapper.unmap(rq, &mut mapping, kept.as_ref());
+            self.lists.give(large);
+        } else {
+            self.mapper.unmap(rq, &mut mapping, None::<&SegmentsRef<'_>>);
+        }
+        let pdu = rq.pdu_mut().pdu_mut();
+        pdu.mapping = mapping;
+        pdu.large = Held::NONE;
+    }
+
+    /// Puts a command into the ring and, if it is the last of a series, tells the device.
+    ///
+    /// # Errors
+    ///
+    /// Gives the request back if the queue is disabled.
+    #[inline(always)]
+    pub(crate) fn submit(&self, rq: Started<T>, command: Sqe, last: bool) -> Result<(), Started<T>> {
+        let mut submission = self.submission.lock();
+        if !submission.enabled {
+            return Err(rq);
+        }
+        // From here on the request may complete at any moment, and is not touched any more.
+        let cid = self.in_flight.arm(rq)?;
+        let slot = usize::from(submission.tail).wrapping_mul(SQE_WORDS);
+        self.ring.write_block(slot, command.with_cid(cid).words());
+        submission.tail = next(submission.tail, self.entries);
+        if last || next(submission.tail, self.entries) == submission.rung {
+            self.ring_doorbell(&mut submission);
+        }
+        Ok(())
+    }
+
+    /// Tells the device of commands that were submitted with `last == false`.
+    pub(crate) fn commit(&self) {
+        let mut submission = self.submission.lock();
+        if submission.enabled && submission.tail != submission.rung {
+            self.ring_doorbell(&mut submission);
+        }
+    }
+
+    /// The doorbell store is ordered after the stores to the ring: see [`Doorbell::ring`].
+    #[inline(always)]
+    fn ring_doorbell(&self, submission: &mut Submission) {
+        self.doorbell.ring(submission.tail.into());
+        submission.rung = submission.tail;
+    }
+
+    /// A request of the queue is late.
+    pub(crate) fn late(&self, tag: i32, in_flight: &dyn Fn() -> bool) -> Timeout {
+        self.watchdog.late(self.id, tag, in_flight)
+    }
+}
+
+impl<T> Completions<T>
+where
+    T: Operations<Queue = Queue<T>>,
+    T::Pdu: Carrier,
+{
+    /// Takes every new entry of the completion ring; returns whether there was one.
+    ///
+    /// A pass is bounded by the size of the ring, however fast the device writes.
+    #[inline(always)]
+    pub(crate) fn reap(&mut self) -> bool {
+        let mut taken: u16 = 0;
+        while taken < self.entries {
+            let index = usize::from(self.head).wrapping_mul(CQE_WORDS);
+            // Dwords 2 and 3 in one load: what the phase tag vouches for cannot be torn from it.
+            let tail = CqeTail::from_raw(self.ring.read(index.wrapping_add(1)));
+            if tail.phase() != self.phase {
+                break;
+            }
+            // Pairs with the device's write of the entry: the rest of it, and the data of the
+            // request, are read after the phase tag.
+            read_barrier();
+            self.complete(tail, index);
+            self.head = next(self.head, self.entries);
+            if self.head == 0 {
+                self.phase ^= 1;
+            }
+            taken = taken.wrapping_add(1);
+        }
+        if taken == 0 {
+            return false;
+        }
+        // One doorbell a pass: the device may use these entries again.
+        self.doorbell.ring(self.head.into());
+        true
+    }
+
+    #[inline(always)]
+    fn complete(&mut self, tail: CqeTail, index: usize) {
+        let Some(mut rq) = self.reaper.take(tail.command_id()) else {
+            self.note_spurious(tail.command_id());
+            return;
+        };
+        let pdu = rq.pdu_mut().pdu_mut();
+        pdu.status = tail.status().raw();
+        pdu.result = self.ring.read(index);
+        if let Some(rq) = rq.complete_remote() {
+            T::complete(&self.queue, rq);
+        }
+    }
+
+    #[cold]
+    fn note_spurious(&mut self, cid: CommandId) {
+        self.spurious = self.spurious.saturating_add(1);
+        // A device that does this all the time must not flood the log: powers of two only.
+        if self.spurious.is_power_of_two() {
+            dev_warn!(
+                self.queue.mapper.device(),
+                "queue {}: completion for command {:#06x}, which is not in flight ({} so far)\n",
+                self.queue.id.raw(),
+                cid.raw(),
+                self.spurious
+            );
+        }
+    }
+
+    /// Whether the device has no request of this queue.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.reaper.is_idle()
+    }
+
+    /// Completes all that the device will not complete any more with `status`: the queue is
+    /// disabled and the device stopped.
+    pub(crate) fn cancel(&mut self, status: Status) -> u32 {
+        let mut count = 0;
+        while let Some(mut rq) = self.reaper.take_any() {
+            count += 1;
+            rq.pdu_mut().pdu_mut().status = status.raw();
+            if let Some(rq) = rq.complete_remote() {
+                T::complete(&self.queue, rq);
+            }
+        }
+        count
+    }
+}
+
+/// The index after `index` in a ring.
+#[inline(always)]
+const fn next(index: u16, entries: u16) -> u16 {
+    let next = index.wrapping_add(1);
+    if next >= entries {
+        0
+    } else {
+        next
+    }
+}
+
+fn refusal(error: MapError) -> BlkStatus {
+    match error {
+        MapError::Resource => BlkStatus::RESOURCE,
+        MapError::Invalid => BlkStatus::IOERR,
+    }
+}

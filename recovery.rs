@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The hardware as something that is on, fails, and is stopped: who owns the interrupts, and what
+//! happens when a command does not come back.
+//!
+//! ```text
+//!   Live ── a command is late, and no completion was missed ──► Dead: all I/O fails at once
+//!   Live ── unbind, shutdown ─────────────────────────────────► Stopped
+//! ```
+//!
+//! Either way ends in [`State::halt`]: no new command, the device stopped (CC.EN = 0, or its DMA
+//! taken away), interrupts freed, what was in flight ended. Only then may rings be freed.
+//!
+//! LOCK: `Hardware::state` is taken by the timeout handlers, which wait for nothing but registers
+//! while they hold it; nobody executes a command with it held. `Queue::submission` nests inside.
+
+use crate::{
+    admin::Admin,
+    io::Io,
+    queue::{
+        Completions,
+        Queue,
+        Watchdog, //
+    },
+    regs::{
+        Capabilities,
+        CC,
+        CSTS, //
+    },
+    spec::{
+        completion::Status,
+        ids::QueueId, //
+    },
+    sys::{
+        blk::Timeout,
+        irq::{
+            Handler,
+            Line,
+            Vectors, //
+        },
+        mmio::Bar,
+        pci::{
+            is_present,
+            stop_dma, //
+        },
+    },
+};
+use kernel::{
+    io::{
+        poll::read_poll_timeout,
+        Io as _, //
+    },
+    new_mutex,
+    pci,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex, //
+    },
+    time::Delta, //
+};
+
+/// All that one interrupt vector serves.
+pub(crate) struct Vector {
+    /// The admin queue's completions, on the first vector.
+    pub(crate) admin: Option<Completions<Admin>>,
+    /// Those of I/O queues.
+    pub(crate) io: KVec<Completions<Io>>,
+}
+
+impl Vector {
+    fn is_idle(&self) -> bool {
+        self.io.iter().all(Completions::is_idle)
+    }
+
+    /// Ends what the device will not end; returns how many commands that were.
+    fn cancel(&mut self) -> u32 {
+        // What it did complete before it was stopped counts as completed.
+        self.handle();
+        let status = Status::HOST_ABORTED;
+        let admin: u32 = self.admin.iter_mut().map(|c| c.cancel(status)).sum();
+        let io: u32 = self.io.iter_mut().map(|c| c.cancel(status)).sum();
+        admin + io
+    }
+}
+
+impl Handler for Vector {
+    #[inline(always)]
+    fn handle(&mut self) -> bool {
+        let mut found = false;
+        for completions in &mut self.io {
+            found |= completions.reap();
+        }
+        if let Some(completions) = &mut self.admin {
+            found |= completions.reap();
+        }
+        found
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Live,
+    Dead,
+    Stopped,
+}
+
+struct State {
+    phase: Phase,
+    lines: KVec<Line<Vector>>,
+    admin: Option<Arc<Queue<Admin>>>,
+    io: KVec<Arc<Queue<Io>>>,
+}
+
+/// A controller's registers, interrupts and queues.
+#[pin_data]
+pub(crate) struct Hardware {
+    pdev: ARef<pci::Device>,
+    bar: Arc<Bar>,
+    caps: Capabilities,
+    instance: u32,
+    #[pin]
+    state: Mutex<State>,
+}
+
+/// How a controller is stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// It is told first, and may write back its caches: CC.SHN.
+    Orderly,
+    /// At once: CC.EN = 0.
+    AtOnce,
+}
+
+impl Hardware {
+    /// The controller behind `bar`, not running yet.
+    pub(crate) fn new(
+        pdev: &pci::Device,
+        bar: Arc<Bar>,
+        caps: Capabilities,
+        instance: u32,
+    ) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                pdev: pdev.into(),
+                bar,
+                caps,
+                instance,
+                state <- new_mutex!(State {
+                    phase: Phase::Live,
+                    lines: KVec::new(),
+                    admin: None,
+                    io: KVec::new(),
+                }),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The registers.
+    pub(crate) fn bar(&self) -> &Arc<Bar> {
+        &self.bar
+    }
+
+    /// What CAP says.
+    pub(crate) fn caps(&self) -> &Capabilities {
+        &self.caps
+    }
+
+    /// Enables the controller with `cc` and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: it is gone. `EIO`: it reports a fatal status. `ETIMEDOUT`: it is not ready within
+    /// CAP.TO.
+    pub(crate) fn enable(&self, cc: CC) -> Result {
+        self.bar.write_reg(cc.with_const_en::<1>());
+        self.wait_ready(true).inspect_err(|e| {
+            dev_err!(
+                self.pdev,
+                "controller did not become ready within {} ms: CSTS {:#x}\n",
+                self.caps.timeout_ms,
+                self.bar.read(CSTS).into_raw()
+            );
+            let _ = e;
+        })
+    }
+
+    /// Disables the controller and waits until it is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::enable`].
+    pub(crate) fn disable(&self) -> Result {
+        self.bar.update(CC, |cc| cc.with_const_en::<0>().with_const_shn::<0>());
+        self.wait_ready(false)
+    }
+
+    /// TIMEOUT: CAP.TO is the worst case that the controller itself states (NVMe Base 2.0,
+    /// 3.1.3.1), for either direction.
+    fn wait_ready(&self, ready: bool) -> Result {
+        let status = read_poll_timeout(
+            || Ok(self.bar.read(CSTS)),
+            |csts| gone(*csts) || (ready && csts.cfs() == 1) || (csts.rdy() == 1) == ready,
+            POLL_INTERVAL,
+            Delta::from_millis(self.caps.timeout_ms.into()),
+        )?;
+        if gone(status) {
+            return Err(ENODEV);
+        }
+        if (status.rdy() == 1) != ready {
+            return Err(EIO);
+        }
+        Ok(())
+    }
+
+    /// Takes over the admin queue, on one vector of its own, before anything else is known.
+    pub(crate) fn attach_admin(
+        &self,
+        queue: &Arc<Queue<Admin>>,
+        completions: Completions<Admin>,
+    ) -> Result {
+        let vectors = Vectors::allocate(&self.pdev, 1)?;
+        let vector = Vector {
+            admin: Some(completions),
+            io: KVec::new(),
+        };
+        let line = Line::request(&vectors, 0, self.instance, 0, vector)?;
+        let mut state = self.state.lock();
+        state.lines.push(line, GFP_KERNEL)?;
+        state.admin = Some(queue.clone());
+        Ok(())
+    }
+
+    /// Allocates vectors for the admin queue and up to `queues` I/O queues; returns how many I/O
+    /// queues they can serve. The admin queue is deaf until [`Self::attach_io`].
+    pub(crate) fn reallocate_vectors(&self, queues: u32) -> Result<(Arc<Vectors>, Vector, u32)> {
+        let vector = {
+            let mut state = self.state.lock();
+            if state.phase != Phase::Live {
+                return Err(ENODEV);
+            }
+            state.lines.pop().and_then(Line::free).ok_or(ENODEV)?
+        };
+        let vectors = Vectors::allocate(&self.pdev, queues.saturating_add(1))?;
+        // With one vector all share it; else each queue has its own and the admin queue the first.
+        let served = vectors.count().saturating_sub(1).clamp(1, queues.max(1));
+        Ok((vectors, vector, served))
+    }
+
+    /// Takes over the I/O queues: each gets its vector.
+    pub(crate) fn attach_io(
+        &self,
+        vectors: &Arc<Vectors>,
+        mut first: Vector,
+        queues: KVec<(Arc<Queue<Io>>, Completions<Io>)>,
+    ) -> Result {
+        let shared = vectors.count() == 1;
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let mut own = KVec::with_capacity(queues.len(), GFP_KERNEL)?;
+        for (queue, completions) in queues {
+            state.io.push(queue, GFP_KERNEL)?;
+            if shared {
+                first.io.push(completions, GFP_KERNEL)?;
+            } else {
+                own.push(completions, GFP_KERNEL)?;
+            }
+        }
+        let line = Line::request(vectors, 0, self.instance, 0, first)?;
+        state.lines.push(line, GFP_KERNEL)?;
+        for (index, completions) in (1..).zip(own) {
+            let mut io = KVec::with_capacity(1, GFP_KERNEL)?;
+            io.push(completions, GFP_KERNEL)?;
+            let vector = Vector { admin: None, io };
+            let line = Line::request(vectors, index, self.instance, index, vector)?;
+            state.lines.push(line, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// Whether commands can be given.
+    pub(crate) fn is_live(&self) -> bool {
+        self.state.lock().phase == Phase::Live
+    }
+
+    /// Waits until no I/O command is in flight, for at most `limit`. The I/O queues must have
+    /// been quiesced, else it may never be so.
+    pub(crate) fn drain(&self, limit: Delta) -> Result {
+        read_poll_timeout(
+            || {
+                let mut state = self.state.lock();
+                let mut idle = true;
+                for line in &mut state.lines {
+                    idle &= line.with_disabled(|v| v.is_idle()).unwrap_or(true);
+                }
+                Ok(idle)
+            },
+            |idle| *idle,
+            POLL_INTERVAL,
+            limit,
+        )
+        .map(|_| ())
+    }
+
+    /// Stops the controller for good: in order if it is alive, and if it is gone, without it.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Live {
+            self.halt(&mut state, Phase::Stopped, Stop::Orderly);
+        }
+        state.phase = Phase::Stopped;
+    }
+
+    /// The controller is not there any more or does not answer: ends everything.
+    pub(crate) fn fail(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Live {
+            self.halt(&mut state, Phase::Dead, Stop::AtOnce);
+        }
+    }
+
+    /// See the head of the file.
+    fn halt(&self, state: &mut State, phase: Phase, how: Stop) {
+        state.phase = phase;
+        if let Some(queue) = &state.admin {
+            queue.disable();
+        }
+        for queue in &state.io {
+            queue.disable();
+        }
+        let stopped = self.power_down(how);
+        let mut cancelled = 0;
+        for line in core::mem::take(&mut state.lines) {
+            let Some(mut vector) = line.free() else {
+                continue;
+            };
+            cancelled += vector.cancel();
+            if !stopped {
+                // The device may still write to the rings of these queues: they are never freed.
+                core::mem::forget(vector);
+            }
+        }
+        state.admin = None;
+        state.io = KVec::new();
+        if cancelled > 0 {
+            dev_warn!(self.pdev, "{} commands ended without the device\n", cancelled);
+        }
+        if !stopped {
+            dev_err!(self.pdev, "controller does not stop: its queue memory is kept\n");
+        }
+    }
+
+    /// Returns whether the controller is known not to touch memory any more.
+    fn power_down(&self, how: Stop) -> bool {
+        if !is_present(&self.pdev) || gone(self.bar.read(CSTS)) {
+            return true;
+        }
+        if how == Stop::Orderly {
+            self.bar.update(CC, |cc| cc.with_const_shn::<1>());
+            // TIMEOUT: NVMe leaves it open before 1.2; Linux waits 5 s by default.
+            let _ = read_poll_timeout(
+                || Ok(self.bar.read(CSTS)),
+                |csts| gone(*csts) || csts.shst() == 2,
+                POLL_INTERVAL,
+                Delta::from_secs(5),
+            );
+        }
+        match self.disable() {
+            Ok(()) => true,
+            Err(e) if e == ENODEV => true,
+            Err(_) => {
+                stop_dma(&self.pdev);
+                false
+            }
+        }
+    }
+}
+
+impl Watchdog for Hardware {
+    fn late(&self, id: QueueId, tag: i32, in_flight: &dyn Fn() -> bool) -> Timeout {
+        let mut state = self.state.lock();
+        for line in &mut state.lines {
+            line.with_disabled(Handler::handle);
+        }
+        if !in_flight() {
+            dev_warn!(
+                self.pdev,
+                "queue {}: tag {} was completed without an interrupt\n",
+                id.raw(),
+                tag
+            );
+            return Timeout::Done;
+        }
+        if state.phase != Phase::Live {
+            return Timeout::Again;
+        }
+        dev_err!(
+            self.pdev,
+            "queue {}: tag {} timed out, CSTS {:#x}: stopping the controller, its disks fail\n",
+            id.raw(),
+            tag,
+            self.bar.read(CSTS).into_raw()
+        );
+        self.halt(&mut state, Phase::Dead, Stop::AtOnce);
+        Timeout::Done
+    }
+}
+
+/// How often registers are looked at while waiting.
+const POLL_INTERVAL: Delta = Delta::from_millis(1);
+
+/// All ones is what a device that is not there reads as.
+fn gone(csts: CSTS) -> bool {
+    csts.into_raw() == u32::MAX
+}

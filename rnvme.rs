@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! rnvme: an NVMe driver in Rust.
+//!
+//! ```text
+//!          insmod, bind                     a request of /dev/rnvme0n1
+//!               │                                      │
+//!   ┌───────────▼──────────┐   objects    ┌────────────▼───────────┐   mechanism
+//!   │ ctrl  a controller   │              │ io     request ↔ command│
+//!   │ ns    its disks      │              │ admin  admin commands   │
+//!   ├──────────────────────┤   policy     │ queue  rings, doorbells │
+//!   │ recovery  stop, fail │              └────────────┬───────────┘
+//!   └───────────┬──────────┘                           │
+//!   ┌───────────▼──────────────────────────────────────▼───────────┐
+//!   │ sys   the kernel's C interfaces made safe: the only unsafe    │
+//!   └───────────┬──────────────────────────────────────────────────┘
+//!   ┌───────────▼──────────────────────────────────────────────────┐
+//!   │ regs, spec, prp, params …   facts: arithmetic, no device      │
+//!   └──────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A module imports only from modules declared above it here. docs/ARCHITECTURE.md has the paths,
+//! the lock order and the drop order.
+
+#![deny(unsafe_code)]
+
+// Facts: what NVMe says. No device, no unsafe, a KUnit suite in each.
+mod instance;
+mod limit;
+mod params;
+mod prp;
+mod regs;
+mod spec;
+
+// The kernel's C interfaces, made safe.
+#[allow(unsafe_code, reason = "the one layer that may")]
+mod sys;
+
+// Mechanism: rings, requests, commands.
+mod lists;
+
+mod queue;
+
+mod admin;
+mod io;
+
+// Policy: what happens when things go wrong.
+mod recovery;
+
+// Objects: what there is.
+mod ns;
+
+mod ctrl;
+
+use core::pin::Pin;
+use kernel::{
+    device::Core,
+    driver,
+    new_mutex,
+    pci,
+    prelude::*,
+    sync::{
+        Mutex,
+        SetOnce, //
+    },
+};
+
+use ctrl::Controller;
+use params::Params;
+use sys::class::Class;
+
+/// The module parameters, set once before the driver is registered.
+static PARAMS: SetOnce<Params> = SetOnce::new();
+
+/// The PCI driver.
+struct Rnvme;
+
+/// What a bound device has: its controller, until it is unbound.
+#[pin_data]
+struct Bound {
+    #[pin]
+    controller: Mutex<Option<Controller>>,
+}
+
+kernel::pci_device_table!(
+    PCI_TABLE,
+    <Rnvme as pci::Driver>::IdInfo,
+    // Mass storage, non-volatile memory, NVM Express I/O controller.
+    [(pci::DeviceId::from_class(0x01_08_02, 0xff_ff_ff), ())]
+);
+
+impl pci::Driver for Rnvme {
+    type IdInfo = ();
+    type Data<'bound> = Bound;
+    const ID_TABLE: pci::IdTable<Self::IdInfo> = &PCI_TABLE;
+
+    fn probe<'bound>(
+        pdev: &'bound pci::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Bound, Error> + 'bound {
+        pin_init::pin_init_scope(move || {
+            let params = PARAMS.as_ref().ok_or(ENODEV)?;
+            let controller = Controller::start(pdev, params)?;
+            Ok(try_pin_init!(Bound {
+                controller <- new_mutex!(Some(controller)),
+            }))
+        })
+    }
+
+    fn unbind<'bound>(pdev: &'bound pci::Device<Core<'_>>, this: Pin<&Bound>) {
+        let controller = this.controller.lock().take();
+        if let Some(controller) = controller {
+            controller.remove(pdev);
+        }
+    }
+}
+
+impl sys::pci::Driver for Rnvme {
+    fn shutdown(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
+        if let Some(controller) = &*this.controller.lock() {
+            controller.shutdown();
+        }
+    }
+}
+
+/// The module. The driver goes before the class: its devices are of that class.
+#[pin_data]
+struct RnvmeModule {
+    #[pin]
+    _driver: driver::Registration<sys::pci::Adapter<Rnvme>>,
+    _class: Class,
+}
+
+impl kernel::InPlaceModule for RnvmeModule {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        pin_init::pin_init_scope(move || {
+            let params = Params::new(
+                module_parameters::io_queue_depth.value(),
+                module_parameters::io_queues.value(),
+                module_parameters::io_timeout.value(),
+                module_parameters::admin_timeout.value(),
+            )
+            .map_err(|e| {
+                pr_err!("{}\n", e);
+                EINVAL
+            })?;
+            PARAMS.populate(params);
+            let class = Class::register(c"rnvme")?;
+            Ok(try_pin_init!(Self {
+                _class: class,
+                _driver <- driver::Registration::new(
+                    <crate::LocalModule as kernel::ModuleMetadata>::NAME,
+                    module,
+                ),
+            }))
+        })
+    }
+}
+
+module! {
+    type: RnvmeModule,
+    name: "rnvme",
+    authors: ["The rnvme developers"],
+    description: "NVMe driver in Rust",
+    license: "GPL",
+    params: {
+        io_queue_depth: u32 {
+            default: 1024,
+            description: "Entries of an I/O queue, 2 to 4095 (default 1024)",
+        },
+        io_queues: u32 {
+            default: 0,
+            description: "The most I/O queues of a controller (default 0: one for each CPU)",
+        },
+        io_timeout: u32 {
+            default: 30,
+            description: "Seconds until an I/O command is late, 1 to 86400 (default 30)",
+        },
+        admin_timeout: u32 {
+            default: 60,
+            description: "Seconds until an admin command is late, 1 to 86400 (default 60)",
+        },
+    },
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The only unsafe code of rnvme: the kernel's C interfaces, made safe.
+//!
+//! Everything above this layer is ordinary Rust. What the layer promises, whatever the code above
+//! it does and whatever the device says:
+//!
+//! - A request of the block layer is an owned value. It is ended, requeued or handed to the
+//!   hardware exactly once, and comes back from the hardware at most once ([`blk::InFlight`]).
+//! - Memory that the device can write is only read by volatile loads, never through a reference
+//!   ([`dma::Words`]), and every index is checked.
+//! - An interrupt handler never runs on state that is gone, and never at the same time as
+//!   somebody else's access to that state ([`irq::Line`]).
+//! - A BAR stays mapped as long as anything holds a register or a doorbell of it
+//!   ([`mmio::Bar`]).
+//! - Callbacks of the kernel get their objects through pointers that this layer stored itself and
+//!   that outlive the callback.
+//!
+//! What it cannot promise: that the device writes only where it was told to. Hardware must be
+//! stopped before its memory is freed; `ctrl.rs` sees to that, and `docs/SAFETY.md` says how.
+
+pub(crate) mod blk;
+pub(crate) mod class;
+pub(crate) mod disk;
+pub(crate) mod dma;
+pub(crate) mod ffi;
+pub(crate) mod irq;
+pub(crate) mod lock;
+pub(crate) mod mmio;
+pub(crate) mod oracle;
+pub(crate) mod pci;

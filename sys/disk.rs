@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A disk: `struct gendisk` with its request queue and limits.
+
+use super::{
+    blk::{
+        Operations,
+        TagSet, //
+    },
+    ffi as bindings, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    device::Device,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    fmt,
+    module::this_module,
+    prelude::*,
+    str::{
+        CString,
+        NullTerminatedFormatter, //
+    },
+    static_lock_class,
+    sync::Arc, //
+};
+
+/// What a disk can do, in the units of the block layer. Validated by the caller: the block layer
+/// refuses what is inconsistent, with a warning.
+pub(crate) struct Limits {
+    /// Bytes of a logical block: a power of two, 512 or more.
+    pub(crate) logical_block: u32,
+    /// Bytes that are written at once: a power of two, at least `logical_block`.
+    pub(crate) physical_block: u32,
+    /// Bytes of the largest transfer.
+    pub(crate) max_transfer: u32,
+    /// The most pieces that one transfer may be in.
+    pub(crate) max_segments: u16,
+    /// Pieces meet at multiples of this many bytes of memory: a power of two.
+    pub(crate) boundary: usize,
+    /// Whether there is a volatile write cache to be flushed, and writes can bypass it.
+    pub(crate) write_cache: bool,
+}
+
+impl Limits {
+    fn to_raw(&self) -> bindings::queue_limits {
+        const WRITE_CACHE: bindings::blk_features_t = 1 << 0;
+        const FUA: bindings::blk_features_t = 1 << 1;
+        bindings::queue_limits {
+            features: if self.write_cache { WRITE_CACHE | FUA } else { 0 },
+            logical_block_size: self.logical_block,
+            physical_block_size: self.physical_block,
+            max_hw_sectors: self.max_transfer >> bindings::SECTOR_SHIFT,
+            max_segments: self.max_segments,
+            max_segment_size: u32::MAX,
+            // CAST: usize to unsigned long is the identity.
+            virt_boundary_mask: self.boundary.wrapping_sub(1),
+            // NVMe takes any dword-aligned buffer (PRP1: NVMe Base 2.0, 4.1.1).
+            dma_alignment: 3,
+            ..Default::default()
+        }
+    }
+}
+
+/// A disk that is there: made and added by [`Disk::add`], removed when dropped.
+///
+/// # Invariants
+///
+/// `disk` was added; its `private_data` and its queue's `queuedata` are one counted reference to
+/// a `T::QueueData`, which `free_disk` gives back.
+pub(crate) struct Disk<T: Operations> {
+    disk: NonNull<bindings::gendisk>,
+    _set: Arc<TagSet<T>>,
+}
+
+// SAFETY: a disk may be used and removed by any thread; its data is `Send` and `Sync`.
+unsafe impl<T: Operations> Send for Disk<T> {}
+// SAFETY: as above.
+unsafe impl<T: Operations> Sync for Disk<T> {}
+
+impl<T: Operations> Disk<T> {
+    const FOPS: bindings::block_device_operations = bindings::block_device_operations {
+        owner: this_module::<crate::LocalModule>().as_ptr(),
+        free_disk: Some(Self::free_disk),
+        ..pin_init::zeroed()
+    };
+
+    /// Makes the disk `name` of `sectors` 512-byte sectors and announces it; `parent` is its
+    /// parent in sysfs.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `EINVAL` for limits that the block layer refuses, `EEXIST` for a name in use.
+    pub(crate) fn add(
+        set: Arc<TagSet<T>>,
+        parent: &Device,
+        name: fmt::Arguments<'_>,
+        data: Arc<T::QueueData>,
+        limits: &Limits,
+        sectors: u64,
+    ) -> Result<Self> {
+        let mut limits = limits.to_raw();
+        let data = Arc::into_raw(data).cast_mut();
+        // SAFETY: the set is allocated; the queue keeps `data`, which lives until `free_disk`.
+        let made = from_err_ptr(unsafe {
+            bindings::__blk_mq_alloc_disk(
+                set.as_ptr(),
+                &mut limits,
+                data.cast(),
+                static_lock_class!().as_ptr(),
+            )
+        });
+        let result = made.and_then(|disk| {
+            // SAFETY: `disk` is new, so it is ours alone.
+            let added = unsafe { Self::set_up(disk, parent, name, data.cast(), sectors) };
+            added.inspect_err(|_| {
+                // SAFETY: it was not added, so dropping the reference frees it, and without
+                // calling `free_disk`.
+                unsafe { bindings::put_disk(disk) }
+            })?;
+            NonNull::new(disk).ok_or(ENOMEM)
+        });
+        match result {
+            // INVARIANT: the disk was added with `data`.
+            Ok(disk) => Ok(Self { disk, _set: set }),
+            Err(e) => {
+                // SAFETY: `data` came from `into_raw` and has not been given to an added disk.
+                drop(unsafe { Arc::from_raw(data) });
+                Err(e)
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `disk` is new and not added; `data` comes from `Arc::into_raw`.
+    unsafe fn set_up(
+        disk: *mut bindings::gendisk,
+        parent: &Device,
+        name: fmt::Arguments<'_>,
+        data: *mut c_void,
+        sectors: u64,
+    ) -> Result {
+        // SAFETY: the caller owns the disk.
+        let raw = unsafe { &mut *disk };
+        raw.fops = &Self::FOPS;
+        raw.private_data = data;
+        let mut writer = NullTerminatedFormatter::new(&mut raw.disk_name).ok_or(EINVAL)?;
+        fmt::Write::write_fmt(&mut writer, name).map_err(|_| EINVAL)?;
+        // SAFETY: the disk is set up; `parent` is a valid device that the disk takes a reference
+        // to.
+        unsafe {
+            bindings::set_capacity(disk, sectors);
+            to_result(bindings::device_add_disk(
+                super::pci::raw_device(parent),
+                disk,
+                core::ptr::null_mut(),
+            ))
+        }
+    }
+
+    unsafe extern "C" fn free_disk(disk: *mut bindings::gendisk) {
+        // SAFETY: called once, when the last reference to an added disk is gone: its reference
+        // to the data goes with it.
+        drop(unsafe { Arc::from_raw((*disk).private_data.cast::<T::QueueData>()) })
+    }
+}
+
+impl<T: Operations> Drop for Disk<T> {
+    fn drop(&mut self) {
+        // SAFETY: by the type invariant the disk was added. `del_gendisk` waits for its requests;
+        // the last opener may hold it for longer, and with it the module.
+        unsafe {
+            bindings::del_gendisk(self.disk.as_ptr());
+            bindings::put_disk(self.disk.as_ptr());
+        }
+    }
+}
+
+/// The name `args` as a C string.
+pub(super) fn c_string(args: fmt::Arguments<'_>) -> Result<CString> {
+    CString::try_from_fmt(args)
+}

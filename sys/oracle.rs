@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel's own `linux/nvme.h` as the oracle of `spec.rs` and `regs.rs`: what both know is
+//! asserted to be equal when the module is compiled.
+
+use super::ffi;
+use crate::{
+    regs,
+    spec::{
+        command::{
+            AdminCommand,
+            CreateIoCq,
+            CreateIoSq,
+            DeleteIoCq,
+            DeleteIoSq,
+            Identify,
+            IdentifyData,
+            SetNumberOfQueues,
+            Sqe, //
+        },
+        completion::{
+            Cqe,
+            Status, //
+        },
+        identify::{
+            IdentifyController,
+            IdentifyNamespace,
+            NamespaceList, //
+        },
+    },
+};
+
+/// Asserts that a number of ours (any width) is the kernel's.
+macro_rules! same {
+    ($($ours:expr => $kernels:ident),* $(,)?) => {
+        // CAST: compared as the widest type; all of them are small and not negative.
+        const _: () = { $(assert!($ours as u64 == ffi::$kernels as u64, stringify!($kernels));)* };
+    };
+}
+
+const _: () = {
+    assert!(size_of::<Sqe>() == size_of::<ffi::nvme_command>());
+    assert!(size_of::<Cqe>() == size_of::<ffi::nvme_completion>());
+    assert!(size_of::<IdentifyController>() == size_of::<ffi::nvme_id_ctrl>());
+    assert!(size_of::<IdentifyNamespace>() == size_of::<ffi::nvme_id_ns>());
+};
+
+same! {
+    Sqe::OPCODE_FLUSH => nvme_opcode_nvme_cmd_flush,
+    Sqe::OPCODE_WRITE => nvme_opcode_nvme_cmd_write,
+    Sqe::OPCODE_READ => nvme_opcode_nvme_cmd_read,
+    DeleteIoSq::OPCODE => nvme_admin_opcode_nvme_admin_delete_sq,
+    CreateIoSq::OPCODE => nvme_admin_opcode_nvme_admin_create_sq,
+    DeleteIoCq::OPCODE => nvme_admin_opcode_nvme_admin_delete_cq,
+    CreateIoCq::OPCODE => nvme_admin_opcode_nvme_admin_create_cq,
+    Identify::<IdentifyController>::OPCODE => nvme_admin_opcode_nvme_admin_identify,
+    SetNumberOfQueues::OPCODE => nvme_admin_opcode_nvme_admin_set_features,
+    IdentifyController::CNS => NVME_ID_CNS_CTRL,
+    IdentifyNamespace::CNS => NVME_ID_CNS_NS,
+    NamespaceList::CNS => NVME_ID_CNS_NS_ACTIVE_LIST,
+    Status::HOST_ABORTED.raw() => NVME_SC_HOST_ABORTED_CMD,
+    regs::CAP => NVME_REG_CAP,
+    regs::ASQ => NVME_REG_ASQ,
+    regs::ACQ => NVME_REG_ACQ,
+    regs::DOORBELLS => NVME_REG_DBS,
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel crate's PCI abstraction lacks: claiming BAR 0, stopping DMA, and the callbacks
+//! of `struct pci_driver` beyond probe and remove.
+
+use core::{
+    marker::PhantomData,
+    mem::offset_of,
+    pin::Pin, //
+};
+use kernel::{
+    bindings,
+    device,
+    driver,
+    error::to_result,
+    pci,
+    prelude::*,
+    sync::aref::ARef,
+    types::Opaque, //
+};
+
+/// The C device behind `dev`.
+pub(super) fn raw<C: device::DeviceContext>(dev: &pci::Device<C>) -> *mut bindings::pci_dev {
+    // CAST: `pci::Device` is `repr(transparent)` over `Opaque<pci_dev>`.
+    core::ptr::from_ref(dev).cast_mut().cast()
+}
+
+/// The C `struct device` behind `dev`.
+pub(super) fn raw_device<C: device::DeviceContext>(
+    dev: &device::Device<C>,
+) -> *mut bindings::device {
+    // CAST: `device::Device` is `repr(transparent)` over `Opaque<device>`.
+    core::ptr::from_ref(dev).cast_mut().cast()
+}
+
+/// Decoding of memory accesses enabled and BAR 0 claimed; both undone when dropped.
+///
+/// Held by the driver's bound data: it must go while the device is still bound, so that the next
+/// driver finds the BAR free.
+pub(crate) struct Claim {
+    pdev: ARef<pci::Device>,
+}
+
+impl Claim {
+    /// Enables the device's memory, lets it master the bus and claims BAR 0.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if another driver holds BAR 0; what `pci_enable_device_mem` returns.
+    pub(crate) fn new(pdev: &pci::Device<device::Core<'_>>) -> Result<Self> {
+        // SAFETY: `pdev` is a valid device that is being probed.
+        to_result(unsafe { bindings::pci_enable_device_mem(raw(pdev)) })?;
+        // SAFETY: as above; 0 is a valid BAR number, the name is static.
+        let ret = unsafe { bindings::pci_request_region(raw(pdev), 0, c"rnvme".as_char_ptr()) };
+        if ret != 0 {
+            // SAFETY: the device was enabled just above.
+            unsafe { bindings::pci_disable_device(raw(pdev)) };
+            dev_err!(pdev, "BAR 0 is in use by another driver\n");
+            return Err(EBUSY);
+        }
+        pdev.set_master();
+        let normal: &pci::Device = pdev;
+        Ok(Self {
+            pdev: normal.into(),
+        })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // SAFETY: `new` claimed BAR 0 and enabled the device; nobody else undid it.
+        // `pci_disable_device` also takes bus mastering away.
+        unsafe {
+            bindings::pci_release_region(raw(&self.pdev), 0);
+            bindings::pci_disable_device(raw(&self.pdev));
+        }
+    }
+}
+
+/// Takes bus mastering from the device: it can start no DMA and no message interrupt any more.
+pub(crate) fn stop_dma(pdev: &pci::Device) {
+    // SAFETY: `pdev` is a valid device; clearing the bit needs nothing else.
+    unsafe { bindings::pci_clear_master(raw(pdev)) }
+}
+
+/// Whether config space still answers: a device that was pulled reads as all ones.
+pub(crate) fn is_present(pdev: &pci::Device) -> bool {
+    // SAFETY: `pdev` is a valid device.
+    unsafe { bindings::pci_device_is_present(raw(pdev)) }
+}
+
+/// A PCI driver with the callbacks that `pci::Driver` does not have yet.
+pub(crate) trait Driver: pci::Driver {
+    /// The system goes down or is about to start another kernel: be quiet, lose nothing.
+    fn shutdown(dev: &pci::Device<device::Core<'_>>, this: Pin<&Self::Data<'_>>);
+}
+
+/// `pci::Adapter` with the further callbacks filled in.
+pub(crate) struct Adapter<T: Driver>(PhantomData<T>);
+
+// SAFETY: the same layout as `pci::Adapter<T>`, for the same `T`: `pci_driver` is `repr(C)`,
+// `T::Data` is what `pci::Adapter` stores as the device's private data, and `driver` is the
+// embedded `struct device_driver`.
+unsafe impl<T: Driver> driver::DriverLayout for Adapter<T> {
+    type DriverType = bindings::pci_driver;
+    type DriverData<'bound> = T::Data<'bound>;
+    const DEVICE_DRIVER_OFFSET: usize = offset_of!(bindings::pci_driver, driver);
+}
+
+// SAFETY: registration and its undoing are those of `pci::Adapter`, which upholds the contract.
+unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
+    unsafe fn register(
+        reg: &Opaque<Self::DriverType>,
+        name: &'static CStr,
+        module: &'static ThisModule,
+    ) -> Result {
+        // SAFETY: `reg` is not registered yet, so nobody reads it while it is written.
+        unsafe { (*reg.get()).shutdown = Some(Self::shutdown_callback) };
+        // SAFETY: the caller promises what `pci::Adapter` asks for.
+        unsafe { <pci::Adapter<T> as driver::RegistrationOps>::register(reg, name, module) }
+    }
+
+    unsafe fn unregister(reg: &Opaque<Self::DriverType>) {
+        // SAFETY: the caller promises that `register` succeeded.
+        unsafe { <pci::Adapter<T> as driver::RegistrationOps>::unregister(reg) }
+    }
+}
+
+impl<T: Driver> Adapter<T> {
+    extern "C" fn shutdown_callback(pdev: *mut bindings::pci_dev) {
+        // SAFETY: the PCI core passes a valid device, locked, for the duration of the call.
+        let pdev = unsafe { &*pdev.cast::<pci::Device<device::CoreInternal<'_>>>() };
+        // SAFETY: the PCI core calls this only for a device that is bound to this driver, under
+        // the device lock, so a probe has completed and its data is there, of this type.
+        let data = unsafe { pdev.as_ref().drvdata_borrow::<T::Data<'_>>() };
+        T::shutdown(pdev, data);
+    }
+}
+
+/// The NUMA node of `dev`; -1 if it has none.
+pub(crate) fn node(dev: &device::Device) -> i32 {
+    #[cfg(CONFIG_NUMA)]
+    // SAFETY: `dev` is valid; the field is set when the device is added.
+    return unsafe { (*raw_device(dev)).numa_node };
+    #[cfg(not(CONFIG_NUMA))]
+    {
+        let _ = dev;
+        bindings::NUMA_NO_NODE
+    }
+}
