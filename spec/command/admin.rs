@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The admin commands that the driver sends: a type each, which names the reply.
+//!
+//! Base 5.
+
+use super::{
+    DataPtr,
+    Sqe, //
+};
+use crate::spec::{
+    identify::{
+        IdentifyController,
+        IdentifyNamespace,
+        NamespaceList, //
+    },
+    ids::{
+        Nsid,
+        QueueId, //
+    }, //
+};
+use core::marker::PhantomData;
+use kernel::prelude::*;
+use zerocopy::{
+    Immutable,
+    KnownLayout, //
+};
+
+/// An admin command, whose type names what it replies (Base 5).
+pub(crate) trait AdminCommand {
+    /// What dword 0 of the completion says.
+    type Reply;
+
+    /// The opcode.
+    const OPCODE: u8;
+
+    /// The entry, without identifier; without data pointer unless the command has its own.
+    fn sqe(&self) -> Sqe;
+
+    /// Decodes dword 0 of a successful completion.
+    fn reply(&self, dw0: u32) -> Self::Reply;
+}
+
+/// A data structure that Identify returns: 4096 bytes (Base 5.17).
+pub(crate) trait IdentifyData: FromBytes + Immutable + KnownLayout {
+    /// Controller or Namespace Structure: which one it is.
+    const CNS: u8;
+}
+
+impl IdentifyData for IdentifyNamespace {
+    const CNS: u8 = 0x00;
+}
+
+impl IdentifyData for IdentifyController {
+    const CNS: u8 = 0x01;
+}
+
+impl IdentifyData for NamespaceList {
+    const CNS: u8 = 0x02;
+}
+
+/// Identify (Base 5.17), for the data structure `D`. The data pointer comes later.
+pub(crate) struct Identify<D> {
+    nsid: u32,
+    data: PhantomData<D>,
+}
+
+impl<D: IdentifyData> Identify<D> {
+    const fn new(nsid: u32) -> Self {
+        Self {
+            nsid,
+            data: PhantomData,
+        }
+    }
+}
+
+impl Identify<IdentifyController> {
+    /// The controller (Base 5.17.2.1).
+    pub(crate) const fn controller() -> Self {
+        Self::new(0)
+    }
+}
+
+impl Identify<IdentifyNamespace> {
+    /// Namespace `nsid` (NVM 4.1.5.1).
+    pub(crate) const fn namespace(nsid: Nsid) -> Self {
+        Self::new(nsid.get())
+    }
+}
+
+impl Identify<NamespaceList> {
+    /// The first 1024 active namespaces above `after` (Base 5.17.2.2), which is 0 to begin with.
+    pub(crate) const fn active_namespaces(after: u32) -> Self {
+        Self::new(after)
+    }
+}
+
+impl<D: IdentifyData> AdminCommand for Identify<D> {
+    type Reply = ();
+    const OPCODE: u8 = 0x06;
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: D::CNS.into(),
+            ..Sqe::new(Self::OPCODE, self.nsid)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// CDW10 of the commands that create a queue: its size, zero-based, and its identifier.
+const fn queue_dword(id: QueueId, entries: u16) -> u32 {
+    // CAST: widening; `From` is not const.
+    ((entries.saturating_sub(1) as u32) << 16) | id.raw() as u32
+}
+
+/// Create I/O Completion Queue (Base 5.4), physically contiguous.
+pub(crate) struct CreateIoCq {
+    /// Which queue.
+    pub(crate) id: QueueId,
+    /// How many entries it has, 2 or more.
+    pub(crate) entries: u16,
+    /// Bus address of the ring, page-aligned.
+    pub(crate) ring: u64,
+    /// The interrupt vector; `None` for a queue that is polled.
+    pub(crate) vector: Option<u16>,
+}
+
+impl AdminCommand for CreateIoCq {
+    type Reply = ();
+    const OPCODE: u8 = 0x05;
+
+    fn sqe(&self) -> Sqe {
+        const CONTIGUOUS: u32 = 1 << 0;
+        const INTERRUPTS: u32 = 1 << 1;
+        Sqe {
+            dptr: DataPtr {
+                prp1: self.ring,
+                prp2: 0,
+            },
+            cdw10: queue_dword(self.id, self.entries),
+            cdw11: CONTIGUOUS
+                | self
+                    .vector
+                    .map_or(0, |vector| INTERRUPTS | (u32::from(vector) << 16)),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Create I/O Submission Queue (Base 5.5), physically contiguous, of urgent priority (which only
+/// weighted arbitration looks at).
+pub(crate) struct CreateIoSq {
+    /// Which queue.
+    pub(crate) id: QueueId,
+    /// How many entries it has, 2 or more.
+    pub(crate) entries: u16,
+    /// Bus address of the ring, page-aligned.
+    pub(crate) ring: u64,
+    /// The completion queue that it uses, which exists already.
+    pub(crate) cq: QueueId,
+}
+
+impl AdminCommand for CreateIoSq {
+    type Reply = ();
+    const OPCODE: u8 = 0x01;
+
+    fn sqe(&self) -> Sqe {
+        const CONTIGUOUS: u32 = 1 << 0;
+        Sqe {
+            dptr: DataPtr {
+                prp1: self.ring,
+                prp2: 0,
+            },
+            cdw10: queue_dword(self.id, self.entries),
+            cdw11: CONTIGUOUS | (u32::from(self.cq.raw()) << 16),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Delete I/O Submission Queue (Base 5.7).
+pub(crate) struct DeleteIoSq(pub(crate) QueueId);
+
+impl AdminCommand for DeleteIoSq {
+    type Reply = ();
+    const OPCODE: u8 = 0x00;
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: self.0.raw().into(),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Delete I/O Completion Queue (Base 5.6), after the submission queues that use it.
+pub(crate) struct DeleteIoCq(pub(crate) QueueId);
+
+impl AdminCommand for DeleteIoCq {
+    type Reply = ();
+    const OPCODE: u8 = 0x04;
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: self.0.raw().into(),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Number of Queues (Base 5.27.1.5): asks for as many I/O queue pairs.
+pub(crate) struct SetNumberOfQueues {
+    /// How many pairs, 1 or more.
+    pub(crate) pairs: u16,
+}
+
+impl AdminCommand for SetNumberOfQueues {
+    /// How many pairs there may be: 1 to 65536, and possibly more than were asked for.
+    type Reply = u32;
+    const OPCODE: u8 = 0x09;
+
+    fn sqe(&self) -> Sqe {
+        const NUMBER_OF_QUEUES: u32 = 0x07;
+        let pairs_z = u32::from(self.pairs.saturating_sub(1));
+        Sqe {
+            cdw10: NUMBER_OF_QUEUES,
+            cdw11: (pairs_z << 16) | pairs_z,
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, dw0: u32) -> u32 {
+        let (submission_z, completion_z) = (dw0 & 0xffff, dw0 >> 16);
+        submission_z.min(completion_z) + 1
+    }
+}
