@@ -21,18 +21,20 @@ use crate::{
     },
     sys::{
         blk::{
-            BlkStatus,
             Buffer,
             Operations,
             QueueMap,
-            Request,
             RequestQueue,
-            Started,
             TagSet,
-            TimedOut,
             Timeout, //
         },
-        pci::node, //
+        pci::node,
+        request::{
+            BlkStatus,
+            Request,
+            Started,
+            TimedOut, //
+        },
     },
 };
 use core::marker::PhantomData;

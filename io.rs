@@ -27,14 +27,18 @@ use crate::{
             Nsid, //
         },
     },
-    sys::blk::{
-        BlkStatus,
-        Op,
-        Operations,
-        Request,
-        Started,
-        TimedOut,
-        Timeout, //
+    sys::{
+        blk::{
+            Operations,
+            Timeout, //
+        },
+        request::{
+            BlkStatus,
+            Op,
+            Request,
+            Started,
+            TimedOut, //
+        },
     },
 };
 use kernel::prelude::*;

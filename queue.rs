@@ -23,8 +23,7 @@ use crate::{
         Lists,
         SegmentsRef, //
     },
-    prp,
-    regs,
+    prp, regs,
     spec::{
         command::{
             DataPtr,
@@ -41,12 +40,7 @@ use crate::{
     },
     sys::{
         blk::{
-            BlkStatus,
-            InFlight,
             Operations,
-            Reaper,
-            Request,
-            Started,
             Timeout, //
         },
         dma::{
@@ -56,10 +50,19 @@ use crate::{
             Mapping,
             Words, //
         },
+        inflight::{
+            InFlight,
+            Reaper, //
+        },
         lock::SpinLock,
         mmio::{
             Bar,
             Doorbell, //
+        },
+        request::{
+            BlkStatus,
+            Request,
+            Started, //
         },
     },
 };
@@ -378,7 +381,8 @@ where
             self.mapper.unmap(rq, &mut mapping, kept.as_ref());
             self.lists.give(large);
         } else {
-            self.mapper.unmap(rq, &mut mapping, None::<&SegmentsRef<'_>>);
+            self.mapper
+                .unmap(rq, &mut mapping, None::<&SegmentsRef<'_>>);
         }
         let pdu = rq.pdu_mut().pdu_mut();
         pdu.mapping = mapping;
@@ -391,7 +395,12 @@ where
     ///
     /// Gives the request back if the queue is disabled.
     #[inline(always)]
-    pub(crate) fn submit(&self, rq: Started<T>, command: Sqe, last: bool) -> Result<(), Started<T>> {
+    pub(crate) fn submit(
+        &self,
+        rq: Started<T>,
+        command: Sqe,
+        last: bool,
+    ) -> Result<(), Started<T>> {
         let mut submission = self.submission.lock();
         if !submission.enabled {
             return Err(rq);

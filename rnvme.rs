@@ -26,11 +26,16 @@
 
 // Facts: what NVMe says. No device, no unsafe, a KUnit suite in each.
 mod instance;
+
 mod limit;
+
 mod params;
-mod prp;
+
 mod regs;
+
 mod spec;
+
+mod prp;
 
 // The kernel's C interfaces, made safe.
 #[allow(unsafe_code, reason = "the one layer that may")]
@@ -55,9 +60,7 @@ mod ctrl;
 use core::pin::Pin;
 use kernel::{
     device::Core,
-    driver,
-    new_mutex,
-    pci,
+    driver, new_mutex, pci,
     prelude::*,
     sync::{
         Mutex,

@@ -6,7 +6,7 @@
 //! it does and whatever the device says:
 //!
 //! - A request of the block layer is an owned value. It is ended, requeued or handed to the
-//!   hardware exactly once, and comes back from the hardware at most once ([`blk::InFlight`]).
+//!   hardware exactly once, and comes back from the hardware at most once ([`inflight::InFlight`]).
 //! - Memory that the device can write is only read by volatile loads, never through a reference
 //!   ([`dma::Words`]), and every index is checked.
 //! - An interrupt handler never runs on state that is gone, and never at the same time as
@@ -19,13 +19,18 @@
 //! What it cannot promise: that the device writes only where it was told to. Hardware must be
 //! stopped before its memory is freed; `ctrl.rs` sees to that, and `docs/SAFETY.md` says how.
 
-pub(crate) mod blk;
-pub(crate) mod class;
-pub(crate) mod disk;
-pub(crate) mod dma;
 pub(crate) mod ffi;
+
+pub(crate) mod class;
+pub(crate) mod dma;
 pub(crate) mod irq;
 pub(crate) mod lock;
 pub(crate) mod mmio;
-pub(crate) mod oracle;
 pub(crate) mod pci;
+
+pub(crate) mod blk;
+pub(crate) mod disk;
+pub(crate) mod inflight;
+pub(crate) mod request;
+
+mod oracle;

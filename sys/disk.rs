@@ -19,11 +19,8 @@ use kernel::{
     fmt,
     module::this_module,
     prelude::*,
-    str::{
-        CString,
-        NullTerminatedFormatter, //
-    },
     static_lock_class,
+    str::NullTerminatedFormatter,
     sync::Arc, //
 };
 
@@ -49,7 +46,11 @@ impl Limits {
         const WRITE_CACHE: bindings::blk_features_t = 1 << 0;
         const FUA: bindings::blk_features_t = 1 << 1;
         bindings::queue_limits {
-            features: if self.write_cache { WRITE_CACHE | FUA } else { 0 },
+            features: if self.write_cache {
+                WRITE_CACHE | FUA
+            } else {
+                0
+            },
             logical_block_size: self.logical_block,
             physical_block_size: self.physical_block,
             max_hw_sectors: self.max_transfer >> bindings::SECTOR_SHIFT,
@@ -161,6 +162,9 @@ impl<T: Operations> Disk<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// For `struct block_device_operations` only.
     unsafe extern "C" fn free_disk(disk: *mut bindings::gendisk) {
         // SAFETY: called once, when the last reference to an added disk is gone: its reference
         // to the data goes with it.
@@ -177,9 +181,4 @@ impl<T: Operations> Drop for Disk<T> {
             bindings::put_disk(self.disk.as_ptr());
         }
     }
-}
-
-/// The name `args` as a C string.
-pub(super) fn c_string(args: fmt::Arguments<'_>) -> Result<CString> {
-    CString::try_from_fmt(args)
 }

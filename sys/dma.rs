@@ -4,11 +4,9 @@
 //! requests while the device works on it ([`Mapping`]).
 
 use super::{
-    blk::{
-        Operations,
-        Request, //
-    },
-    ffi as bindings, //
+    blk::Operations,
+    ffi as bindings,
+    request::Request, //
 };
 use core::{
     mem::MaybeUninit,
@@ -72,12 +70,6 @@ impl Words {
     /// The device's address of the first word.
     pub(crate) fn address(&self) -> DmaAddress {
         self.mem.dma_address()
-    }
-
-    /// The number of words.
-    #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 
     /// Reads word `index`; 0 if there is no such word.

@@ -7,6 +7,7 @@
 #[allow(
     clippy::all,
     dead_code,
+    improper_ctypes,
     missing_docs,
     non_camel_case_types,
     non_snake_case,
@@ -44,10 +45,6 @@ pub(crate) const BLK_STS_PROTECTION: blk_status_t = 8;
 pub(crate) const BLK_STS_RESOURCE: blk_status_t = 9;
 /// Any other error.
 pub(crate) const BLK_STS_IOERR: blk_status_t = 10;
-/// The device is offline.
-pub(crate) const BLK_STS_OFFLINE: blk_status_t = 16;
-/// The request is invalid.
-pub(crate) const BLK_STS_INVAL: blk_status_t = 19;
 
 /// `DMA_MAPPING_ERROR`, `include/linux/dma-mapping.h`.
 pub(crate) const DMA_MAPPING_ERROR: dma_addr_t = !0;

@@ -130,6 +130,9 @@ impl<H: Handler> Line<H> {
         })
     }
 
+    /// # Safety
+    ///
+    /// For `pci_request_irq` only.
     unsafe extern "C" fn handler(_irq: c_int, state: *mut c_void) -> bindings::irqreturn_t {
         // SAFETY: `request` passed the boxed state of type `H`, which lives until `pci_free_irq`
         // has returned. The kernel does not run a line's handler concurrently with itself, and
@@ -146,7 +149,8 @@ impl<H: Handler> Line<H> {
     pub(crate) fn with_disabled<R>(&mut self, f: impl FnOnce(&mut H) -> R) -> Option<R> {
         let state = self.state.as_ref()?;
         // SAFETY: the vector is allocated.
-        let irq = unsafe { bindings::pci_irq_vector(super::pci::raw(&self.vectors.pdev), self.index) };
+        let irq =
+            unsafe { bindings::pci_irq_vector(super::pci::raw(&self.vectors.pdev), self.index) };
         let irq = u32::try_from(irq).ok()?;
         // SAFETY: `irq` is a requested line; `disable_irq` waits for a running handler.
         unsafe { bindings::disable_irq(irq) };

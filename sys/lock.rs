@@ -22,11 +22,7 @@ unsafe impl lock::Backend for DirectBackend {
     type State = bindings::spinlock_t;
     type GuardState = ();
 
-    unsafe fn init(
-        ptr: *mut Self::State,
-        name: *const c_char,
-        key: *mut bindings::lock_class_key,
-    ) {
+    unsafe fn init(ptr: *mut Self::State, name: *const c_char, key: *mut bindings::lock_class_key) {
         // SAFETY: the caller promises what `SpinLockBackend::init` asks for.
         unsafe { <lock::spinlock::SpinLockBackend as lock::Backend>::init(ptr, name, key) }
     }

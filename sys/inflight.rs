@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The requests that the hardware has, by tag and command id.
+//!
+//! [`InFlight::arm`] takes a started request for the time that the hardware works on it;
+//! [`Reaper::take`] gives it back at most once, and only for the command id that it was armed
+//! with. What the device says is therefore never followed to a request that is not the driver's:
+//! not to one that has ended, nor to one that was never started, nor twice to the same.
+
+use super::{
+    blk::Operations,
+    ffi as bindings,
+    request::Started, //
+};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    sync::atomic::{
+        AtomicU32,
+        Ordering, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+use crate::spec::ids::CommandId;
+
+/// One tag's entry of [`InFlight`].
+struct Slot {
+    /// `ARMED | command id` while the hardware has the request, else 0.
+    state: AtomicU32,
+    /// The generation of the last command id; of the owner of the tag.
+    generation: UnsafeCell<u8>,
+    /// The request; valid while `state` is armed.
+    rq: UnsafeCell<*mut bindings::request>,
+}
+
+const ARMED: u32 = 1 << 16;
+
+/// The requests that the hardware has, by tag: the side that puts them in.
+///
+/// Why the slots need no lock: a tag belongs to one request at a time, so [`InFlight::arm`] has
+/// its slot to itself until `state` is stored; from then on the one [`Reaper`] has it until it
+/// stores 0, and only then can the request end and the tag find a new owner.
+pub(crate) struct InFlight<T: Operations> {
+    slots: Arc<Slots<T>>,
+}
+
+/// The requests that the hardware has, by tag: the side that takes them out. There is one for
+/// each [`InFlight`], and taking needs it exclusively.
+pub(crate) struct Reaper<T: Operations> {
+    slots: Arc<Slots<T>>,
+}
+
+struct Slots<T: Operations> {
+    slots: KVec<Slot>,
+    _operations: PhantomData<T>,
+}
+
+// SAFETY: see the protocol at `InFlight`: no slot is accessed by two owners at once. The requests
+// in it are `Send`.
+unsafe impl<T: Operations> Send for Slots<T> {}
+// SAFETY: as above.
+unsafe impl<T: Operations> Sync for Slots<T> {}
+
+impl<T: Operations> InFlight<T> {
+    /// Room for tags 0 to `depth - 1`, nothing in flight.
+    pub(crate) fn new(depth: u16) -> Result<(Self, Reaper<T>)> {
+        let mut slots = KVec::with_capacity(depth.into(), GFP_KERNEL)?;
+        for _ in 0..depth {
+            slots.push(
+                Slot {
+                    state: AtomicU32::new(0),
+                    generation: UnsafeCell::new(0),
+                    rq: UnsafeCell::new(core::ptr::null_mut()),
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        let slots = Arc::new(
+            Slots {
+                slots,
+                _operations: PhantomData,
+            },
+            GFP_KERNEL,
+        )?;
+        let reaper = Reaper {
+            slots: slots.clone(),
+        };
+        Ok((Self { slots }, reaper))
+    }
+
+    /// Lends `rq` to the hardware and returns the command id to name it by.
+    ///
+    /// # Errors
+    ///
+    /// Gives the request back if its tag has no slot or the slot is in use, which only a bug of
+    /// the block layer can cause.
+    #[inline(always)]
+    pub(crate) fn arm(&self, rq: Started<T>) -> Result<CommandId, Started<T>> {
+        let tag = rq.tag();
+        let Some(slot) = self.slots.slots.get(usize::from(tag)) else {
+            return Err(rq);
+        };
+        if slot.state.load(Ordering::Relaxed) != 0 {
+            return Err(rq);
+        }
+        // SAFETY: `rq` owns its tag and the slot is not armed, so this slot is ours (see above).
+        let generation = unsafe { &mut *slot.generation.get() };
+        *generation = generation.wrapping_add(1);
+        let cid = CommandId::new(tag, *generation);
+        // SAFETY: as above.
+        unsafe { *slot.rq.get() = rq.as_ptr() };
+        // Pairs with the acquire load in `take`: who sees the id sees the request, and all that
+        // was written to its private data.
+        slot.state
+            .store(ARMED | u32::from(cid.raw()), Ordering::Release);
+        Ok(cid)
+    }
+}
+
+impl<T: Operations> Reaper<T> {
+    /// Takes the request that was armed with command id `cid` back, if there is one: the device
+    /// may say anything.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, cid: CommandId) -> Option<Started<T>> {
+        let slot = self.slots.slots.get(usize::from(cid.tag()))?;
+        if slot.state.load(Ordering::Acquire) != ARMED | u32::from(cid.raw()) {
+            return None;
+        }
+        Some(Self::release(slot))
+    }
+
+    /// Takes any request that is still with the hardware, which must have been stopped.
+    pub(crate) fn take_any(&mut self) -> Option<Started<T>> {
+        let slot = self
+            .slots
+            .slots
+            .iter()
+            .find(|slot| slot.state.load(Ordering::Acquire) != 0)?;
+        Some(Self::release(slot))
+    }
+
+    /// Whether the hardware has any request.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.slots
+            .slots
+            .iter()
+            .all(|slot| slot.state.load(Ordering::Acquire) == 0)
+    }
+
+    #[inline(always)]
+    fn release(slot: &Slot) -> Started<T> {
+        // SAFETY: the slot is armed and there is one reaper, borrowed exclusively by our caller,
+        // so the slot is ours until `state` is cleared.
+        let rq = unsafe { *slot.rq.get() };
+        slot.state.store(0, Ordering::Relaxed);
+        // SAFETY: `arm` took the request, started, from its only owner, and stored it before it
+        // armed the slot; this is its one way out of it.
+        unsafe { Started::from_raw(rq) }
+    }
+}

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A request of the block layer as an owned value.
+//!
+//! A request is owned by whoever may end it. [`Request`] is what the block layer hands over,
+//! [`Started`] one whose timer runs and that can go to the hardware. Fields of `struct request`
+//! are read directly: what C inlines would be a call through the kernel crate's helpers.
+
+use super::{
+    blk::Operations,
+    ffi as bindings, //
+};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+    ptr::NonNull, //
+};
+
+/// How a request ends: `blk_status_t`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BlkStatus(bindings::blk_status_t);
+
+impl BlkStatus {
+    /// Success.
+    pub(crate) const OK: Self = Self(bindings::BLK_STS_OK);
+    /// The device does not support the operation.
+    pub(crate) const NOTSUPP: Self = Self(bindings::BLK_STS_NOTSUPP);
+    /// No space left.
+    pub(crate) const NOSPC: Self = Self(bindings::BLK_STS_NOSPC);
+    /// The path to the device failed.
+    pub(crate) const TRANSPORT: Self = Self(bindings::BLK_STS_TRANSPORT);
+    /// The target failed.
+    pub(crate) const TARGET: Self = Self(bindings::BLK_STS_TARGET);
+    /// Reservation conflict.
+    pub(crate) const RESV_CONFLICT: Self = Self(bindings::BLK_STS_RESV_CONFLICT);
+    /// Medium error.
+    pub(crate) const MEDIUM: Self = Self(bindings::BLK_STS_MEDIUM);
+    /// Protection information error.
+    pub(crate) const PROTECTION: Self = Self(bindings::BLK_STS_PROTECTION);
+    /// Out of resources for now; only as the answer of [`Operations::queue_rq`].
+    pub(crate) const RESOURCE: Self = Self(bindings::BLK_STS_RESOURCE);
+    /// I/O error.
+    pub(crate) const IOERR: Self = Self(bindings::BLK_STS_IOERR);
+
+    pub(super) fn into_raw(self) -> bindings::blk_status_t {
+        self.0
+    }
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// Read sectors.
+    Read,
+    /// Write sectors.
+    Write,
+    /// Write back the volatile cache.
+    Flush,
+    /// A command of the driver's own.
+    Driver,
+    /// Anything else.
+    Other,
+}
+
+/// An owned request.
+///
+/// # Invariants
+///
+/// `ptr` is a live request of a queue made with `T`'s operations, and this value is the only one
+/// that may end it, requeue it or touch its private data.
+pub(crate) struct Request<T: Operations> {
+    ptr: NonNull<bindings::request>,
+    _operations: PhantomData<T>,
+}
+
+// SAFETY: a request may be ended on any CPU and in any context; its private data is plain.
+unsafe impl<T: Operations> Send for Request<T> {}
+
+impl<T: Operations> Request<T> {
+    /// Takes over the request behind `ptr`.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is a live request of a queue made with `T`'s operations, and from here on nobody
+    /// else ends it, requeues it or touches its private data.
+    #[inline(always)]
+    pub(super) unsafe fn from_raw(ptr: *mut bindings::request) -> Self {
+        // INVARIANT: the caller promises it.
+        Self {
+            // SAFETY: a live request is not at address 0.
+            ptr: unsafe { NonNull::new_unchecked(ptr) },
+            _operations: PhantomData,
+        }
+    }
+
+    /// The C request.
+    #[inline(always)]
+    pub(super) fn as_ptr(&self) -> *mut bindings::request {
+        self.ptr.as_ptr()
+    }
+
+    /// The C request, to read fields of that only the block layer writes, and not now.
+    #[inline(always)]
+    fn rq(&self) -> &bindings::request {
+        // SAFETY: by the type invariant the request is live. The fields read through this
+        // reference are set up before it is handed to the driver and do not change until it ends.
+        unsafe { self.ptr.as_ref() }
+    }
+
+    /// The hardware queue's tag of the request.
+    #[inline(always)]
+    pub(crate) fn tag(&self) -> u16 {
+        // CAST: a request with the driver has a tag of 0 to 4094: `TagSet::new` bounds the depth.
+        self.rq().tag as u16
+    }
+
+    /// The operation.
+    #[inline(always)]
+    pub(crate) fn op(&self) -> Op {
+        match self.rq().cmd_flags & bindings::REQ_OP_MASK {
+            bindings::req_op_REQ_OP_READ => Op::Read,
+            bindings::req_op_REQ_OP_WRITE => Op::Write,
+            bindings::req_op_REQ_OP_FLUSH => Op::Flush,
+            bindings::req_op_REQ_OP_DRV_IN | bindings::req_op_REQ_OP_DRV_OUT => Op::Driver,
+            _ => Op::Other,
+        }
+    }
+
+    /// Whether the data must be on the medium when the request ends.
+    #[inline(always)]
+    pub(crate) fn is_fua(&self) -> bool {
+        self.rq().cmd_flags & (1 << bindings::req_flag_bits___REQ_FUA) != 0
+    }
+
+    /// Whether the submitter wants errors early rather than retries.
+    pub(crate) fn is_failfast(&self) -> bool {
+        const MASK: u32 = 1 << bindings::req_flag_bits___REQ_FAILFAST_DEV
+            | 1 << bindings::req_flag_bits___REQ_FAILFAST_TRANSPORT
+            | 1 << bindings::req_flag_bits___REQ_FAILFAST_DRIVER;
+        self.rq().cmd_flags & MASK != 0
+    }
+
+    /// Whether a failure should not be logged.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.rq().rq_flags & (1 << bindings::rqf_flags___RQF_QUIET) != 0
+    }
+
+    /// The first 512-byte sector.
+    #[inline(always)]
+    pub(crate) fn sector(&self) -> u64 {
+        self.rq().__sector
+    }
+
+    /// The length in bytes.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> u32 {
+        self.rq().__data_len
+    }
+
+    /// The number of physically contiguous pieces that the data is in; 0: no data.
+    #[inline(always)]
+    pub(crate) fn segments(&self) -> u16 {
+        self.rq().nr_phys_segments
+    }
+
+    /// Whether the one segment of the request is one piece of memory from first to last byte.
+    #[inline(always)]
+    pub(crate) fn is_single(&self) -> bool {
+        self.segments() == 1 && self.first_bvec().bv_len == self.bytes()
+    }
+
+    /// The data of the queue: the namespace.
+    #[inline(always)]
+    pub(crate) fn queue_data(&self) -> &T::QueueData {
+        // SAFETY: the queue is live as long as the request, and its `queuedata` was set to a
+        // `T::QueueData` that outlives it when it was made (`RequestQueue::new`, `Disk::add`).
+        unsafe { &*(*self.rq().q).queuedata.cast::<T::QueueData>() }
+    }
+
+    /// The private data of the request.
+    #[inline(always)]
+    pub(crate) fn pdu(&self) -> &T::Pdu {
+        // SAFETY: see `pdu_mut`; shared access while `self` is borrowed shared.
+        unsafe { &*self.pdu_ptr() }
+    }
+
+    /// The private data of the request.
+    #[inline(always)]
+    pub(crate) fn pdu_mut(&mut self) -> &mut T::Pdu {
+        // SAFETY: the tag set asked for `size_of::<T::Pdu>()` bytes behind each request, zeroed,
+        // which `T::Pdu: Zeroable` takes for a value; the alignment is asserted in `TagSet::new`.
+        // By the type invariant nobody else touches them.
+        unsafe { &mut *self.pdu_ptr() }
+    }
+
+    #[inline(always)]
+    fn pdu_ptr(&self) -> *mut T::Pdu {
+        // SAFETY: `blk_mq_rq_to_pdu`: the private data begins where `struct request` ends.
+        unsafe { self.ptr.as_ptr().add(1).cast() }
+    }
+
+    /// Whether this is the first time that the driver sees the request (it may come again after
+    /// [`Started::requeue`]). True once.
+    #[inline(always)]
+    pub(crate) fn is_first_time(&mut self) -> bool {
+        // SAFETY: by the type invariant the request is the driver's, and so is this flag.
+        let flags = unsafe { &mut (*self.ptr.as_ptr()).rq_flags };
+        let first = *flags & (1 << bindings::rqf_flags___RQF_DONTPREP) == 0;
+        *flags |= 1 << bindings::rqf_flags___RQF_DONTPREP;
+        first
+    }
+
+    /// The memory of the first segment. The request must have data, else an empty one.
+    #[inline(always)]
+    pub(super) fn first_bvec(&self) -> bindings::bio_vec {
+        let bio = self.rq().bio;
+        if bio.is_null() {
+            return bindings::bio_vec::default();
+        }
+        // SAFETY: a request's `bio` is valid while the request is, and its iterator points to an
+        // element of its vector (`mp_bvec_iter_bvec`).
+        unsafe {
+            let iter = core::ptr::addr_of!((*bio).bi_iter);
+            let done = (*iter).bi_offset;
+            // CAST: u32 to usize widens.
+            let bv = (*bio).bi_io_vec.add((*iter).bi_idx as usize);
+            bindings::bio_vec {
+                bv_page: (*bv).bv_page,
+                bv_len: (*iter).bi_size.min((*bv).bv_len.wrapping_sub(done)),
+                bv_offset: (*bv).bv_offset.wrapping_add(done),
+            }
+        }
+    }
+
+    /// Which way the data goes.
+    #[inline(always)]
+    pub(super) fn dma_direction(&self) -> bindings::dma_data_direction {
+        if self.rq().cmd_flags & 1 != 0 {
+            bindings::dma_data_direction::DMA_TO_DEVICE
+        } else {
+            bindings::dma_data_direction::DMA_FROM_DEVICE
+        }
+    }
+
+    /// Starts the request's timer and statistics: it is about to go to the hardware.
+    #[inline(always)]
+    pub(crate) fn start(self) -> Started<T> {
+        // SAFETY: by the type invariant the request is ours and has not been started.
+        unsafe { bindings::blk_mq_start_request(self.as_ptr()) };
+        Started(self)
+    }
+}
+
+/// An owned request whose timer runs.
+pub(crate) struct Started<T: Operations>(Request<T>);
+
+impl<T: Operations> Deref for Started<T> {
+    type Target = Request<T>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Request<T> {
+        &self.0
+    }
+}
+
+impl<T: Operations> DerefMut for Started<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Request<T> {
+        &mut self.0
+    }
+}
+
+impl<T: Operations> Started<T> {
+    /// Takes over the started request behind `ptr`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Request::from_raw`]; the request has been started and has not ended.
+    #[inline(always)]
+    pub(super) unsafe fn from_raw(ptr: *mut bindings::request) -> Self {
+        // SAFETY: the caller promises it.
+        Self(unsafe { Request::from_raw(ptr) })
+    }
+
+    /// Gives up on starting: the request goes back to the block layer as a refused one.
+    pub(crate) fn into_request(self) -> Request<T> {
+        self.0
+    }
+
+    /// Marks the request complete. Returns it if it shall be finished here and now; else the
+    /// block layer calls [`Operations::complete`] on a CPU of its choice.
+    #[inline(always)]
+    pub(crate) fn complete_remote(self) -> Option<Self> {
+        // SAFETY: by the type invariant the request is ours, and it is started.
+        let elsewhere = unsafe { bindings::blk_mq_complete_request_remote(self.0.as_ptr()) };
+        (!elsewhere).then_some(self)
+    }
+
+    /// Ends the request.
+    #[inline(always)]
+    pub(crate) fn end(self, status: BlkStatus) {
+        // SAFETY: by the type invariant the request is ours; ownership ends here.
+        unsafe { bindings::blk_mq_end_request(self.0.as_ptr(), status.into_raw()) }
+    }
+
+    /// Gives the request back to be queued again.
+    pub(crate) fn requeue(self) {
+        // SAFETY: by the type invariant the request is ours; ownership ends here.
+        unsafe { bindings::blk_mq_requeue_request(self.0.as_ptr(), true) }
+    }
+}
+
+/// A request whose time is up, borrowed for the timeout handler: it may complete meanwhile.
+pub(crate) struct TimedOut<'a, T: Operations> {
+    rq: &'a UnsafeCell<bindings::request>,
+    _operations: PhantomData<T>,
+}
+
+impl<T: Operations> TimedOut<'_, T> {
+    /// Looks at the request behind `ptr`.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is a request of a queue made with `T`'s operations, to which the block layer holds a
+    /// reference as long as this value lives.
+    pub(super) unsafe fn from_raw(ptr: *mut bindings::request) -> Self {
+        Self {
+            // SAFETY: live, by the caller's promise; `UnsafeCell` is transparent.
+            rq: unsafe { &*ptr.cast() },
+            _operations: PhantomData,
+        }
+    }
+
+    /// Whether the hardware still has it.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        // SAFETY: the block layer holds a reference to the request during the callback.
+        let state = unsafe { core::ptr::addr_of!((*self.rq.get()).state).read_volatile() };
+        state == bindings::mq_rq_state_MQ_RQ_IN_FLIGHT
+    }
+
+    /// The tag of the request.
+    pub(crate) fn tag(&self) -> i32 {
+        // SAFETY: as above.
+        unsafe { core::ptr::addr_of!((*self.rq.get()).tag).read_volatile() }
+    }
+}
