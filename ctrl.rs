@@ -205,18 +205,17 @@ impl Enabled {
     fn start(self, pdev: &pci::Device<Core<'_>>, params: &Params) -> Result<Controller> {
         let dev: &Device<Bound> = pdev.as_ref();
         let info = self.identify(dev)?;
+        self.running.0.set_shutdown_time(info.rtd3e_us);
         let version = self.running.0.bar().read(VS);
-        let max_transfer = info
-            .max_transfer
-            .unwrap_or(MAX_TRANSFER)
-            .min(MAX_TRANSFER);
+        let max_transfer = info.max_transfer.unwrap_or(MAX_TRANSFER).min(MAX_TRANSFER);
         let class = ClassDevice::new(dev, self.instance.number())?;
         let (io, queues, depth) = self.create_queues(dev, params, max_transfer)?;
         dev_info!(
             pdev,
-            "rnvme{}: {} (firmware {}), NVMe {}.{}, {} I/O queues of {}, transfers up to {} KiB\n",
+            "rnvme{}: {}, serial {}, firmware {}, NVMe {}.{}, {} I/O queues of {}, transfers up to {} KiB\n",
             self.instance.number(),
             info.model,
+            info.serial,
             info.firmware,
             version.mjr().get(),
             version.mnr().get(),
@@ -268,7 +267,7 @@ impl Enabled {
             pairs: wanted.try_into()?,
         };
         let granted = self.admin.execute(&ask)?.min(wanted);
-        let (vectors, first, served) = hardware.reallocate_vectors(granted)?;
+        let (vectors, served) = hardware.reallocate_vectors(granted)?;
         // CAST: the parameter is at most 4095, and so is the smaller.
         let entries = params.io_queue_depth().min(caps.max_queue_entries) as u16;
 
@@ -288,7 +287,7 @@ impl Enabled {
             pairs.push(pair, GFP_KERNEL)?;
         }
         let shared = vectors.count() == 1;
-        hardware.attach_io(&vectors, first, pairs)?;
+        hardware.attach_io(&vectors, pairs)?;
         let created = self.announce(&queues, shared);
         if created == 0 {
             dev_err!(dev, "controller refuses to create an I/O queue\n");

@@ -442,11 +442,21 @@ where
     T: Operations<Queue = Queue<T>>,
     T::Pdu: Carrier,
 {
-    /// Takes every new entry of the completion ring; returns whether there was one.
-    ///
-    /// A pass is bounded by the size of the ring, however fast the device writes.
+    /// Takes every new entry of the completion ring, and tells the device that it may use them
+    /// again; returns whether there was one.
     #[inline(always)]
     pub(crate) fn reap(&mut self) -> bool {
+        let found = self.take_new();
+        if found {
+            // One doorbell a pass.
+            self.doorbell.ring(self.head.into());
+        }
+        found
+    }
+
+    /// A pass is bounded by the size of the ring, however fast the device writes.
+    #[inline(always)]
+    fn take_new(&mut self) -> bool {
         let mut taken: u16 = 0;
         while taken < self.entries {
             let index = usize::from(self.head).wrapping_mul(CQE_WORDS);
@@ -465,12 +475,7 @@ where
             }
             taken = taken.wrapping_add(1);
         }
-        if taken == 0 {
-            return false;
-        }
-        // One doorbell a pass: the device may use these entries again.
-        self.doorbell.ring(self.head.into());
-        true
+        taken != 0
     }
 
     #[inline(always)]
@@ -507,9 +512,10 @@ where
         self.reaper.is_idle()
     }
 
-    /// Completes all that the device will not complete any more with `status`: the queue is
-    /// disabled and the device stopped.
+    /// Ends all that is in flight, for the queue is disabled and the device stopped: what it has
+    /// completed as it says, the rest with `status`. Returns how many the rest are.
     pub(crate) fn cancel(&mut self, status: Status) -> u32 {
+        self.take_new();
         let mut count = 0;
         while let Some(mut rq) = self.reaper.take_any() {
             count += 1;

@@ -76,8 +76,6 @@ impl Vector {
 
     /// Ends what the device will not end; returns how many commands that were.
     fn cancel(&mut self) -> u32 {
-        // What it did complete before it was stopped counts as completed.
-        self.handle();
         let status = Status::HOST_ABORTED;
         let admin: u32 = self.admin.iter_mut().map(|c| c.cancel(status)).sum();
         let io: u32 = self.io.iter_mut().map(|c| c.cancel(status)).sum();
@@ -109,6 +107,10 @@ enum Phase {
 struct State {
     phase: Phase,
     lines: KVec<Line<Vector>>,
+    /// What the first line served, while it has none: the controller runs all the same.
+    parked: Option<KBox<Vector>>,
+    /// The longest that an orderly shutdown may take.
+    shutdown: Delta,
     admin: Option<Arc<Queue<Admin>>>,
     io: KVec<Arc<Queue<Io>>>,
 }
@@ -150,6 +152,8 @@ impl Hardware {
                 state <- new_mutex!(State {
                     phase: Phase::Live,
                     lines: KVec::new(),
+                    parked: None,
+                    shutdown: SHUTDOWN,
                     admin: None,
                     io: KVec::new(),
                 }),
@@ -193,7 +197,8 @@ impl Hardware {
     ///
     /// As for [`Self::enable`].
     pub(crate) fn disable(&self) -> Result {
-        self.bar.update(CC, |cc| cc.with_const_en::<0>().with_const_shn::<0>());
+        self.bar
+            .update(CC, |cc| cc.with_const_en::<0>().with_const_shn::<0>());
         self.wait_ready(false)
     }
 
@@ -226,34 +231,48 @@ impl Hardware {
             admin: Some(completions),
             io: KVec::new(),
         };
-        let line = Line::request(&vectors, 0, self.instance, 0, vector)?;
         let mut state = self.state.lock();
-        state.lines.push(line, GFP_KERNEL)?;
+        state.parked = Some(KBox::new(vector, GFP_KERNEL)?);
         state.admin = Some(queue.clone());
-        Ok(())
+        self.serve_parked(&mut state, &vectors)
+    }
+
+    /// Gives the parked handler the first of `vectors`.
+    fn serve_parked(&self, state: &mut State, vectors: &Arc<Vectors>) -> Result {
+        state.lines.reserve(1, GFP_KERNEL)?;
+        let vector = state.parked.take().ok_or(ENODEV)?;
+        match Line::request(vectors, 0, self.instance, 0, vector) {
+            Ok(line) => Ok(state.lines.push(line, GFP_KERNEL)?),
+            Err((e, vector)) => {
+                state.parked = Some(vector);
+                Err(e)
+            }
+        }
     }
 
     /// Allocates vectors for the admin queue and up to `queues` I/O queues; returns how many I/O
     /// queues they can serve. The admin queue is deaf until [`Self::attach_io`].
-    pub(crate) fn reallocate_vectors(&self, queues: u32) -> Result<(Arc<Vectors>, Vector, u32)> {
-        let vector = {
-            let mut state = self.state.lock();
-            if state.phase != Phase::Live {
-                return Err(ENODEV);
-            }
-            state.lines.pop().and_then(Line::free).ok_or(ENODEV)?
-        };
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the hardware has failed meanwhile, `ENOMEM` and the like.
+    pub(crate) fn reallocate_vectors(&self, queues: u32) -> Result<(Arc<Vectors>, u32)> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Live {
+            return Err(ENODEV);
+        }
+        let line = state.lines.pop().ok_or(ENODEV)?;
+        state.parked = Some(line.free());
         let vectors = Vectors::allocate(&self.pdev, queues.saturating_add(1))?;
         // With one vector all share it; else each queue has its own and the admin queue the first.
         let served = vectors.count().saturating_sub(1).clamp(1, queues.max(1));
-        Ok((vectors, vector, served))
+        Ok((vectors, served))
     }
 
-    /// Takes over the I/O queues: each gets its vector.
+    /// Takes over the I/O queues, which the controller does not know yet: each gets its vector.
     pub(crate) fn attach_io(
         &self,
         vectors: &Arc<Vectors>,
-        mut first: Vector,
         queues: KVec<(Arc<Queue<Io>>, Completions<Io>)>,
     ) -> Result {
         let shared = vectors.count() == 1;
@@ -262,22 +281,28 @@ impl Hardware {
         let mut own = KVec::with_capacity(queues.len(), GFP_KERNEL)?;
         for (queue, completions) in queues {
             state.io.push(queue, GFP_KERNEL)?;
-            if shared {
-                first.io.push(completions, GFP_KERNEL)?;
-            } else {
-                own.push(completions, GFP_KERNEL)?;
+            match &mut state.parked {
+                Some(first) if shared => first.io.push(completions, GFP_KERNEL)?,
+                _ => own.push(completions, GFP_KERNEL)?,
             }
         }
-        let line = Line::request(vectors, 0, self.instance, 0, first)?;
-        state.lines.push(line, GFP_KERNEL)?;
+        self.serve_parked(state, vectors)?;
         for (index, completions) in (1..).zip(own) {
             let mut io = KVec::with_capacity(1, GFP_KERNEL)?;
             io.push(completions, GFP_KERNEL)?;
-            let vector = Vector { admin: None, io };
-            let line = Line::request(vectors, index, self.instance, index, vector)?;
+            let vector = KBox::new(Vector { admin: None, io }, GFP_KERNEL)?;
+            let line =
+                Line::request(vectors, index, self.instance, index, vector).map_err(|(e, _)| e)?;
             state.lines.push(line, GFP_KERNEL)?;
         }
         Ok(())
+    }
+
+    /// Sets how long an orderly shutdown may take: `typical_us`, as the controller says (RTD3E),
+    /// within sensible bounds.
+    pub(crate) fn set_shutdown_time(&self, typical_us: u32) {
+        let typical = Delta::from_micros(typical_us.into());
+        self.state.lock().shutdown = typical.max(SHUTDOWN).min(SHUTDOWN_MAX);
     }
 
     /// Whether commands can be given.
@@ -293,7 +318,7 @@ impl Hardware {
                 let mut state = self.state.lock();
                 let mut idle = true;
                 for line in &mut state.lines {
-                    idle &= line.with_disabled(|v| v.is_idle()).unwrap_or(true);
+                    idle &= line.with_disabled(|v| v.is_idle());
                 }
                 Ok(idle)
             },
@@ -330,12 +355,11 @@ impl Hardware {
         for queue in &state.io {
             queue.disable();
         }
-        let stopped = self.power_down(how);
+        let stopped = self.power_down(how, state.shutdown);
         let mut cancelled = 0;
-        for line in core::mem::take(&mut state.lines) {
-            let Some(mut vector) = line.free() else {
-                continue;
-            };
+        let lines = core::mem::take(&mut state.lines);
+        let served = lines.into_iter().map(Line::free);
+        for mut vector in Iterator::chain(served, state.parked.take()) {
             cancelled += vector.cancel();
             if !stopped {
                 // The device may still write to the rings of these queues: they are never freed.
@@ -345,26 +369,33 @@ impl Hardware {
         state.admin = None;
         state.io = KVec::new();
         if cancelled > 0 {
-            dev_warn!(self.pdev, "{} commands ended without the device\n", cancelled);
+            dev_warn!(
+                self.pdev,
+                "{} commands ended without the device\n",
+                cancelled
+            );
         }
         if !stopped {
-            dev_err!(self.pdev, "controller does not stop: its queue memory is kept\n");
+            dev_err!(
+                self.pdev,
+                "controller does not stop: its queue memory is kept\n"
+            );
         }
     }
 
     /// Returns whether the controller is known not to touch memory any more.
-    fn power_down(&self, how: Stop) -> bool {
+    fn power_down(&self, how: Stop, patience: Delta) -> bool {
         if !is_present(&self.pdev) || gone(self.bar.read(CSTS)) {
             return true;
         }
-        if how == Stop::Orderly {
+        if how == Stop::Orderly && self.bar.read(CSTS).rdy() == 1 {
             self.bar.update(CC, |cc| cc.with_const_shn::<1>());
-            // TIMEOUT: NVMe leaves it open before 1.2; Linux waits 5 s by default.
+            // TIMEOUT: see `set_shutdown_time`.
             let _ = read_poll_timeout(
                 || Ok(self.bar.read(CSTS)),
                 |csts| gone(*csts) || csts.shst() == 2,
                 POLL_INTERVAL,
-                Delta::from_secs(5),
+                patience,
             );
         }
         match self.disable() {
@@ -381,6 +412,12 @@ impl Hardware {
 impl Watchdog for Hardware {
     fn late(&self, id: QueueId, tag: i32, in_flight: &dyn Fn() -> bool) -> Timeout {
         let mut state = self.state.lock();
+        if !in_flight() {
+            return Timeout::Done;
+        }
+        if state.phase != Phase::Live {
+            return Timeout::Again;
+        }
         for line in &mut state.lines {
             line.with_disabled(Handler::handle);
         }
@@ -392,9 +429,6 @@ impl Watchdog for Hardware {
                 tag
             );
             return Timeout::Done;
-        }
-        if state.phase != Phase::Live {
-            return Timeout::Again;
         }
         dev_err!(
             self.pdev,
@@ -408,6 +442,10 @@ impl Watchdog for Hardware {
     }
 }
 
+/// How long an orderly shutdown may take, unless the controller asks for more: Linux's default.
+const SHUTDOWN: Delta = Delta::from_secs(5);
+/// How long it may take whatever the controller asks for.
+const SHUTDOWN_MAX: Delta = Delta::from_secs(60);
 /// How often registers are looked at while waiting.
 const POLL_INTERVAL: Delta = Delta::from_millis(1);
 

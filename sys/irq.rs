@@ -7,7 +7,7 @@
 //! while it cannot run. So the completion path needs no lock.
 
 use super::ffi as bindings;
-use core::cell::UnsafeCell;
+use core::mem::ManuallyDrop;
 use kernel::{
     error::to_result,
     pci,
@@ -82,11 +82,15 @@ pub(crate) trait Handler: Send + 'static {
 }
 
 /// A requested interrupt line and the state of its handler.
+///
+/// # Invariants
+///
+/// The line is requested with `state` for its cookie, which came out of a `KBox` and is used only
+/// by the handler, or while that cannot run.
 pub(crate) struct Line<H: Handler> {
     vectors: Arc<Vectors>,
     index: u32,
-    /// Taken only by `free`.
-    state: Option<KBox<UnsafeCell<H>>>,
+    state: *mut H,
 }
 
 // SAFETY: the state is `Send`; access to it is exclusive, see the module's head.
@@ -99,34 +103,39 @@ impl<H: Handler> Line<H> {
     ///
     /// # Errors
     ///
-    /// What `pci_request_irq` returns.
+    /// What `pci_request_irq` returns, and the state: hardware may still work for it.
     pub(crate) fn request(
         vectors: &Arc<Vectors>,
         index: u32,
         instance: u32,
         queue: u32,
-        state: H,
-    ) -> Result<Self> {
-        let state = KBox::new(UnsafeCell::new(state), GFP_KERNEL)?;
+        state: KBox<H>,
+    ) -> Result<Self, (Error, KBox<H>)> {
+        let state = KBox::into_raw(state);
         // SAFETY: the vector is allocated if `index` is in range, else the call fails. The state
         // is boxed, so it stays where it is, and it is freed only after `pci_free_irq`. The
         // format takes two unsigned ints.
-        to_result(unsafe {
+        let ret = unsafe {
             bindings::pci_request_irq(
                 super::pci::raw(&vectors.pdev),
                 index,
                 Some(Self::handler),
                 None,
-                state.get().cast(),
+                state.cast(),
                 c"rnvme%uq%u".as_char_ptr(),
                 instance,
                 queue,
             )
+        };
+        to_result(ret).map_err(|e| {
+            // SAFETY: `into_raw` made it of a box, and no handler has been installed.
+            (e, unsafe { KBox::from_raw(state) })
         })?;
+        // INVARIANT: the line was requested with `state`, which came out of a box.
         Ok(Self {
             vectors: vectors.clone(),
             index,
-            state: Some(state),
+            state,
         })
     }
 
@@ -146,40 +155,44 @@ impl<H: Handler> Line<H> {
     }
 
     /// Calls `f` on the handler's state while the handler is kept from running. May sleep.
-    pub(crate) fn with_disabled<R>(&mut self, f: impl FnOnce(&mut H) -> R) -> Option<R> {
-        let state = self.state.as_ref()?;
-        // SAFETY: the vector is allocated.
+    pub(crate) fn with_disabled<R>(&mut self, f: impl FnOnce(&mut H) -> R) -> R {
+        // SAFETY: the vector is allocated: the line holds a count of it.
         let irq =
             unsafe { bindings::pci_irq_vector(super::pci::raw(&self.vectors.pdev), self.index) };
-        let irq = u32::try_from(irq).ok()?;
+        // CAST: the number of a requested line, so not a negative error.
+        let irq = irq as u32;
         // SAFETY: `irq` is a requested line; `disable_irq` waits for a running handler.
         unsafe { bindings::disable_irq(irq) };
         // SAFETY: the handler does not run between disable and enable, and `&mut self` keeps
         // other callers away.
-        let result = f(unsafe { &mut *state.get() });
+        let result = f(unsafe { &mut *self.state });
         // SAFETY: disabled above.
         unsafe { bindings::enable_irq(irq) };
-        Some(result)
+        result
     }
 
-    fn free_irq(&mut self) -> Option<KBox<UnsafeCell<H>>> {
-        let state = self.state.take()?;
+    /// Gives the line back, and the state.
+    pub(crate) fn free(self) -> KBox<H> {
+        let mut this = ManuallyDrop::new(self);
+        let state = this.free_irq();
+        // SAFETY: `this` is not dropped and not used any more, so its count is ours to drop.
+        unsafe { core::ptr::drop_in_place(&mut this.vectors) };
+        state
+    }
+
+    /// To be called once.
+    fn free_irq(&mut self) -> KBox<H> {
         // SAFETY: `request` requested the line with this cookie; this waits for a running
         // handler.
         unsafe {
             bindings::pci_free_irq(
                 super::pci::raw(&self.vectors.pdev),
                 self.index,
-                state.get().cast(),
+                self.state.cast(),
             )
         };
-        Some(state)
-    }
-
-    /// Gives the line back, and the state.
-    pub(crate) fn free(mut self) -> Option<H> {
-        self.free_irq()
-            .map(|state| KBox::into_inner(state).into_inner())
+        // SAFETY: by the type invariant it came out of a box; no handler has it any more.
+        unsafe { KBox::from_raw(self.state) }
     }
 }
 
