@@ -19,6 +19,10 @@
 //! Data that breaks the rules of PRPs gives an error, never wrong PRPs: a wrong PRP is a write to
 //! somebody else's memory. Base 4.1.1.
 
+mod builder;
+
+pub(crate) use self::builder::Builder;
+
 use crate::{
     regs::{
         PAGE_SHIFT,
@@ -122,147 +126,66 @@ pub(crate) const fn simple(addr: u64, len: u32) -> DataPtr {
     DataPtr { prp1: addr, prp2 }
 }
 
-/// Turns segments, in the order of the data, into PRPs.
-pub(crate) struct Builder {
-    /// PRP2 is the list, or the second page, or 0.
-    data: DataPtr,
-    /// Bytes of the transfer that no segment has brought yet.
-    missing: u32,
-    /// Whether there is a list.
-    listed: bool,
-    stage: Stage,
-    /// Data entries of the list that have not been written yet.
-    entries: usize,
-    /// The slot that comes next.
-    slot: usize,
-}
+#[kunit_tests(rnvme_prp)]
+mod tests {
+    use super::*;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// No segment has come.
-    Empty,
-    /// The last segment ended at a page boundary.
-    Open,
-    /// The last segment ended within a page: nothing may follow.
-    Closed,
-}
-
-impl Builder {
-    /// A transfer of `total_len` bytes.
-    #[inline(always)]
-    pub(crate) const fn new(total_len: u32) -> Self {
-        Self {
-            data: DataPtr { prp1: 0, prp2: 0 },
-            missing: total_len,
-            listed: false,
-            stage: Stage::Empty,
-            entries: 0,
-            slot: 0,
+    #[test]
+    fn page_counts() {
+        // Address, length, pages, entries.
+        let cases = [
+            (0, 1, 1, 0),
+            (0, 4096, 1, 0),
+            (0, 4097, 2, 0),
+            (4092, 4, 1, 0),
+            (4092, 5, 2, 0),
+            (512, 8192, 3, 2),
+            (0, 8193, 3, 2),
+            (u64::MAX - 4095, 4096, 1, 0),
+            (PAGE_MASK, 8 << 20, 2049, 2048),
+            (0, u32::MAX, 1 << 20, (1 << 20) - 1),
+            (4095, u32::MAX, (1 << 20) + 1, 1 << 20),
+        ];
+        for (addr, len, count, entries) in cases {
+            assert_eq!(pages(addr, len), count);
+            assert_eq!(list_entries(addr, len), entries);
         }
     }
 
-    /// The next segment: `len` bytes at bus address `addr`.
-    ///
-    /// After an error the transfer is incomplete, and [`Self::finish`] says so.
-    #[inline]
-    pub(crate) fn push(
-        &mut self,
-        addr: u64,
-        len: u32,
-        list: &mut impl List,
-    ) -> Result<(), PrpError> {
-        // A page is kept clear above the segment, so that no address below wraps.
-        if len == 0 || addr.checked_add(u64::from(len) + PAGE).is_none() {
-            return Err(PrpError::BadSegment);
+    #[test]
+    fn list_page_counts() {
+        let cases = [
+            (0, 0),
+            (1, 1),
+            (511, 1),
+            (512, 1),
+            (513, 2),
+            (1022, 2),
+            (1023, 2),
+            (1024, 3),
+            (1534, 3),
+            (1535, 4),
+            (2048, 5),
+        ];
+        for (entries, count) in cases {
+            assert_eq!(list_pages(entries), count);
         }
-        let end = addr.wrapping_add(len.into());
-        let Some(missing) = self.missing.checked_sub(len) else {
-            return Err(PrpError::WrongLength);
-        };
-        let page = match self.stage {
-            Stage::Empty => {
-                self.begin(addr, list)?;
-                (addr & !PAGE_MASK).wrapping_add(PAGE)
-            }
-            Stage::Open if addr & PAGE_MASK == 0 => addr,
-            _ => return Err(PrpError::Gap),
-        };
-        self.missing = missing;
-        self.stage = if end & PAGE_MASK == 0 {
-            Stage::Open
-        } else {
-            Stage::Closed
-        };
-        if self.listed {
-            return self.fill(page, end, list);
-        }
-        // Two pages at most, so at most one after the first.
-        if page < end {
-            self.data.prp2 = page;
-        }
-        Ok(())
     }
 
-    /// The first segment says whether there is a list; checks that it fits.
-    #[inline]
-    fn begin(&mut self, addr: u64, list: &impl List) -> Result<(), PrpError> {
-        if addr & 3 != 0 {
-            return Err(PrpError::Misaligned);
+    #[test]
+    fn simple_pointers() {
+        // Address, length, PRP2.
+        let cases = [
+            (0x3000, 4, 0),
+            (0x3000, 4096, 0),
+            (0x3200, 3584, 0),
+            (0x3200, 3588, 0x4000),
+            (0x3200, 4096, 0x4000),
+            (0x3ffc, 4096, 0x4000),
+            (0x3000, 8192, 0x4000),
+        ];
+        for (prp1, len, prp2) in cases {
+            assert_eq!(simple(prp1, len), DataPtr { prp1, prp2 });
         }
-        self.data.prp1 = addr;
-        self.entries = list_entries(addr, self.missing);
-        if self.entries == 0 {
-            return Ok(());
-        }
-        let pages = list_pages(self.entries);
-        let slots = self.entries.wrapping_add(pages).wrapping_sub(1);
-        if slots > list.capacity() {
-            return Err(PrpError::ListTooSmall);
-        }
-        let start = list.page_address(0);
-        // CAST: a small list, in bytes: 4096 at most.
-        let fits = if pages > 1 {
-            start & PAGE_MASK == 0
-        } else {
-            start & 7 == 0 && (start & PAGE_MASK) + (slots * size_of::<u64>()) as u64 <= PAGE
-        };
-        if !fits {
-            return Err(PrpError::ListMisplaced);
-        }
-        self.listed = true;
-        self.data.prp2 = start;
-        Ok(())
-    }
-
-    /// Writes the entries of the pages from `page` to `end`.
-    #[inline(always)]
-    fn fill(&mut self, mut page: u64, end: u64, list: &mut impl List) -> Result<(), PrpError> {
-        let (mut slot, mut entries) = (self.slot, self.entries);
-        while page < end {
-            if slot % ENTRIES_PER_PAGE == LAST_SLOT && entries > 1 {
-                let next = slot.wrapping_add(1);
-                if !list.set(slot, list.page_address(next / ENTRIES_PER_PAGE)) {
-                    return Err(PrpError::ListTooSmall);
-                }
-                slot = next;
-            }
-            if !list.set(slot, page) {
-                return Err(PrpError::ListTooSmall);
-            }
-            slot = slot.wrapping_add(1);
-            entries = entries.wrapping_sub(1);
-            page = page.wrapping_add(PAGE);
-        }
-        (self.slot, self.entries) = (slot, entries);
-        Ok(())
-    }
-
-    /// The PRPs, once every byte of the transfer has a segment.
-    #[inline]
-    pub(crate) fn finish(self) -> Result<DataPtr, PrpError> {
-        if self.stage == Stage::Empty || self.missing != 0 || self.entries != 0 {
-            return Err(PrpError::WrongLength);
-        }
-        Ok(self.data)
     }
 }

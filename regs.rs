@@ -194,3 +194,138 @@ pub(crate) fn queues_that_fit(bar_len: usize, stride: usize) -> usize {
         .and_then(|room| room.checked_div(stride))
         .map_or(0, |after_first| after_first.saturating_add(1) / 2)
 }
+
+#[kunit_tests(rnvme_regs)]
+mod tests {
+    use super::*;
+
+    /// CAP of a controller like QEMU's: 2048 entries, 7.5 s, NVM command set.
+    const PLAIN: u64 = 0x7ff | 1 << 16 | 15 << 24 | 1 << 37 | 4 << 52;
+
+    /// `PLAIN` with other bits from `low` on.
+    fn with(low: u32, bits: u32, value: u64) -> u64 {
+        PLAIN & !(((1 << bits) - 1) << low) | value << low
+    }
+
+    fn decode(raw: u64) -> Result<(u32, u32, usize), CapError> {
+        let caps = Capabilities::decode(raw)?;
+        Ok((
+            caps.max_queue_entries,
+            caps.timeout_ms,
+            caps.doorbell_stride,
+        ))
+    }
+
+    #[test]
+    fn plain_capabilities() {
+        assert_eq!(decode(PLAIN), Ok((2048, 7500, 4)));
+    }
+
+    #[test]
+    fn all_ones_means_gone() {
+        assert_eq!(decode(u64::MAX), Err(CapError::Gone));
+        assert_eq!(decode(PLAIN | 0xffff_ffff), Err(CapError::Gone));
+        assert_eq!(decode(PLAIN | 0xffff_ffff << 32), Err(CapError::Gone));
+    }
+
+    #[test]
+    fn all_zeroes_are_refused() {
+        assert_eq!(decode(0), Err(CapError::QueueTooSmall { mqes: 0 }));
+    }
+
+    #[test]
+    fn mqes_is_zero_based() {
+        assert_eq!(
+            decode(with(0, 16, 0)),
+            Err(CapError::QueueTooSmall { mqes: 0 })
+        );
+        assert_eq!(decode(with(0, 16, 1)), Ok((2, 7500, 4)));
+        assert_eq!(decode(with(0, 16, 0xffff)), Ok((65536, 7500, 4)));
+    }
+
+    #[test]
+    fn timeout_is_never_zero() {
+        assert_eq!(decode(with(24, 8, 0)), Ok((2048, 500, 4)));
+        assert_eq!(decode(with(24, 8, 1)), Ok((2048, 500, 4)));
+        assert_eq!(decode(with(24, 8, 0xff)), Ok((2048, 127_500, 4)));
+    }
+
+    #[test]
+    fn stride_is_a_power_of_two() {
+        assert_eq!(decode(with(32, 4, 1)), Ok((2048, 7500, 8)));
+        assert_eq!(decode(with(32, 4, 15)), Ok((2048, 7500, 4 << 15)));
+    }
+
+    #[test]
+    fn larger_pages_are_refused() {
+        let error = |min_bytes| Err(CapError::PageTooLarge { min_bytes });
+        assert_eq!(decode(with(48, 4, 1)), error(8192));
+        assert_eq!(decode(with(48, 4, 15)), error(4096 << 15));
+    }
+
+    #[test]
+    fn nvm_command_set_is_required() {
+        let error = |css| Err(CapError::NoNvmCommandSet { css });
+        assert_eq!(decode(with(37, 8, 0)), error(0));
+        assert_eq!(decode(with(37, 8, 0x40)), error(0x40));
+        assert_eq!(decode(with(37, 8, 0x41)), Ok((2048, 7500, 4)));
+    }
+
+    #[test]
+    fn register_bits() {
+        let cc = CC::zeroed()
+            .with_const_iocqes::<4>()
+            .with_const_iosqes::<6>()
+            .with_const_shn::<1>()
+            .with_const_en::<1>();
+        assert_eq!(cc.into_raw(), 0x0046_4001);
+        let aqa = AQA::zeroed()
+            .with_const_acqs_z::<31>()
+            .with_const_asqs_z::<15>();
+        assert_eq!(aqa.into_raw(), 0x001f_000f);
+        let csts = CSTS::from_raw(0x2b);
+        assert!(csts.rdy() == 1 && csts.cfs() == 1 && csts.shst() == 2);
+        assert!(csts.nssro() == 0 && csts.pp() == 1);
+        let vs = VS::from_raw(0x0001_0403);
+        assert!(vs.mjr() == 1 && vs.mnr() == 4 && vs.ter() == 3);
+    }
+
+    #[test]
+    fn doorbell_offsets() {
+        // Queue, stride, submission doorbell, completion doorbell.
+        let cases = [
+            (0, 4, 0x1000, 0x1004),
+            (1, 4, 0x1008, 0x100c),
+            (1, 8, 0x1010, 0x1018),
+            (3, 64, 0x1180, 0x11c0),
+            (65535, 4, 0x80ff8, 0x80ffc),
+            (65535, 4 << 15, 0x3_fffc_1000, 0x3_fffe_1000),
+        ];
+        for (qid, stride, sq, cq) in cases {
+            assert_eq!(sq_doorbell(qid, stride), sq);
+            assert_eq!(cq_doorbell(qid, stride), cq);
+        }
+    }
+
+    #[test]
+    fn doorbells_lie_in_the_bar() {
+        // Bytes of the BAR, stride, pairs.
+        let cases = [
+            (0, 4, 0),
+            (0x1000, 4, 0),
+            (0x1004, 4, 0),
+            (0x1008, 4, 1),
+            (0x2000, 4, 512),
+            (0x4000, 4, 1536),
+            (0x1014, 16, 1),
+            (0x1033, 16, 1),
+            (0x1034, 16, 2),
+            (0x2000, 0x1000, 0),
+            (0x2004, 0x1000, 1),
+            (0x2000, 0, 0),
+        ];
+        for (bar, stride, pairs) in cases {
+            assert_eq!(queues_that_fit(bar, stride), pairs);
+        }
+    }
+}

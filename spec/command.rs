@@ -227,3 +227,113 @@ pub(crate) fn opcode_name(queue: QueueId, opcode: u8) -> &'static str {
         _ => "unknown I/O command",
     }
 }
+
+#[kunit_tests(rnvme_command)]
+mod tests {
+    use super::*;
+
+    /// The entry by the byte: all zero but for `fields`, each an offset and what is there.
+    fn is(sqe: Sqe, fields: &[(usize, &[u8])]) -> bool {
+        let mut image = [0u8; 64];
+        for (offset, bytes) in fields {
+            image[*offset..*offset + bytes.len()].copy_from_slice(bytes);
+        }
+        sqe.words()
+            .iter()
+            .zip(image.chunks(8))
+            .all(|(word, bytes)| word.to_le_bytes() == bytes)
+    }
+
+    fn nsid(raw: u32) -> Nsid {
+        Nsid::new(raw).unwrap()
+    }
+
+    fn blocks(count: u32) -> BlockCount {
+        BlockCount::new(count).unwrap()
+    }
+
+    const DATA: DataPtr = DataPtr {
+        prp1: 0x1122_3344_5566_7000,
+        prp2: 0x8899_aabb_ccdd_e000,
+    };
+
+    #[test]
+    fn read_image() {
+        let lba = Lba::new(0x0102_0304_0506_0708);
+        let sqe = Sqe::read(nsid(7), lba, blocks(8), RwControl::default(), DATA);
+        let fields: &[(usize, &[u8])] = &[
+            (0, &[0x02]),
+            (4, &[7]),
+            (24, &[0x00, 0x70, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11]),
+            (32, &[0x00, 0xe0, 0xdd, 0xcc, 0xbb, 0xaa, 0x99, 0x88]),
+            (40, &[8, 7, 6, 5, 4, 3, 2, 1]),
+            (48, &[7, 0, 0, 0]),
+        ];
+        assert!(is(sqe, fields));
+    }
+
+    #[test]
+    fn write_image() {
+        let data = DataPtr {
+            prp1: 0x200,
+            prp2: 0,
+        };
+        let control = RwControl::default();
+        let sqe = Sqe::write(nsid(0xffff_fffe), Lba::new(1), blocks(1), control, data);
+        assert!(is(
+            sqe,
+            &[
+                (0, &[0x01]),
+                (4, &[0xfe, 0xff, 0xff, 0xff]),
+                (25, &[2]),
+                (40, &[1])
+            ]
+        ));
+    }
+
+    #[test]
+    fn transfer_flags_and_limits() {
+        // Force unit access, limited retry, blocks, CDW12.
+        let cases: [(bool, bool, u32, [u8; 4]); 5] = [
+            (false, false, 1, [0, 0, 0, 0]),
+            (true, false, 1, [0, 0, 0, 0x40]),
+            (false, true, 2, [1, 0, 0, 0x80]),
+            (true, true, 257, [0, 1, 0, 0xc0]),
+            (false, false, 65536, [0xff, 0xff, 0, 0]),
+        ];
+        for (fua, limited_retry, count, cdw12) in cases {
+            let control = RwControl { fua, limited_retry };
+            let none = DataPtr::default();
+            let sqe = Sqe::write(nsid(1), Lba::new(0), blocks(count), control, none);
+            assert!(is(sqe, &[(0, &[1]), (4, &[1]), (48, &cdw12)]));
+        }
+    }
+
+    #[test]
+    fn flush_image() {
+        assert!(is(Sqe::flush(nsid(0x0a0b)), &[(4, &[0x0b, 0x0a])]));
+    }
+
+    #[test]
+    fn identifier_and_data_are_added_in_place() {
+        let sqe = Sqe::flush(nsid(1))
+            .with_data(DATA)
+            .with_cid(CommandId::new(0xabc, 5))
+            .with_data(DataPtr { prp1: 1, prp2: 2 });
+        let fields: &[(usize, &[u8])] = &[(2, &[0xbc, 0x5a]), (4, &[1]), (24, &[1]), (32, &[2])];
+        assert!(is(sqe, fields));
+    }
+
+    #[test]
+    fn names_depend_on_the_queue() {
+        let io = QueueId::new(1);
+        assert_eq!(opcode_name(io, 0), "Flush");
+        assert_eq!(opcode_name(io, Sqe::flush(nsid(1)).opcode()), "Flush");
+        assert_eq!(opcode_name(io, 1), "Write");
+        assert_eq!(opcode_name(io, 2), "Read");
+        assert_eq!(opcode_name(io, 6), "unknown I/O command");
+        assert_eq!(opcode_name(QueueId::ADMIN, 6), "Identify");
+        assert_eq!(opcode_name(QueueId::ADMIN, 9), "Set Features");
+        assert_eq!(opcode_name(QueueId::ADMIN, 2), "unknown admin command");
+    }
+}

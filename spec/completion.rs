@@ -181,3 +181,111 @@ pub(crate) enum Outcome {
     /// Anything else.
     IoError,
 }
+
+#[kunit_tests(rnvme_completion)]
+mod tests {
+    use super::*;
+    use kernel::str::CString;
+
+    /// Dwords 2 and 3 by the byte: SQ head 1234h, SQ 5678h, command 9abch, then the status.
+    fn tail(status: [u8; 2]) -> CqeTail {
+        let [low, high] = status;
+        CqeTail::from_raw(u64::from_le_bytes([
+            0x34, 0x12, 0x78, 0x56, 0xbc, 0x9a, low, high,
+        ]))
+    }
+
+    #[test]
+    fn parts_of_an_entry() {
+        assert_eq!(tail([0, 0]).command_id().raw(), 0x9abc);
+        assert_eq!(tail([0xff, 0xff]).command_id().raw(), 0x9abc);
+        assert_eq!(tail([0x03, 0x45]).status().raw(), 0x2281);
+        assert!(tail([0x01, 0x00]).status().is_success());
+        assert!(!tail([0x02, 0x00]).status().is_success());
+    }
+
+    #[test]
+    fn phase_is_apart_from_the_status() {
+        assert_eq!(tail([0x00, 0x00]).phase(), 0);
+        assert_eq!(tail([0x01, 0x00]).phase(), 1);
+        assert_eq!(tail([0xfe, 0xff]).phase(), 0);
+        assert_eq!(tail([0xfe, 0xff]).status(), tail([0xff, 0xff]).status());
+    }
+
+    #[test]
+    fn parts_of_a_status() {
+        // Wire status, SCT, SC, CRD, DNR.
+        let cases = [
+            ([0x02, 0x00], 0, 0x01, 0, false),
+            ([0xfe, 0x01], 0, 0xff, 0, false),
+            ([0x00, 0x0e], 7, 0x00, 0, false),
+            ([0x00, 0x30], 0, 0x00, 3, false),
+            ([0x00, 0x40], 0, 0x00, 0, false),
+            ([0x00, 0x80], 0, 0x00, 0, true),
+            ([0x02, 0xa5], 2, 0x81, 2, true),
+        ];
+        for (wire, sct, sc, crd, dnr) in cases {
+            let status = tail(wire).status();
+            assert_eq!(status.sct(), sct);
+            assert_eq!(status.sc(), sc);
+            assert_eq!(status.crd(), crd);
+            assert_eq!(status.do_not_retry(), dnr);
+        }
+    }
+
+    #[test]
+    fn hints_do_not_make_an_error() {
+        // More, retry delay and DNR without a code: still success.
+        assert!(Status::from_raw(0x7800).is_success());
+        assert!(!Status::from_raw(0x7801).is_success());
+        assert_eq!(Status::from_raw(0x7800).outcome(), Outcome::Success);
+        assert!(!Status::from_raw(0).is_retryable());
+    }
+
+    #[test]
+    fn statuses_in_words() -> Result {
+        let cases: [(u16, &[u8]); 7] = [
+            (0x0000, b"Successful Completion (sct 0x0 / sc 0x0)"),
+            (0x4281, b"Unrecovered Read Error (sct 0x2 / sc 0x81, DNR)"),
+            (0x0080, b"LBA Out of Range (sct 0x0 / sc 0x80)"),
+            (0x0371, b"Command Aborted By Host (sct 0x3 / sc 0x71)"),
+            (0x0017, b"unknown status (sct 0x0 / sc 0x17)"),
+            (0x02c0, b"vendor specific status (sct 0x2 / sc 0xc0)"),
+            (0x7fff, b"vendor specific status (sct 0x7 / sc 0xff, DNR)"),
+        ];
+        for (raw, words) in cases {
+            let text = CString::try_from_fmt(fmt!("{}", Status::from_raw(raw)))?;
+            assert_eq!(text.to_bytes(), words);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_to_retry() {
+        let cases = [
+            (0x001, false),
+            (0x002, false),
+            (0x004, true),
+            (0x006, true),
+            (0x00b, false),
+            (0x021, true),
+            (0x081, false),
+            (0x082, true),
+            (0x083, false),
+            (0x281, true),
+            (0x371, true),
+            (0x7ff, true),
+        ];
+        for (code, retry) in cases {
+            assert_eq!(Status::from_raw(code).is_retryable(), retry);
+            assert!(!Status::from_raw(code | 0x4000).is_retryable());
+        }
+    }
+
+    #[test]
+    fn host_aborted_is_a_path_status() {
+        let status = Status::HOST_ABORTED;
+        assert_eq!((status.sct(), status.sc()), (3, 0x71));
+        assert_eq!(status.outcome(), Outcome::IoError);
+    }
+}

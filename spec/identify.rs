@@ -6,16 +6,20 @@
 //! The device is not trusted. Each `decode` takes any 4096 bytes, and either returns values that
 //! the rest of the driver can rely on or says what is wrong with them.
 //!
-//! Base 5.17.2.1 (controller), 5.17.2.2 (active namespaces); NVM 4.1.5.1 (namespace).
+//! Base 5.17.2.1 (controller).
 
-use super::ids::{
-    Nsid,
-    Version, //
+mod namespace;
+
+pub(crate) use self::namespace::{
+    IdentifyNamespace,
+    NamespaceInfo,
+    NamespaceList, //
 };
+
+use super::ids::Version;
 use crate::regs::PAGE_SHIFT;
 use core::{
     mem::offset_of,
-    slice,
     str, //
 };
 use kernel::{
@@ -187,207 +191,128 @@ impl ControllerInfo {
     }
 }
 
-/// An LBA format.
-#[repr(C)]
-#[derive(Clone, Copy, FromBytes, Immutable, KnownLayout)]
-struct LbaFormat {
-    ms: u16,
-    lbads: u8,
-    _rp: u8,
-}
+#[kunit_tests(rnvme_identify)]
+mod tests {
+    use super::*;
+    use kernel::str::CString;
+    use zerocopy::FromBytes;
 
-/// Identify Namespace (CNS 00h). Only what the driver looks at has a name.
-#[repr(C)]
-#[derive(FromBytes, Immutable, KnownLayout)]
-pub(crate) struct IdentifyNamespace {
-    nsze: u64,
-    _ncap: [u8; 17],
-    nlbaf_z: u8,
-    flbas: u8,
-    _mc: [u8; 55],
-    nulbaf: u8,
-    _kpiodaag: [u8; 45],
-    lbaf: [LbaFormat; 64],
-    _vs: [u8; 3712],
-}
-
-const _: () = {
-    assert!(size_of::<IdentifyNamespace>() == IDENTIFY_SIZE);
-    assert!(offset_of!(IdentifyNamespace, nsze) == 0);
-    assert!(offset_of!(IdentifyNamespace, nlbaf_z) == 25);
-    assert!(offset_of!(IdentifyNamespace, flbas) == 26);
-    assert!(offset_of!(IdentifyNamespace, nulbaf) == 82);
-    assert!(offset_of!(IdentifyNamespace, lbaf) == 128);
-    assert!(offset_of!(LbaFormat, ms) == 0);
-    assert!(offset_of!(LbaFormat, lbads) == 2);
-    assert!(size_of::<LbaFormat>() == 4);
-};
-
-/// A namespace that can be a disk.
-pub(crate) struct NamespaceInfo {
-    /// Logical blocks, 1 or more (NSZE).
-    pub(crate) blocks: u64,
-    /// log2 of the bytes of a logical block: 9 to 16.
-    pub(crate) lba_shift: u32,
-    /// Capacity in units of 512 bytes; in bytes it fits in an `i64`.
-    pub(crate) sectors: u64,
-}
-
-/// Why a namespace cannot be a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NamespaceError {
-    /// It has no blocks: nothing is attached under this identifier.
-    Inactive,
-    /// FLBAS names a format that the namespace does not have.
-    BadFormatIndex {
-        /// Which one.
-        index: u8,
-        /// How many there are.
-        formats: u16,
-    },
-    /// Logical blocks are smaller than 512 bytes or larger than 64 KiB.
-    UnsupportedLbaSize {
-        /// log2 of their bytes.
-        shift: u8,
-    },
-    /// Blocks carry metadata.
-    UnsupportedMetadata {
-        /// Bytes of it with each block.
-        bytes: u16,
-    },
-    /// The capacity is beyond what Linux can address.
-    TooLarge {
-        /// Blocks.
-        blocks: u64,
-        /// log2 of their bytes.
-        shift: u8,
-    },
-}
-
-impl fmt::Display for NamespaceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Inactive => f.write_str("inactive: it has no logical blocks"),
-            Self::BadFormatIndex { index, formats } => write!(
-                f,
-                "formatted with LBA format {index}, but there are only {formats} formats"
-            ),
-            Self::UnsupportedLbaSize { shift } => {
-                write!(f, "logical blocks of 2^{shift} bytes are not supported")
-            }
-            Self::UnsupportedMetadata { bytes } => {
-                write!(f, "{bytes} bytes of metadata a block are not supported")
-            }
-            Self::TooLarge { blocks, shift } => {
-                write!(f, "{blocks} logical blocks of 2^{shift} bytes are too many")
-            }
+    /// A page of `fill` but for `fields`, each an offset and what is there.
+    fn page(fill: u8, fields: &[(usize, &[u8])]) -> Result<KVec<u8>> {
+        let mut page = KVec::from_elem(fill, IDENTIFY_SIZE, GFP_KERNEL)?;
+        for (offset, bytes) in fields {
+            page[*offset..*offset + bytes.len()].copy_from_slice(bytes);
         }
+        Ok(page)
     }
-}
 
-impl NamespaceInfo {
-    /// Checks what the controller says about a namespace.
-    pub(crate) fn decode(raw: &IdentifyNamespace) -> Result<Self, NamespaceError> {
-        if raw.nsze == 0 {
-            return Err(NamespaceError::Inactive);
-        }
-        let formats = u16::from(raw.nlbaf_z) + u16::from(raw.nulbaf) + 1;
-        // The upper bits of the index count only where there are formats for them to name.
-        let index = match raw.flbas {
-            flbas if formats > 16 => (flbas & 0xf) | ((flbas & 0x60) >> 1),
-            flbas => flbas & 0xf,
-        };
-        let format = raw
-            .lbaf
-            .get(usize::from(index))
-            .filter(|_| u16::from(index) < formats)
-            .ok_or(NamespaceError::BadFormatIndex { index, formats })?;
-        let shift = format.lbads;
-        if !(9..=16).contains(&shift) {
-            return Err(NamespaceError::UnsupportedLbaSize { shift });
-        }
-        if format.ms != 0 {
-            return Err(NamespaceError::UnsupportedMetadata { bytes: format.ms });
-        }
-        let blocks = raw.nsze;
-        // `loff_t` counts bytes: 63 bits.
-        if blocks > (u64::MAX >> 1) >> shift {
-            return Err(NamespaceError::TooLarge { blocks, shift });
-        }
-        let lba_shift = u32::from(shift);
-        Ok(Self {
-            blocks,
-            lba_shift,
-            sectors: blocks << (lba_shift - 9),
-        })
+    fn controller(page: &[u8]) -> Result<ControllerInfo, IdentifyError> {
+        ControllerInfo::decode(IdentifyController::ref_from_bytes(page).unwrap())
     }
-}
 
-/// A page of the active namespace list (CNS 02h): ascending identifiers, then zeroes.
-#[repr(C)]
-#[derive(FromBytes, Immutable, KnownLayout)]
-pub(crate) struct NamespaceList {
-    nsids: [u32; Self::LEN],
-}
+    /// SQES and CQES as they have to be.
+    const SIZES: (usize, &[u8]) = (512, &[0x66, 0x44]);
 
-const _: () = assert!(size_of::<NamespaceList>() == IDENTIFY_SIZE);
-
-impl NamespaceList {
-    /// Identifiers of a full page, after which another follows.
-    pub(crate) const LEN: usize = 1024;
-
-    /// The identifiers of a page that was asked for those above `after`.
-    ///
-    /// After an error there are no more: so a list ends, and so do the pages, whatever the device
-    /// says.
-    pub(crate) fn iter(&self, after: u32) -> ActiveNamespaces<'_> {
-        ActiveNamespaces {
-            rest: self.nsids.iter(),
-            last: after,
-        }
+    #[test]
+    fn controller_fields() -> Result {
+        let page = page(
+            0,
+            &[
+                SIZES,
+                (4, b"  S/N 1             "),
+                (24, b"Model\0name\xff\n"),
+                (64, b"fw 1.2  "),
+                (77, &[5]),
+                (78, &[0x34, 0x12]),
+                (80, &[0x00, 0x04, 0x01, 0x00]),
+                (88, &[0x40, 0x42, 0x0f, 0x00]),
+                (516, &[0x00, 0x01]),
+                (525, &[0x07]),
+            ],
+        )?;
+        let info = controller(&page).map_err(|_| EINVAL)?;
+        assert_eq!(info.serial.as_str(), "S/N 1");
+        assert_eq!(info.model.as_str(), "Model?name??");
+        assert_eq!(info.firmware.as_str(), "fw 1.2");
+        assert_eq!(info.cntlid, 0x1234);
+        assert_eq!(info.version, Version::from_raw(0x10400));
+        assert_eq!(info.max_transfer, Some(128 << 10));
+        assert_eq!(info.namespaces_max, 256);
+        assert_eq!(info.rtd3e_us, 1_000_000);
+        assert!(info.volatile_write_cache);
+        Ok(())
     }
-}
 
-/// The identifiers of a [`NamespaceList`].
-pub(crate) struct ActiveNamespaces<'a> {
-    rest: slice::Iter<'a, u32>,
-    last: u32,
-}
-
-/// The list is not what the specification says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotAscending {
-    /// The identifier before, or the one that the list was asked to begin after.
-    previous: u32,
-    /// The one that is not above it, or is no namespace's.
-    next: u32,
-}
-
-impl fmt::Display for NotAscending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "active namespace list: identifier {:#x} cannot follow {:#x}",
-            self.next, self.previous
-        )
+    #[test]
+    fn least_controller() -> Result {
+        let info = controller(&page(0, &[SIZES])?).map_err(|_| EINVAL)?;
+        assert_eq!(info.model.as_str(), "");
+        assert_eq!(info.namespaces_max, 0);
+        assert_eq!(info.max_transfer, None);
+        assert!(!info.volatile_write_cache);
+        Ok(())
     }
-}
 
-impl Iterator for ActiveNamespaces<'_> {
-    type Item = Result<Nsid, NotAscending>;
+    #[test]
+    fn largest_transfer() -> Result {
+        let cases = [
+            (0, None),
+            (1, Some(8 << 10)),
+            (11, Some(8 << 20)),
+            (19, Some(1 << 31)),
+            (20, None),
+            (31, None),
+            (255, None),
+        ];
+        for (mdts, bytes) in cases {
+            let info = controller(&page(0, &[SIZES, (77, &[mdts])])?).map_err(|_| EINVAL)?;
+            assert_eq!(info.max_transfer, bytes);
+        }
+        Ok(())
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = *self.rest.next()?;
-        if next == 0 {
-            self.rest = [].iter();
-            return None;
+    #[test]
+    fn entry_sizes() -> Result {
+        let cases = [
+            (0x66, 0x44, true),
+            (0xf0, 0xf0, true),
+            (0x76, 0x54, true),
+            (0x56, 0x44, false),
+            (0x77, 0x44, false),
+            (0x66, 0x55, false),
+            (0x66, 0x33, false),
+            (0x00, 0x00, false),
+            (0xff, 0xff, false),
+        ];
+        for (sqes, cqes, good) in cases {
+            let info = controller(&page(0, &[(512, &[sqes, cqes])])?);
+            let error = IdentifyError::EntrySize { sqes, cqes };
+            assert_eq!(info.err(), (!good).then_some(error));
         }
-        let previous = self.last;
-        let valid = Nsid::new(next).filter(|_| next > previous);
-        if valid.is_none() {
-            self.rest = [].iter();
+        Ok(())
+    }
+
+    #[test]
+    fn text_of_any_bytes_is_printable() -> Result {
+        let page = page(0xff, &[SIZES, (4, b" \0 "), (64, b" \0  \0   ")])?;
+        let info = controller(&page).map_err(|_| EINVAL)?;
+        assert_eq!(info.serial.as_str(), "?????????????????");
+        assert_eq!(info.model.as_str().len(), 40);
+        assert_eq!(info.firmware.as_str(), "");
+        let text = CString::try_from_fmt(fmt!("[{}]", info.serial))?;
+        assert_eq!(text.to_bytes(), b"[?????????????????]");
+        Ok(())
+    }
+
+    #[test]
+    fn all_ones_and_all_zeroes_are_no_controller() -> Result {
+        for fill in [0xff, 0] {
+            let error = IdentifyError::EntrySize {
+                sqes: fill,
+                cqes: fill,
+            };
+            assert_eq!(controller(&page(fill, &[])?).err(), Some(error));
         }
-        self.last = next;
-        Some(valid.ok_or(NotAscending { previous, next }))
+        Ok(())
     }
 }

@@ -3,7 +3,10 @@
 //! Identifiers and units, a type each, so that one cannot be taken for another.
 
 use core::num::NonZeroU32;
-use kernel::fmt;
+use kernel::{
+    fmt,
+    prelude::*, //
+};
 
 /// A namespace identifier (Base 3.2.1): neither 0 nor the broadcast value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,5 +151,87 @@ impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [tertiary, minor, ..] = self.0.to_le_bytes();
         write!(f, "{}.{}.{}", self.0 >> 16, minor, tertiary)
+    }
+}
+
+#[kunit_tests(rnvme_ids)]
+mod tests {
+    use super::*;
+    use kernel::str::CString;
+
+    #[test]
+    fn namespace_ids() {
+        let raw = |id| Nsid::new(id).map(Nsid::get);
+        assert_eq!(raw(0), None);
+        assert_eq!(raw(1), Some(1));
+        assert_eq!(raw(0xffff_fffe), Some(0xffff_fffe));
+        assert_eq!(raw(0xffff_ffff), None);
+    }
+
+    #[test]
+    fn command_id_parts() {
+        // Tag, generation, wire.
+        let cases = [
+            (0, 0, 0x0000),
+            (1, 0, 0x0001),
+            (0, 1, 0x1000),
+            (0xfff, 15, 0xffff),
+            (0x123, 10, 0xa123),
+            (0xffe, 16, 0x0ffe),
+            (0x1001, 0x12, 0x2001),
+        ];
+        for (tag, generation, wire) in cases {
+            assert_eq!(CommandId::new(tag, generation).raw(), wire);
+        }
+    }
+
+    #[test]
+    fn any_command_id_has_a_tag_in_range() {
+        for raw in 0..=u16::MAX {
+            let id = CommandId::from_raw(raw);
+            assert!(id.tag() < CommandId::MAX_TAGS);
+            assert_eq!(id.raw(), raw);
+        }
+    }
+
+    #[test]
+    fn sixteen_uses_of_a_tag_differ() {
+        for earlier in 0..16 {
+            for later in earlier + 1..16 {
+                assert!(CommandId::new(5, earlier) != CommandId::new(5, later));
+            }
+        }
+        assert_eq!(CommandId::new(5, 16), CommandId::new(5, 0));
+    }
+
+    #[test]
+    fn every_tag_of_the_deepest_queue_fits() {
+        assert_eq!(MAX_QUEUE_DEPTH, 4095);
+        let last = MAX_QUEUE_DEPTH - 1;
+        assert_eq!(CommandId::new(last, 0).tag(), last);
+    }
+
+    #[test]
+    fn block_counts() {
+        let wire = |count| BlockCount::new(count).map(BlockCount::zero_based);
+        assert_eq!(wire(0), None);
+        assert_eq!(wire(1), Some(0));
+        assert_eq!(wire(65536), Some(0xffff));
+        assert_eq!(wire(65537), None);
+        assert_eq!(wire(u32::MAX), None);
+    }
+
+    #[test]
+    fn versions_in_words() -> Result {
+        let cases: [(u32, &[u8]); 3] = [
+            (0x0001_0400, b"1.4.0"),
+            (0x0001_0201, b"1.2.1"),
+            (0xffff_ffff, b"65535.255.255"),
+        ];
+        for (raw, words) in cases {
+            let text = CString::try_from_fmt(fmt!("{}", Version::from_raw(raw)))?;
+            assert_eq!(text.to_bytes(), words);
+        }
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ use super::completion::Outcome::{
     Target,
     Transport, //
 };
+use kernel::prelude::*;
 
 /// A status.
 pub(super) struct Row {
@@ -215,3 +216,42 @@ const _: () = {
         i += 1;
     }
 };
+
+#[kunit_tests(rnvme_status)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_found() {
+        for row in TABLE {
+            assert!(find(row.code).is_some_and(|found| found.name == row.name));
+        }
+        let found = (0..=0x7ff).filter(|code| find(*code).is_some()).count();
+        assert_eq!(found, TABLE.len());
+    }
+
+    #[test]
+    fn classes_are_those_of_linux() {
+        // `nvme_error_status` of 7.3; all else is an I/O error.
+        let classes: &[(Outcome, &[u16])] = &[
+            (Success, &[0x000]),
+            (NoSpace, &[0x081]),
+            (Target, &[0x080, 0x021, 0x082]),
+            (NotSupported, &[0x180, 0x001, 0x002, 0x00b]),
+            (Medium, &[0x280, 0x281, 0x287, 0x286, 0x182, 0x285]),
+            (Protection, &[0x282, 0x283, 0x284, 0x181, 0x288]),
+            (ResvConflict, &[0x083]),
+            (Transport, &[0x370]),
+        ];
+        for row in TABLE {
+            let class = classes.iter().find(|(_, codes)| codes.contains(&row.code));
+            assert_eq!(row.outcome, class.map_or(IoError, |(outcome, _)| *outcome));
+        }
+    }
+
+    #[test]
+    fn only_zero_is_success() {
+        let successes = TABLE.iter().filter(|row| row.outcome == Success).count();
+        assert_eq!(successes, 1);
+    }
+}

@@ -244,3 +244,113 @@ impl AdminCommand for SetNumberOfQueues {
         submission_z.min(completion_z) + 1
     }
 }
+
+#[kunit_tests(rnvme_admin_command)]
+mod tests {
+    use super::*;
+
+    /// The entry by the byte: all zero but for `fields`, each an offset and what is there.
+    fn is(sqe: Sqe, fields: &[(usize, &[u8])]) -> bool {
+        let mut image = [0u8; 64];
+        for (offset, bytes) in fields {
+            image[*offset..*offset + bytes.len()].copy_from_slice(bytes);
+        }
+        sqe.words()
+            .iter()
+            .zip(image.chunks(8))
+            .all(|(word, bytes)| word.to_le_bytes() == bytes)
+    }
+
+    const RING: u64 = 0x1_2345_6000;
+
+    #[test]
+    fn identify_images() {
+        assert!(is(Identify::controller().sqe(), &[(0, &[6]), (40, &[1])]));
+        let nsid = Nsid::new(0x102).unwrap();
+        assert!(is(
+            Identify::namespace(nsid).sqe(),
+            &[(0, &[6]), (4, &[2, 1])]
+        ));
+        assert!(is(
+            Identify::active_namespaces(0).sqe(),
+            &[(0, &[6]), (40, &[2])]
+        ));
+        assert!(is(
+            Identify::active_namespaces(0x400).sqe(),
+            &[(0, &[6]), (5, &[4]), (40, &[2])]
+        ));
+    }
+
+    #[test]
+    fn create_io_cq_image() {
+        let mut command = CreateIoCq {
+            id: QueueId::new(3),
+            entries: 1024,
+            ring: RING,
+            vector: Some(0x0102),
+        };
+        let ring: (usize, &[u8]) = (24, &[0x00, 0x60, 0x45, 0x23, 0x01]);
+        let size: (usize, &[u8]) = (40, &[3, 0, 0xff, 3]);
+        assert!(is(
+            command.sqe(),
+            &[(0, &[5]), ring, size, (44, &[3, 0, 2, 1])]
+        ));
+        // Vector 0 is a vector, and a polled queue has none.
+        command.vector = Some(0);
+        assert!(is(command.sqe(), &[(0, &[5]), ring, size, (44, &[3])]));
+        command.vector = None;
+        assert!(is(command.sqe(), &[(0, &[5]), ring, size, (44, &[1])]));
+    }
+
+    #[test]
+    fn create_io_sq_image() {
+        let command = CreateIoSq {
+            id: QueueId::new(0x0405),
+            entries: 2,
+            ring: RING,
+            cq: QueueId::new(0x0607),
+        };
+        let fields: &[(usize, &[u8])] = &[
+            (0, &[1]),
+            (24, &[0x00, 0x60, 0x45, 0x23, 0x01]),
+            (40, &[5, 4, 1, 0]),
+            (44, &[1, 0, 7, 6]),
+        ];
+        assert!(is(command.sqe(), fields));
+    }
+
+    #[test]
+    fn delete_queue_images() {
+        let id = QueueId::new(0x0102);
+        assert!(is(DeleteIoSq(id).sqe(), &[(40, &[2, 1])]));
+        assert!(is(DeleteIoCq(id).sqe(), &[(0, &[4]), (40, &[2, 1])]));
+    }
+
+    #[test]
+    fn number_of_queues_image() {
+        let one = SetNumberOfQueues { pairs: 1 };
+        assert!(is(one.sqe(), &[(0, &[9]), (40, &[7])]));
+        let many = SetNumberOfQueues { pairs: 0x0203 };
+        assert!(is(
+            many.sqe(),
+            &[(0, &[9]), (40, &[7]), (44, &[2, 2, 2, 2])]
+        ));
+    }
+
+    #[test]
+    fn number_of_queues_granted() {
+        let command = SetNumberOfQueues { pairs: 8 };
+        // The smaller of both, each zero-based.
+        let cases = [
+            (0x0000_0000, 1),
+            (0x0007_0007, 8),
+            (0x0003_0007, 4),
+            (0x0007_0003, 4),
+            (0x0000_ffff, 1),
+            (0xffff_ffff, 65536),
+        ];
+        for (dw0, pairs) in cases {
+            assert_eq!(command.reply(dw0), pairs);
+        }
+    }
+}
