@@ -216,10 +216,11 @@ class Guest:
             return self.qmp(rest)
         if verb in ("trace-on", "trace-off"):
             return self.set_trace(rest.strip(), verb == "trace-on")
-        if verb == "trace-count":
+        if verb in ("trace-count", "trace-log"):
             pattern = re.compile(re.escape(rest.strip()).replace(r"\*", r"\w*") + r"\b")
             text = self.log_since(self.trace, trace_start)
-            return True, str(sum(1 for line in text.splitlines() if pattern.match(line)))
+            lines = [line for line in text.splitlines() if pattern.match(line)]
+            return True, str(len(lines)) if verb == "trace-count" else "\n".join(lines)
         if verb == "sleep":
             time.sleep(float(rest))
             return True, ""

@@ -15,11 +15,30 @@ skip() {
     exit 4
 }
 
+# Two things must be equal, else the test has failed: with both in the message.
+expect() { # WHAT EXPECTED SEEN
+    [[ $2 == "$3" ]] || die "$1: expected '$2', saw '$3'"
+}
+
+# The same with a glob pattern.
+expect_like() { # WHAT PATTERN SEEN
+    # shellcheck disable=SC2053 # a pattern on purpose
+    [[ $3 == $2 ]] || die "$1: expected something like '$2', saw '$3'"
+}
+
+# A command must fail; what it prints is in $failed_with.
+expect_failure() { # COMMAND...
+    if failed_with=$("$@" 2>&1); then
+        die "this should have failed: $* ($failed_with)"
+    fi
+}
+
 # Ask something of the host and print its answer; the status says whether it
 # worked.  Requests:
 #   host qmp '{"execute":"device_del","arguments":{"id":"nv0"}}'
 #   host trace-on PATTERN, host trace-off PATTERN   QEMU's trace events
 #   host trace-count PATTERN                        hits since the test began
+#   host trace-log PATTERN                          the lines of these hits
 #   host sleep SECONDS                              of the host's clock
 host() {
     local status text
@@ -31,6 +50,13 @@ host() {
     } 9>/run/host.lock
     printf '%b\n' "$text"
     return "$status"
+}
+
+# One QMP command that must work.
+qmp() { # COMMAND [ARGUMENTS-AS-JSON]
+    local answer
+    answer=$(host qmp "{\"execute\":\"$1\",\"arguments\":${2:-{\}}}") || die "QMP $*: $answer"
+    echo "$answer"
 }
 
 # Load and unload the driver.
@@ -50,4 +76,117 @@ wait_for() { # SECONDS COMMAND...
         ((SECONDS < until)) || die "not within the time: $*"
         sleep 0.1
     done
+}
+
+# Wait until a command is false, at most so many seconds.
+wait_gone() { # SECONDS COMMAND...
+    local until=$((SECONDS + $1 + 1))
+    shift
+    while "$@" >/dev/null 2>&1; do
+        ((SECONDS < until)) || die "still so after the time: $*"
+        sleep 0.1
+    done
+}
+
+# Load the driver and wait for the first disk.
+load_disk() { # PARAMETER...
+    load "$@"
+    wait_for 20 test -b /dev/rnvme0n1
+}
+
+# The kernel log from the last `mark` on.
+mark() {
+    klog_mark="rnvme-test: mark $$.$RANDOM$RANDOM"
+    echo "$klog_mark" >/dev/kmsg
+}
+
+klog() {
+    dmesg | awk -v mark="$klog_mark" 'index($0, mark) { text = ""; next } { text = text $0 "\n" }
+        END { printf "%s", text }'
+}
+
+# How many lines of the kernel log from the last `mark` on have this text.
+klog_count() { # TEXT
+    klog | grep -c -F -e "$1" || true
+}
+
+# The log must have this text, since the last `mark`.
+expect_klog() { # TEXT
+    (($(klog_count "$1"))) || die "the kernel log lacks '$1'; it has: $(klog)"
+}
+
+# The PCI address of a controller ("rnvme0") or a disk ("rnvme0n1").
+pci_of() { # NAME
+    local path
+    path=$(readlink -f "/sys/class/rnvme/${1%n[0-9]*}/device") || die "there is no $1"
+    echo "${path##*/}"
+}
+
+# The controller with this number of QEMU's, which its device has as serial.
+# (The order of the numbers is that of the PCI addresses.)
+disk_at() { # BDF: prints rnvme0n1, or fails
+    local path
+    for path in "/sys/bus/pci/devices/$1"/rnvme/rnvme*/rnvme*n1; do
+        [[ -e $path/dev ]] || return 1
+        echo "${path##*/}"
+    done
+}
+
+# fio on a disk, everything that it writes read back and compared with its
+# crc32c.  The seed is in each block and another one each time, so what an
+# earlier run left behind is not taken for what should be there.
+verify() { # DISK FIO-OPTION...
+    local disk=$1 log
+    shift
+    log=$(mktemp)
+    if ! fio --name=verify --filename="/dev/$disk" --direct=1 --ioengine=io_uring \
+        --rw=randwrite --verify=crc32c --verify_fatal=1 --randseed=$((RANDOM << 15 | RANDOM)) \
+        --group_reporting "$@" >"$log" 2>&1; then
+        cat "$log"
+        die "fio failed: $disk $*"
+    fi
+    # A fio that did nothing succeeds, too.
+    grep -q '^ *read: IOPS' "$log" && grep -q '^ *write: IOPS' "$log" || {
+        cat "$log"
+        die "fio did not write and read: $disk $*"
+    }
+    rm -f "$log"
+}
+
+# 1 MiB of noise, written to and later expected at a place of a disk.
+put_noise() { # DISK MEBIBYTE
+    [[ -e /tmp/noise ]] || dd if=/dev/urandom of=/tmp/noise bs=1M count=1 status=none
+    dd if=/tmp/noise of="/dev/$1" bs=64k seek=$(($2 * 16)) oflag=direct conv=notrunc status=none ||
+        die "cannot write to $1"
+}
+
+expect_noise() { # DISK MEBIBYTE
+    dd if="/dev/$1" bs=64k skip=$(($2 * 16)) count=16 iflag=direct status=none | cmp - /tmp/noise ||
+        die "$1 has other data at $2 MiB than was written"
+}
+
+# fio in the background that works until something ends it, on the first 64 MiB
+# of a disk; returns when it is at work.
+start_fio() { # DISK FIO-OPTION...
+    local disk=$1 stat="/sys/block/$1/inflight"
+    shift
+    fio --name=background --filename="/dev/$disk" --direct=1 --ioengine=io_uring --rw=randrw \
+        --bs=4k --iodepth=16 --size=64m --time_based --runtime=600 "$@" >/tmp/background 2>&1 &
+    fio_job=$!
+    [[ -e $stat ]] || die "there is no $disk"
+    busy() { [[ $(<"$stat") != *" 0"*" 0" ]]; }
+    wait_for 30 busy
+}
+
+# The fio in the background must end by itself, with an error.
+expect_fio_fails() { # SECONDS
+    wait_gone "$1" kill -0 "$fio_job"
+    if wait "$fio_job"; then
+        cat /tmp/background
+        die "fio had no error although its disk was gone"
+    fi
+    grep -q -E 'error=(Input/output error|No such device)|err= *(5|6|19)' /tmp/background || {
+        cat /tmp/background
+        die "fio failed, but not with EIO or ENODEV"
+    }
 }

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# A file system on the disk: what was copied to it is there after a remount,
+# and fsck finds nothing.
+#@ timeout: 60
+. /tests/guest/lib.sh
+load_disk
+mkfs.ext4 -q -F /dev/rnvme0n1 200M || die "mkfs.ext4 failed"
+mkdir -p /mnt/disk
+mount -t ext4 /dev/rnvme0n1 /mnt/disk || die "it cannot be mounted"
+cp -r /usr/bin /usr/lib/x86_64-linux-gnu /mnt/disk/ 2>/dev/null || cp -rL /usr/bin /mnt/disk/
+(cd /mnt/disk && find . -type f -exec sha256sum {} +) >/tmp/sums
+(($(wc -l </tmp/sums) > 20)) || die "too few files were copied: $(wc -l </tmp/sums)"
+# Small files, each on the disk before the next: journal, flush.
+for i in 1 2 3 4 5 6 7 8; do
+    dd if=/dev/urandom of=/mnt/disk/synced.$i bs=5000 count=3 conv=fsync status=none || die "fsync"
+done
+(cd /mnt/disk && sha256sum synced.*) >>/tmp/sums
+umount /mnt/disk || die "it cannot be unmounted"
+# Nothing of it in memory any more, and the driver anew.
+unload
+load_disk
+e2fsck -f -n /dev/rnvme0n1 >/tmp/fsck 2>&1 || die "e2fsck: $(cat /tmp/fsck)"
+mount -t ext4 -o ro /dev/rnvme0n1 /mnt/disk || die "it cannot be mounted again"
+(cd /mnt/disk && sha256sum -c /tmp/sums 2>&1 | grep -v ': OK$') && die "files have changed"
+umount /mnt/disk
+unload

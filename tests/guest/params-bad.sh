@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# A parameter out of its range: the module is not loaded, and one line of the
+# kernel log says which parameter and what it takes.
+. /tests/guest/lib.sh
+bad() { # PARAMETER=VALUE RANGE
+    mark
+    expect_failure insmod /rnvme.ko "$1"
+    expect_like "insmod's reason for $1" "*Invalid parameters*" "$failed_with"
+    expect "lines of the log about $1: $(klog)" 1 "$(klog_count "parameter $1 is out of range: it takes $2")"
+    [[ ! -d /sys/module/rnvme ]] || die "the module is there, with $1"
+}
+for value in 0 1 4096 65536 4294967295; do
+    bad "io_queue_depth=$value" "2 to 4095"
+done
+bad io_queues=70000 "0 to 65535"
+bad io_timeout=0 "1 to 86400"
+bad io_timeout=86401 "1 to 86400"
+bad admin_timeout=0 "1 to 86400"
+bad admin_timeout=4294967295 "1 to 86400"
+# What is no number of 32 bits is refused before the driver sees it.
+for value in -1 4294967296 many ""; do
+    mark
+    expect_failure insmod /rnvme.ko "io_queue_depth=$value"
+    expect_klog "io_queue_depth"
+done
+# Unknown ones are only told of, as for any module.
+mark
+load nonsense=1
+expect_klog "unknown parameter 'nonsense' ignored"
+unload
