@@ -3,11 +3,11 @@
 //! Admin commands: each a type that names its reply, executed one at a time with a bounded wait.
 
 use crate::{
-    queue::{
+    pdu::{
         Carrier,
-        Pdu,
-        Queue, //
+        Pdu, //
     },
+    queue::Queue,
     spec::{
         command::{
             opcode_name,

@@ -7,10 +7,8 @@
 
 use crate::{
     limit::RateLimit,
-    queue::{
-        Pdu,
-        Queue, //
-    },
+    pdu::Pdu,
+    queue::Queue,
     spec::{
         command::{
             opcode_name,
@@ -46,6 +44,9 @@ use kernel::prelude::*;
 /// How often a command that may succeed is tried again (`nvme_core.max_retries`).
 const MAX_RETRIES: u8 = 5;
 
+/// log2 of the unit of the block layer, 512 bytes.
+const SECTOR_SHIFT: u32 = 9;
+
 /// The operations of a disk.
 pub(crate) struct Io;
 
@@ -68,15 +69,22 @@ impl Geometry {
     /// and one command can take it (1 to 65536 blocks).
     #[inline(always)]
     fn range(&self, rq: &Request<Io>) -> Option<(Lba, BlockCount)> {
-        // `NamespaceInfo` validated the shift: 9 to 16.
-        let bytes = rq.bytes();
-        let blocks = bytes.wrapping_shr(self.lba_shift);
-        if blocks.wrapping_shl(self.lba_shift) != bytes {
-            return None;
-        }
-        let lba = rq.sector().wrapping_shr(self.lba_shift.wrapping_sub(9));
-        Some((Lba::new(lba), BlockCount::new(blocks)?))
+        range(self.lba_shift, rq.sector(), rq.bytes())
     }
+}
+
+/// `bytes` from 512-byte sector `sector` on, in logical blocks of 2^`lba_shift` bytes; `None`
+/// unless they are 1 to 65536 whole blocks.
+#[inline(always)]
+fn range(lba_shift: u32, sector: u64, bytes: u32) -> Option<(Lba, BlockCount)> {
+    // `NamespaceInfo` validated the shift: 9 to 16.
+    let blocks = bytes.wrapping_shr(lba_shift);
+    let lba_in_sectors = lba_shift.wrapping_sub(SECTOR_SHIFT);
+    let lba = sector.wrapping_shr(lba_in_sectors);
+    if blocks.wrapping_shl(lba_shift) != bytes || lba.wrapping_shl(lba_in_sectors) != sector {
+        return None;
+    }
+    Some((Lba::new(lba), BlockCount::new(blocks)?))
 }
 
 impl Operations for Io {
@@ -174,7 +182,7 @@ fn report(queue: &Queue<Io>, rq: &Request<Io>, status: Status) {
         Op::Write => Sqe::OPCODE_WRITE,
         _ => Sqe::OPCODE_FLUSH,
     };
-    let lba = rq.sector() >> (geometry.lba_shift - 9);
+    let lba = rq.sector() >> (geometry.lba_shift - SECTOR_SHIFT);
     dev_err!(
         queue.device(),
         "rnvme{}n{}: {} of {} blocks at LBA {} failed: {}{}\n",
@@ -212,5 +220,67 @@ fn block_status(outcome: Outcome) -> BlkStatus {
         Outcome::ResvConflict => BlkStatus::RESV_CONFLICT,
         Outcome::Transport => BlkStatus::TRANSPORT,
         Outcome::IoError => BlkStatus::IOERR,
+    }
+}
+
+#[kernel::macros::kunit_tests(rnvme_io)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_whole_blocks() {
+        for (shift, sector, bytes, expected) in [
+            (9, 0, 512, Some((0, 0))),
+            (9, 7, 4096, Some((7, 7))),
+            (9, u64::from(u32::MAX) + 2, 512, Some((1 << 32 | 1, 0))),
+            (9, 0, 65536 << 9, Some((0, 65535))),
+            (12, 8, 4096, Some((1, 0))),
+            (12, 16, 1 << 20, Some((2, 255))),
+            (16, 128, 65536, Some((1, 0))),
+            // Not a whole number of blocks, no block at all, more than a command can take.
+            (9, 0, 511, None),
+            (9, 0, 0, None),
+            (9, 0, 65537 << 9, None),
+            (12, 8, 512, None),
+            (12, 8, 6144, None),
+            // Not at the beginning of a block.
+            (12, 1, 4096, None),
+            (16, 8, 65536, None),
+        ] {
+            let range = range(shift, sector, bytes);
+            assert_eq!(
+                range.map(|(lba, count)| (lba.get(), count.zero_based())),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn statuses_become_what_the_block_layer_knows() {
+        for (status, expected) in [
+            (0x000, BlkStatus::OK),
+            (0x001, BlkStatus::NOTSUPP),
+            (0x081, BlkStatus::NOSPC),
+            (0x083, BlkStatus::RESV_CONFLICT),
+            (0x280, BlkStatus::MEDIUM),
+            (0x281, BlkStatus::MEDIUM),
+            (0x282, BlkStatus::PROTECTION),
+            (0x006, BlkStatus::IOERR),
+            (0x7ff, BlkStatus::IOERR),
+        ] {
+            // Retry hints do not change what it means.
+            for hints in [0, 1 << 11, 1 << 14] {
+                let outcome = Status::from_raw(status | hints).outcome();
+                assert!(block_status(outcome) == expected, "{status:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn missed_lines_are_told() {
+        use kernel::str::CString;
+        let text = |missed| CString::try_from_fmt(fmt!("{}", Missed(missed)));
+        assert!(text(0).is_ok_and(|t| t.is_empty()));
+        assert!(text(3).is_ok_and(|t| t.to_bytes() == b" (3 more were not printed)"));
     }
 }

@@ -62,3 +62,40 @@ impl Window {
         Some(core::mem::take(&mut self.missed))
     }
 }
+
+#[kernel::macros::kunit_tests(rnvme_limit)]
+mod tests {
+    use super::*;
+
+    fn full() -> Window {
+        Window {
+            began: None,
+            printed: 0,
+            missed: 0,
+        }
+    }
+
+    #[test]
+    fn a_burst_is_printed_and_the_rest_counted() {
+        let (mut window, now) = (full(), Instant::now());
+        for _ in 0..BURST {
+            assert_eq!(window.admit(now), Some(0));
+        }
+        for _ in 0..7 {
+            assert_eq!(window.admit(now), None);
+        }
+        assert_eq!(window.missed, 7);
+    }
+
+    #[test]
+    fn the_next_interval_begins_with_what_was_missed() {
+        let (mut window, now) = (full(), Instant::now());
+        for _ in 0..BURST + 3 {
+            window.admit(now);
+        }
+        let almost = now + (INTERVAL - Delta::from_millis(1));
+        assert_eq!(window.admit(almost), None);
+        assert_eq!(window.admit(now + INTERVAL), Some(4));
+        assert_eq!(window.admit(now + INTERVAL), Some(0));
+    }
+}

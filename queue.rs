@@ -23,7 +23,12 @@ use crate::{
         Lists,
         SegmentsRef, //
     },
+    pdu::Carrier,
     prp, regs,
+    ring::{
+        Head,
+        Tail, //
+    },
     spec::{
         command::{
             DataPtr,
@@ -47,7 +52,6 @@ use crate::{
             read_barrier,
             MapError,
             Mapper,
-            Mapping,
             Words, //
         },
         inflight::{
@@ -83,73 +87,6 @@ const SQE_WORDS: usize = 8;
 /// 64-bit words of a completion queue entry.
 const CQE_WORDS: usize = 2;
 
-/// What the driver keeps with each request.
-#[repr(C)]
-#[derive(Zeroable)]
-pub(crate) struct Pdu {
-    /// How the data is mapped.
-    mapping: Mapping,
-    /// Dwords 0 and 1 of the completion.
-    result: u64,
-    /// The status of the completion.
-    status: u16,
-    /// The large list that the request holds.
-    large: Held,
-    /// How often the request was tried again.
-    retries: u8,
-}
-
-// A tag costs the request (272 bytes) and this, rounded up to cache lines: 320 bytes.
-const _: () = assert!(size_of::<Pdu>() <= 48);
-
-impl Pdu {
-    /// Dwords 0 and 1 of the completion.
-    pub(crate) fn result(&self) -> u64 {
-        self.result
-    }
-
-    /// The status of the completion.
-    #[inline(always)]
-    pub(crate) fn status(&self) -> Status {
-        Status::from_raw(self.status)
-    }
-
-    /// A request that the driver sees for the first time.
-    #[inline(always)]
-    pub(crate) fn begin(&mut self) {
-        self.mapping = Mapping::NONE;
-        self.large = Held::NONE;
-        self.retries = 0;
-        self.status = Status::HOST_ABORTED.raw();
-    }
-
-    /// Counts one more try; returns how many there have been.
-    pub(crate) fn count_retry(&mut self) -> u8 {
-        self.retries = self.retries.saturating_add(1);
-        self.retries
-    }
-}
-
-/// A private data type with the queue's part in it.
-pub(crate) trait Carrier {
-    /// The queue's part.
-    fn pdu(&self) -> &Pdu;
-    /// The queue's part.
-    fn pdu_mut(&mut self) -> &mut Pdu;
-}
-
-impl Carrier for Pdu {
-    #[inline(always)]
-    fn pdu(&self) -> &Pdu {
-        self
-    }
-
-    #[inline(always)]
-    fn pdu_mut(&mut self) -> &mut Pdu {
-        self
-    }
-}
-
 /// Who decides when a request does not come back. Implemented above: mechanism does not judge.
 pub(crate) trait Watchdog: Send + Sync {
     /// The request `tag` of queue `id` is late; `in_flight` says whether it still is.
@@ -158,10 +95,7 @@ pub(crate) trait Watchdog: Send + Sync {
 
 /// The part of a queue that submission changes, under the lock.
 struct Submission {
-    /// Where the next entry goes.
-    tail: u16,
-    /// The tail that the device knows of.
-    rung: u16,
+    tail: Tail,
     /// Whether the device takes commands. Once false, nothing is put in flight any more.
     enabled: bool,
 }
@@ -188,10 +122,8 @@ pub(crate) struct Queue<T: Operations> {
 /// The completion side of a queue pair: owned by the handler of the queue's interrupt.
 pub(crate) struct Completions<T: Operations> {
     ring: Words,
-    head: u16,
+    head: Head,
     entries: u16,
-    /// The phase tag that a new entry has.
-    phase: u64,
     doorbell: Doorbell,
     reaper: Reaper<T>,
     queue: Arc<Queue<T>>,
@@ -246,7 +178,7 @@ where
                 completion_ring_address,
                 watchdog,
                 submission <- SpinLock::new(
-                    Submission { tail: 0, rung: 0, enabled: false },
+                    Submission { tail: Tail::new(shape.entries), enabled: false },
                     c"rnvme_submission",
                     static_lock_class!(),
                 ),
@@ -255,9 +187,8 @@ where
         )?;
         let completions = Completions {
             ring: completion_ring,
-            head: 0,
+            head: Head::new(shape.entries),
             entries: shape.entries,
-            phase: 1,
             doorbell: Doorbell::new(bar, regs::cq_doorbell(id.raw(), stride))?,
             reaper,
             queue: queue.clone(),
@@ -407,10 +338,9 @@ where
         }
         // From here on the request may complete at any moment, and is not touched any more.
         let cid = self.in_flight.arm(rq)?;
-        let slot = usize::from(submission.tail).wrapping_mul(SQE_WORDS);
+        let slot = submission.tail.index().wrapping_mul(SQE_WORDS);
         self.ring.write_block(slot, command.with_cid(cid).words());
-        submission.tail = next(submission.tail, self.entries);
-        if last || next(submission.tail, self.entries) == submission.rung {
+        if submission.tail.advance() || last {
             self.ring_doorbell(&mut submission);
         }
         Ok(())
@@ -419,7 +349,7 @@ where
     /// Tells the device of commands that were submitted with `last == false`.
     pub(crate) fn commit(&self) {
         let mut submission = self.submission.lock();
-        if submission.enabled && submission.tail != submission.rung {
+        if submission.enabled && submission.tail.is_pending() {
             self.ring_doorbell(&mut submission);
         }
     }
@@ -427,8 +357,7 @@ where
     /// The doorbell store is ordered after the stores to the ring: see [`Doorbell::ring`].
     #[inline(always)]
     fn ring_doorbell(&self, submission: &mut Submission) {
-        self.doorbell.ring(submission.tail.into());
-        submission.rung = submission.tail;
+        self.doorbell.ring(submission.tail.ring().into());
     }
 
     /// A request of the queue is late.
@@ -449,7 +378,7 @@ where
         let found = self.take_new();
         if found {
             // One doorbell a pass.
-            self.doorbell.ring(self.head.into());
+            self.doorbell.ring(self.head.doorbell().into());
         }
         found
     }
@@ -459,20 +388,17 @@ where
     fn take_new(&mut self) -> bool {
         let mut taken: u16 = 0;
         while taken < self.entries {
-            let index = usize::from(self.head).wrapping_mul(CQE_WORDS);
+            let index = self.head.index().wrapping_mul(CQE_WORDS);
             // Dwords 2 and 3 in one load: what the phase tag vouches for cannot be torn from it.
             let tail = CqeTail::from_raw(self.ring.read(index.wrapping_add(1)));
-            if tail.phase() != self.phase {
+            if (tail.phase() != 0) != self.head.phase() {
                 break;
             }
             // Pairs with the device's write of the entry: the rest of it, and the data of the
             // request, are read after the phase tag.
             read_barrier();
             self.complete(tail, index);
-            self.head = next(self.head, self.entries);
-            if self.head == 0 {
-                self.phase ^= 1;
-            }
+            self.head.advance();
             taken = taken.wrapping_add(1);
         }
         taken != 0
@@ -525,17 +451,6 @@ where
             }
         }
         count
-    }
-}
-
-/// The index after `index` in a ring.
-#[inline(always)]
-const fn next(index: u16, entries: u16) -> u16 {
-    let next = index.wrapping_add(1);
-    if next >= entries {
-        0
-    } else {
-        next
     }
 }
 

@@ -35,6 +35,8 @@ mod regs;
 
 mod spec;
 
+mod ring;
+
 mod prp;
 
 // The kernel's C interfaces, made safe.
@@ -43,6 +45,8 @@ mod sys;
 
 // Mechanism: rings, requests, commands.
 mod lists;
+
+mod pdu;
 
 mod queue;
 

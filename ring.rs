@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where to write and read next in the rings of a queue pair: arithmetic only.
+//!
+//! A ring of n entries is full with n - 1 of them in use, so that full and empty differ (NVMe
+//! Base 2.0, 3.3.1.5). New completions are told from old ones by their phase tag, which the
+//! controller inverts with each round (4.2.4): the host needs no count of them.
+
+/// The index after `index` in a ring of `entries`.
+#[inline(always)]
+const fn next(index: u16, entries: u16) -> u16 {
+    let next = index.wrapping_add(1);
+    if next >= entries {
+        0
+    } else {
+        next
+    }
+}
+
+/// The tail of a submission queue: where the host writes.
+pub(crate) struct Tail {
+    at: u16,
+    /// What the controller was told last.
+    rung: u16,
+    entries: u16,
+}
+
+impl Tail {
+    /// The tail of an empty ring of `entries`, 2 or more.
+    pub(crate) const fn new(entries: u16) -> Self {
+        Self {
+            at: 0,
+            rung: 0,
+            entries,
+        }
+    }
+
+    /// The index of the next entry.
+    #[inline(always)]
+    pub(crate) const fn index(&self) -> usize {
+        // CAST: u16 to usize widens; `From` is not const.
+        self.at as usize
+    }
+
+    /// An entry was written. Returns whether the controller must be told now, because one more
+    /// would bring the tail to where the controller believes it is, which means "empty".
+    #[inline(always)]
+    pub(crate) const fn advance(&mut self) -> bool {
+        self.at = next(self.at, self.entries);
+        next(self.at, self.entries) == self.rung
+    }
+
+    /// Whether there are entries that the controller was not told of.
+    pub(crate) const fn is_pending(&self) -> bool {
+        self.at != self.rung
+    }
+
+    /// The value for the doorbell; from now on the controller is taken to know it.
+    #[inline(always)]
+    pub(crate) const fn ring(&mut self) -> u16 {
+        self.rung = self.at;
+        self.at
+    }
+}
+
+/// The head of a completion queue: where the host reads.
+pub(crate) struct Head {
+    at: u16,
+    phase: bool,
+    entries: u16,
+}
+
+impl Head {
+    /// The head of an empty, zeroed ring of `entries`, 2 or more.
+    pub(crate) const fn new(entries: u16) -> Self {
+        Self {
+            at: 0,
+            phase: true,
+            entries,
+        }
+    }
+
+    /// The index of the entry to look at.
+    #[inline(always)]
+    pub(crate) const fn index(&self) -> usize {
+        // CAST: u16 to usize widens; `From` is not const.
+        self.at as usize
+    }
+
+    /// The phase tag that the entry has once it is new.
+    #[inline(always)]
+    pub(crate) const fn phase(&self) -> bool {
+        self.phase
+    }
+
+    /// The entry was read.
+    #[inline(always)]
+    pub(crate) const fn advance(&mut self) {
+        self.at = next(self.at, self.entries);
+        if self.at == 0 {
+            self.phase = !self.phase;
+        }
+    }
+
+    /// The value for the doorbell.
+    #[inline(always)]
+    pub(crate) const fn doorbell(&self) -> u16 {
+        self.at
+    }
+}
+
+#[kernel::macros::kunit_tests(rnvme_ring)]
+mod tests {
+    use super::*;
+
+    /// Sizes where something can go wrong: the smallest, an odd one, the largest of this driver
+    /// and the largest of NVMe that a `u16` counts.
+    const SIZES: [u16; 5] = [2, 3, 32, 4095, u16::MAX];
+
+    #[test]
+    fn tail_visits_every_entry_in_order() {
+        for entries in SIZES {
+            let mut tail = Tail::new(entries);
+            for round in 0..3 {
+                for expected in 0..usize::from(entries) {
+                    assert_eq!(tail.index(), expected, "round {round} of {entries}");
+                    tail.advance();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tail_is_pending_until_rung() {
+        let mut tail = Tail::new(32);
+        assert!(!tail.is_pending());
+        tail.advance();
+        assert!(tail.is_pending());
+        assert_eq!(tail.ring(), 1);
+        assert!(!tail.is_pending());
+    }
+
+    #[test]
+    fn tail_must_be_rung_before_it_laps_the_controller() {
+        for entries in SIZES {
+            let mut tail = Tail::new(entries);
+            // From any position that the controller may know.
+            for start in 0..3 {
+                let mut written = 0;
+                loop {
+                    written += 1;
+                    if tail.advance() {
+                        break;
+                    }
+                }
+                assert_eq!(written, entries - 1, "from {start} of {entries}");
+                tail.ring();
+            }
+        }
+    }
+
+    #[test]
+    fn head_inverts_the_phase_with_each_round() {
+        for entries in SIZES {
+            let mut head = Head::new(entries);
+            for round in 0..4 {
+                for expected in 0..usize::from(entries) {
+                    assert_eq!(head.index(), expected);
+                    assert_eq!(head.phase(), round % 2 == 0);
+                    head.advance();
+                }
+            }
+        }
+    }
+
+    /// A controller that posts a few completions at a time: the host sees all of them, once, in
+    /// order, and nothing else.
+    #[test]
+    fn head_follows_a_controller_over_many_rounds() {
+        const ENTRIES: usize = 5;
+        // Each entry is (phase, serial number).
+        let mut ring = [(false, 0u32); ENTRIES];
+        let (mut at, mut phase, mut posted) = (0, true, 0u32);
+        // CAST: 5 fits.
+        let mut head = Head::new(ENTRIES as u16);
+        let mut seen = 0u32;
+        for burst in [1, 4, 0, 3, 2, 4, 4, 1, 0, 4, 3, 3, 4] {
+            for _ in 0..burst {
+                posted += 1;
+                ring[at] = (phase, posted);
+                at += 1;
+                if at == ENTRIES {
+                    at = 0;
+                    phase = !phase;
+                }
+            }
+            while ring[head.index()].0 == head.phase() {
+                seen += 1;
+                assert_eq!(ring[head.index()].1, seen);
+                head.advance();
+            }
+            assert_eq!(seen, posted);
+            assert_eq!(usize::from(head.doorbell()), at);
+        }
+    }
+
+    #[test]
+    fn head_takes_a_zeroed_ring_for_empty() {
+        let head = Head::new(2);
+        assert!(head.phase());
+    }
+}
