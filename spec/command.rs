@@ -233,15 +233,13 @@ mod tests {
     use super::*;
 
     /// The entry by the byte: all zero but for `fields`, each an offset and what is there.
-    fn is(sqe: Sqe, fields: &[(usize, &[u8])]) -> bool {
+    pub(super) fn is(sqe: Sqe, fields: &[(usize, &[u8])]) -> bool {
         let mut image = [0u8; 64];
         for (offset, bytes) in fields {
             image[*offset..*offset + bytes.len()].copy_from_slice(bytes);
         }
-        sqe.words()
-            .iter()
-            .zip(image.chunks(8))
-            .all(|(word, bytes)| word.to_le_bytes() == bytes)
+        let words = sqe.words();
+        (0..8).all(|i| words[i].to_le_bytes() == image[8 * i..8 * i + 8])
     }
 
     fn nsid(raw: u32) -> Nsid {

@@ -198,7 +198,7 @@ mod tests {
     use zerocopy::FromBytes;
 
     /// A page of `fill` but for `fields`, each an offset and what is there.
-    fn page(fill: u8, fields: &[(usize, &[u8])]) -> Result<KVec<u8>> {
+    pub(super) fn page(fill: u8, fields: &[(usize, &[u8])]) -> Result<KVec<u8>> {
         let mut page = KVec::from_elem(fill, IDENTIFY_SIZE, GFP_KERNEL)?;
         for (offset, bytes) in fields {
             page[*offset..*offset + bytes.len()].copy_from_slice(bytes);

@@ -247,19 +247,10 @@ impl AdminCommand for SetNumberOfQueues {
 
 #[kunit_tests(rnvme_admin_command)]
 mod tests {
-    use super::*;
-
-    /// The entry by the byte: all zero but for `fields`, each an offset and what is there.
-    fn is(sqe: Sqe, fields: &[(usize, &[u8])]) -> bool {
-        let mut image = [0u8; 64];
-        for (offset, bytes) in fields {
-            image[*offset..*offset + bytes.len()].copy_from_slice(bytes);
-        }
-        sqe.words()
-            .iter()
-            .zip(image.chunks(8))
-            .all(|(word, bytes)| word.to_le_bytes() == bytes)
-    }
+    use super::{
+        super::tests::is,
+        *, //
+    };
 
     const RING: u64 = 0x1_2345_6000;
 

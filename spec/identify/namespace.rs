@@ -226,17 +226,11 @@ impl Iterator for ActiveNamespaces<'_> {
 
 #[kunit_tests(rnvme_identify_namespace)]
 mod tests {
-    use super::*;
+    use super::{
+        super::tests::page,
+        *, //
+    };
     use zerocopy::FromBytes;
-
-    /// A page of `fill` but for `fields`, each an offset and what is there.
-    fn page(fill: u8, fields: &[(usize, &[u8])]) -> Result<KVec<u8>> {
-        let mut page = KVec::from_elem(fill, IDENTIFY_SIZE, GFP_KERNEL)?;
-        for (offset, bytes) in fields {
-            page[*offset..*offset + bytes.len()].copy_from_slice(bytes);
-        }
-        Ok(page)
-    }
 
     fn namespace(page: &[u8]) -> Result<(u64, u32, u64), NamespaceError> {
         let info = NamespaceInfo::decode(IdentifyNamespace::ref_from_bytes(page).unwrap())?;
@@ -335,8 +329,8 @@ mod tests {
     /// The identifiers of a list that begins with `ids` and what ended it, if that was an error.
     fn list(fill: u8, ids: &[u32], after: u32) -> Result<(u32, u32, Option<(u32, u32)>)> {
         let mut page = page(fill, &[])?;
-        for (to, id) in page.chunks_mut(4).zip(ids) {
-            to.copy_from_slice(&id.to_le_bytes());
+        for (i, id) in ids.iter().enumerate() {
+            page[4 * i..4 * i + 4].copy_from_slice(&id.to_le_bytes());
         }
         let list = NamespaceList::ref_from_bytes(&page).map_err(|_| EINVAL)?;
         let (mut count, mut sum, mut error) = (0, 0, None);
