@@ -35,7 +35,7 @@ use crate::{
             Started,
             TimedOut, //
         },
-    },
+    }, //
 };
 use core::marker::PhantomData;
 use kernel::{

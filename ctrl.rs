@@ -57,7 +57,7 @@ use crate::{
             node,
             Claim, //
         },
-    },
+    }, //
 };
 use kernel::{
     device::{

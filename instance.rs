@@ -8,7 +8,7 @@ use kernel::{
         Atomic,
         Full,
         Relaxed, //
-    },
+    }, //
 };
 
 /// How many controllers can have a number: far more than a machine has slots for.

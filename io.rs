@@ -37,7 +37,7 @@ use crate::{
             Started,
             TimedOut, //
         },
-    },
+    }, //
 };
 use kernel::prelude::*;
 

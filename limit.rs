@@ -12,7 +12,7 @@ use kernel::{
         Delta,
         Instant,
         Monotonic, //
-    },
+    }, //
 };
 
 /// Lines in one interval.

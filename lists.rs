@@ -11,7 +11,7 @@ use crate::{
     sys::dma::{
         Segments,
         Words, //
-    },
+    }, //
 };
 use kernel::{
     device::{
@@ -23,7 +23,7 @@ use kernel::{
         Atomic,
         Full,
         Relaxed, //
-    },
+    }, //
 };
 
 /// PRP entries that every tag has room for: transfers of up to 32 pages and the unaligned first.
@@ -113,9 +113,7 @@ impl Lists {
     pub(crate) fn segments(&self, held: Held) -> Option<SegmentsRef<'_>> {
         let per_list = usize::from(MAX_SEGMENTS) * 2;
         let first = held.index()? * per_list;
-        self.segments
-            .get(first..first + per_list)
-            .map(SegmentsRef)
+        self.segments.get(first..first + per_list).map(SegmentsRef)
     }
 
     /// Takes a free large list.

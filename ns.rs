@@ -26,7 +26,7 @@ use crate::{
             Disk,
             Limits, //
         },
-    },
+    }, //
 };
 use kernel::{
     device::Device,

@@ -24,7 +24,8 @@ use crate::{
         SegmentsRef, //
     },
     pdu::Carrier,
-    prp, regs,
+    prp,
+    regs,
     ring::{
         Head,
         Tail, //
@@ -68,7 +69,7 @@ use crate::{
             Request,
             Started, //
         },
-    },
+    }, //
 };
 use kernel::{
     device::{
@@ -79,7 +80,7 @@ use kernel::{
     static_lock_class,
     sync::{
         Arc, //
-    },
+    }, //
 };
 
 /// 64-bit words of a submission queue entry.

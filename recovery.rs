@@ -43,7 +43,7 @@ use crate::{
             is_present,
             stop_dma, //
         },
-    },
+    }, //
 };
 use kernel::{
     io::{

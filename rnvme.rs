@@ -64,12 +64,14 @@ mod ctrl;
 use core::pin::Pin;
 use kernel::{
     device::Core,
-    driver, new_mutex, pci,
+    driver,
+    new_mutex,
+    pci,
     prelude::*,
     sync::{
         Mutex,
         SetOnce, //
-    },
+    }, //
 };
 
 use ctrl::Controller;

@@ -184,11 +184,6 @@ impl Sqe {
         self
     }
 
-    /// The opcode.
-    pub(crate) const fn opcode(&self) -> u8 {
-        self.opcode
-    }
-
     /// The entry as it is stored in the ring, in eight words that need not pass through memory.
     #[inline(always)]
     pub(crate) fn words(&self) -> [u64; 8] {
@@ -326,7 +321,6 @@ mod tests {
     fn names_depend_on_the_queue() {
         let io = QueueId::new(1);
         assert_eq!(opcode_name(io, 0), "Flush");
-        assert_eq!(opcode_name(io, Sqe::flush(nsid(1)).opcode()), "Flush");
         assert_eq!(opcode_name(io, 1), "Write");
         assert_eq!(opcode_name(io, 2), "Read");
         assert_eq!(opcode_name(io, 6), "unknown I/O command");

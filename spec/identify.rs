@@ -16,7 +16,6 @@ pub(crate) use self::namespace::{
     NamespaceList, //
 };
 
-use super::ids::Version;
 use crate::regs::PAGE_SHIFT;
 use core::{
     mem::offset_of,
@@ -44,16 +43,12 @@ pub(crate) struct IdentifyController {
     fr: [u8; 8],
     _rab: [u8; 5],
     mdts: u8,
-    cntlid: u16,
-    ver: u32,
-    _rtd3r: u32,
+    _cntlid: [u8; 10],
     rtd3e: u32,
     _oaes: [u8; 420],
     sqes: u8,
     cqes: u8,
-    _maxcmd: u16,
-    nn: u32,
-    _oncs: [u8; 5],
+    _maxcmd: [u8; 11],
     vwc: u8,
     _awun: [u8; 3570],
 }
@@ -64,12 +59,9 @@ const _: () = {
     assert!(offset_of!(IdentifyController, mn) == 24);
     assert!(offset_of!(IdentifyController, fr) == 64);
     assert!(offset_of!(IdentifyController, mdts) == 77);
-    assert!(offset_of!(IdentifyController, cntlid) == 78);
-    assert!(offset_of!(IdentifyController, ver) == 80);
     assert!(offset_of!(IdentifyController, rtd3e) == 88);
     assert!(offset_of!(IdentifyController, sqes) == 512);
     assert!(offset_of!(IdentifyController, cqes) == 513);
-    assert!(offset_of!(IdentifyController, nn) == 516);
     assert!(offset_of!(IdentifyController, vwc) == 525);
 };
 
@@ -123,15 +115,9 @@ pub(crate) struct ControllerInfo {
     pub(crate) model: Text<40>,
     /// Firmware revision.
     pub(crate) firmware: Text<8>,
-    /// Controller identifier, unique in the NVM subsystem.
-    pub(crate) cntlid: u16,
-    /// Version of the specification; 0.0.0 if the controller is older than the field (1.2).
-    pub(crate) version: Version,
     /// Largest data transfer of a command in bytes (MDTS); `None` if there is no limit below
     /// 4 GiB.
     pub(crate) max_transfer: Option<u32>,
-    /// The largest namespace identifier in use (NN). May be 0.
-    pub(crate) namespaces_max: u32,
     /// Whether there is a volatile write cache (VWC), so that flushes matter.
     pub(crate) volatile_write_cache: bool,
     /// Typical time of a normal shutdown in microseconds (RTD3E); 0 if not reported.
@@ -177,14 +163,11 @@ impl ControllerInfo {
             serial: Text::new(&raw.sn),
             model: Text::new(&raw.mn),
             firmware: Text::new(&raw.fr),
-            cntlid: raw.cntlid,
-            version: Version::from_raw(raw.ver),
             // In units of the smallest page, which `Capabilities` has found to be 4 KiB.
             max_transfer: match raw.mdts {
                 0 => None,
                 mdts => 1u32.checked_shl(PAGE_SHIFT + u32::from(mdts)),
             },
-            namespaces_max: raw.nn,
             volatile_write_cache: raw.vwc & 1 != 0,
             rtd3e_us: raw.rtd3e,
         })
@@ -223,10 +206,7 @@ mod tests {
                 (24, b"Model\0name\xff\n"),
                 (64, b"fw 1.2  "),
                 (77, &[5]),
-                (78, &[0x34, 0x12]),
-                (80, &[0x00, 0x04, 0x01, 0x00]),
                 (88, &[0x40, 0x42, 0x0f, 0x00]),
-                (516, &[0x00, 0x01]),
                 (525, &[0x07]),
             ],
         )?;
@@ -234,10 +214,7 @@ mod tests {
         assert_eq!(info.serial.as_str(), "S/N 1");
         assert_eq!(info.model.as_str(), "Model?name??");
         assert_eq!(info.firmware.as_str(), "fw 1.2");
-        assert_eq!(info.cntlid, 0x1234);
-        assert_eq!(info.version, Version::from_raw(0x10400));
         assert_eq!(info.max_transfer, Some(128 << 10));
-        assert_eq!(info.namespaces_max, 256);
         assert_eq!(info.rtd3e_us, 1_000_000);
         assert!(info.volatile_write_cache);
         Ok(())
@@ -247,7 +224,6 @@ mod tests {
     fn least_controller() -> Result {
         let info = controller(&page(0, &[SIZES])?).map_err(|_| EINVAL)?;
         assert_eq!(info.model.as_str(), "");
-        assert_eq!(info.namespaces_max, 0);
         assert_eq!(info.max_transfer, None);
         assert!(!info.volatile_write_cache);
         Ok(())

@@ -3,10 +3,7 @@
 //! Identifiers and units, a type each, so that one cannot be taken for another.
 
 use core::num::NonZeroU32;
-use kernel::{
-    fmt,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// A namespace identifier (Base 3.2.1): neither 0 nor the broadcast value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,10 +89,6 @@ impl CommandId {
     }
 }
 
-/// The entries that the driver gives a queue at most: one entry of a ring stays free, and the tags
-/// of the others fit in the twelve bits of a [`CommandId`].
-pub(crate) const MAX_QUEUE_DEPTH: u16 = CommandId::MAX_TAGS - 1;
-
 /// A logical block address, in logical blocks of the namespace (NVM 1.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lba(u64);
@@ -136,28 +129,9 @@ impl BlockCount {
     }
 }
 
-/// A version of the specification, as VS and Identify Controller's VER have it (Base 3.1.3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Version(u32);
-
-impl Version {
-    /// The version that the register or field `raw` says.
-    pub(crate) const fn from_raw(raw: u32) -> Self {
-        Self(raw)
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [tertiary, minor, ..] = self.0.to_le_bytes();
-        write!(f, "{}.{}.{}", self.0 >> 16, minor, tertiary)
-    }
-}
-
 #[kunit_tests(rnvme_ids)]
 mod tests {
     use super::*;
-    use kernel::str::CString;
 
     #[test]
     fn namespace_ids() {
@@ -205,13 +179,6 @@ mod tests {
     }
 
     #[test]
-    fn every_tag_of_the_deepest_queue_fits() {
-        assert_eq!(MAX_QUEUE_DEPTH, 4095);
-        let last = MAX_QUEUE_DEPTH - 1;
-        assert_eq!(CommandId::new(last, 0).tag(), last);
-    }
-
-    #[test]
     fn block_counts() {
         let wire = |count| BlockCount::new(count).map(BlockCount::zero_based);
         assert_eq!(wire(0), None);
@@ -219,19 +186,5 @@ mod tests {
         assert_eq!(wire(65536), Some(0xffff));
         assert_eq!(wire(65537), None);
         assert_eq!(wire(u32::MAX), None);
-    }
-
-    #[test]
-    fn versions_in_words() -> Result {
-        let cases: [(u32, &[u8]); 3] = [
-            (0x0001_0400, b"1.4.0"),
-            (0x0001_0201, b"1.2.1"),
-            (0xffff_ffff, b"65535.255.255"),
-        ];
-        for (raw, words) in cases {
-            let text = CString::try_from_fmt(fmt!("{}", Version::from_raw(raw)))?;
-            assert_eq!(text.to_bytes(), words);
-        }
-        Ok(())
     }
 }

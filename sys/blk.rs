@@ -12,7 +12,7 @@ use super::{
         Request,
         Started,
         TimedOut, //
-    },
+    }, //
 };
 use core::{
     cell::UnsafeCell,
@@ -28,7 +28,7 @@ use kernel::{
     sync::{
         aref::ARef,
         Arc, //
-    },
+    }, //
 };
 
 use crate::spec::ids::CommandId;

@@ -12,7 +12,7 @@ use kernel::{
     sync::{
         aref::ARef,
         SetOnce, //
-    },
+    }, //
 };
 
 /// A registered class; gone when dropped, which must be after its devices.

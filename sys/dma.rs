@@ -13,7 +13,7 @@ use core::{
     sync::atomic::{
         fence,
         Ordering, //
-    },
+    }, //
 };
 use kernel::{
     device::{

@@ -18,7 +18,7 @@ use core::{
     sync::atomic::{
         AtomicU32,
         Ordering, //
-    },
+    }, //
 };
 use kernel::{
     prelude::*,

@@ -15,7 +15,7 @@ use kernel::{
     sync::{
         aref::ARef,
         Arc, //
-    },
+    }, //
 };
 
 /// Allocated vectors of a device: MSI-X, else MSI, else the pin. Freed when dropped, which is

@@ -26,7 +26,7 @@ use kernel::{
     sync::{
         aref::ARef,
         Arc, //
-    },
+    }, //
 };
 
 /// The smallest BAR that a controller may have: the registers and the admin doorbells lie in the

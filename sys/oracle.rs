@@ -27,7 +27,7 @@ use crate::{
             IdentifyNamespace,
             NamespaceList, //
         },
-    },
+    }, //
 };
 
 /// Asserts that a number of ours (any width) is the kernel's.

@@ -57,11 +57,9 @@ const _: () = {
 
 /// A namespace that can be a disk.
 pub(crate) struct NamespaceInfo {
-    /// Logical blocks, 1 or more (NSZE).
-    pub(crate) blocks: u64,
     /// log2 of the bytes of a logical block: 9 to 16.
     pub(crate) lba_shift: u32,
-    /// Capacity in units of 512 bytes; in bytes it fits in an `i64`.
+    /// Capacity in units of 512 bytes (from NSZE), 1 or more; in bytes it fits in an `i64`.
     pub(crate) sectors: u64,
 }
 
@@ -148,7 +146,6 @@ impl NamespaceInfo {
         }
         let lba_shift = u32::from(shift);
         Ok(Self {
-            blocks,
             lba_shift,
             sectors: blocks << (lba_shift - 9),
         })
@@ -232,9 +229,9 @@ mod tests {
     };
     use zerocopy::FromBytes;
 
-    fn namespace(page: &[u8]) -> Result<(u64, u32, u64), NamespaceError> {
+    fn namespace(page: &[u8]) -> Result<(u32, u64), NamespaceError> {
         let info = NamespaceInfo::decode(IdentifyNamespace::ref_from_bytes(page).unwrap())?;
-        Ok((info.blocks, info.lba_shift, info.sectors))
+        Ok((info.lba_shift, info.sectors))
     }
 
     #[test]
@@ -250,7 +247,7 @@ mod tests {
         ];
         for (blocks, shift, sectors) in cases {
             let page = page(0, &[(0, &blocks.to_le_bytes()), (130, &[shift])])?;
-            assert_eq!(namespace(&page), Ok((blocks, shift.into(), sectors)));
+            assert_eq!(namespace(&page), Ok((shift.into(), sectors)));
         }
         Ok(())
     }
@@ -319,7 +316,7 @@ mod tests {
             ];
             let info = namespace(&page(0, fields)?);
             match format {
-                Some(_) => assert_eq!(info, Ok((1, 12, 8))),
+                Some(_) => assert_eq!(info, Ok((12, 8))),
                 None => assert!(matches!(info, Err(NamespaceError::BadFormatIndex { .. }))),
             }
         }
