@@ -4,6 +4,8 @@
 //!
 //! Base 3.3.3.2. The names and classes of the statuses are one table, in `status.rs`.
 
+pub(crate) use super::status::Outcome;
+
 use super::{
     ids::CommandId,
     status, //
@@ -152,29 +154,6 @@ impl fmt::Display for Status {
             self.sc()
         )
     }
-}
-
-/// What a status means to those who asked: the classes that the block layer tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It was done.
-    Success,
-    /// The controller or namespace cannot do it.
-    NotSupported,
-    /// The namespace has no room left.
-    NoSpace,
-    /// The target refuses for now, or the blocks do not exist.
-    Target,
-    /// The medium failed.
-    Medium,
-    /// End-to-end protection found damage.
-    Protection,
-    /// Somebody else holds a reservation.
-    ResvConflict,
-    /// The way to the device failed.
-    Transport,
-    /// Anything else.
-    IoError,
 }
 
 #[kunit_tests(rnvme_completion)]

@@ -4,8 +4,7 @@
 //!
 //! Base 3.3.3.2.1.1 (generic), .2 (command specific), .3 (media), .4 (path); NVM 3.1.2.
 
-use super::completion::Outcome::{
-    self,
+use self::Outcome::{
     IoError,
     Medium,
     NoSpace,
@@ -17,6 +16,29 @@ use super::completion::Outcome::{
     Transport, //
 };
 use kernel::prelude::*;
+
+/// What a status means to those who asked: the classes that the block layer tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was done.
+    Success,
+    /// The controller or namespace cannot do it.
+    NotSupported,
+    /// The namespace has no room left.
+    NoSpace,
+    /// The target refuses for now, or the blocks do not exist.
+    Target,
+    /// The medium failed.
+    Medium,
+    /// End-to-end protection found damage.
+    Protection,
+    /// Somebody else holds a reservation.
+    ResvConflict,
+    /// The way to the device failed.
+    Transport,
+    /// Anything else.
+    IoError,
+}
 
 /// A status.
 pub(super) struct Row {
