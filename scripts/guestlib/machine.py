@@ -145,7 +145,9 @@ class Guest:
 
     def _check(self, deadline):
         if self.qemu.poll() is not None:
-            raise GuestDied(f"the guest ended (QEMU's status {self.qemu.returncode})")
+            said = initramfs.read(self.errors).strip().splitlines()[-1:]
+            raise GuestDied(f"the guest ended (QEMU's status {self.qemu.returncode})"
+                            + "".join(f": {line}" for line in said))
         if time.monotonic() > deadline:
             raise GuestDied("the guest did not answer in time")
 
@@ -153,7 +155,10 @@ class Guest:
         """The next line of the command port, without its end."""
         while b"\n" not in self.buffer:
             ready = select.select([self.port], [], [], 0.5)[0]
-            data = self.port.recv(65536) if ready else b""
+            try:
+                data = self.port.recv(65536) if ready else b""
+            except ConnectionResetError:
+                data = b""
             if ready and not data:
                 self.qemu.wait(10)
                 self._check(deadline)
