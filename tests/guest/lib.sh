@@ -165,6 +165,22 @@ expect_noise() { # DISK MEBIBYTE
         die "$1 has other data at $2 MiB than was written"
 }
 
+# Copy programs and libraries to a mounted file system, and remember their sums.
+copy_files() { # FOLDER
+    local files
+    mapfile -t files < <(find /usr/bin /usr/lib -maxdepth 1 -type f -size -3000k)
+    ((${#files[@]} > 20)) || die "too few files to copy: ${#files[@]}"
+    cp "${files[@]}" "$1/" || die "cannot copy to $1"
+    (cd "$1" && find . -type f -exec sha256sum {} +) >/tmp/sums
+}
+
+# The files that are there now must be the same.
+expect_files() { # FOLDER
+    local wrong
+    wrong=$(cd "$1" && sha256sum -c /tmp/sums 2>&1 | grep -v ': OK$')
+    [[ -z $wrong ]] || die "files have changed: $wrong"
+}
+
 # fio in the background that works until something ends it, on the first 64 MiB
 # of a disk; returns when it is at work.
 start_fio() { # DISK FIO-OPTION...
@@ -185,8 +201,9 @@ expect_fio_fails() { # SECONDS
         cat /tmp/background
         die "fio had no error although its disk was gone"
     fi
-    grep -q -E 'error=(Input/output error|No such device)|err= *(5|6|19)' /tmp/background || {
+    # A disk that is gone has no size any more: no space there.
+    grep -q -E 'error=(Input/output error|No such device|No space left)' /tmp/background || {
         cat /tmp/background
-        die "fio failed, but not with EIO or ENODEV"
+        die "fio failed, but not for the disk"
     }
 }

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# As many hardware queues as the controller grants and has interrupt vectors
+# for, at most one for each CPU, as deep as its rings; each queue's interrupt
+# is the one that comes.
+#@ machine: matrix
+#@ timeout: 90
+. /tests/guest/lib.sh
+load
+wait_for 30 test -b /dev/rnvme9n1
+names() { awk -v name="^rnvme$1q" '$NF ~ name { printf "%s ", $NF }' /proc/interrupts; }
+check() { # NUMBER QUEUES TAGS NAMES-OF-INTERRUPTS
+    local disk=rnvme${1}n1 dirs before quiet
+    dirs=(/sys/block/"$disk"/mq/*)
+    expect "hardware queues of $disk" "$2" ${#dirs[@]}
+    expect "tags of $disk" "$3" "$(cat "/sys/block/$disk/mq/0/nr_tags")"
+    expect "interrupts of $disk" "$4 " "$(names "$1")"
+    expect "CPUs that the queues of $disk serve" "0 1 2 3" "$(
+        cat /sys/block/"$disk"/mq/*/cpu_list | tr -s ', ' '\n\n' | sort | tr '\n' ' ' | sed 's/ $//')"
+    # A read on each CPU: all vectors of I/O queues have something to do.
+    before=$(awk -v name="^rnvme$1q" '$NF ~ name { print $NF, $2 + $3 + $4 + $5 }' /proc/interrupts)
+    for cpu in 0 1 2 3; do
+        taskset -c $cpu dd if="/dev/$disk" of=/dev/null bs=4k count=2 iflag=direct status=none ||
+            die "$disk: CPU $cpu cannot read"
+    done
+    quiet=$(awk -v name="^rnvme$1q" '$NF ~ name { print $NF, $2 + $3 + $4 + $5 }' /proc/interrupts |
+        grep -F -x -e "$before" | grep -v 'q0 ')
+    expect "interrupts of $disk that did not come" "" "$quiet"
+}
+all="q0 q1 q2 q3 q4"
+list() { local word; for word in $2; do printf 'rnvme%s%s ' "$1" "$word"; done | sed 's/ $//'; }
+check 0 4 1023 "$(list 0 "$all")"
+check 1 4 1023 "$(list 1 "$all")"
+check 2 4 3 "$(list 2 "$all")"
+check 3 4 31 "$(list 3 "$all")"
+check 4 1 1023 "$(list 4 "q0 q1")"
+check 5 2 1023 "$(list 5 "q0 q1 q2")"
+check 6 1 1023 "$(list 6 "q0")"
+check 7 1 1023 "$(list 7 "q0 q1")"
+check 8 4 1023 "$(list 8 "$all")"
+check 9 4 1023 "$(list 9 "$all")"
+unload

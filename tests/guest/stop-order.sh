@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# rmmod and unbind end a controller as the specification asks: its queues are
+# deleted, it is told to shut down and waited for, and is disabled then.
+. /tests/guest/lib.sh
+for event in pci_nvme_del_sq pci_nvme_del_cq "pci_nvme_mmio_shutdown_*" pci_nvme_mmio_stopped; do
+    host trace-on "$event"
+done
+for way in rmmod unbind; do
+    load_disk
+    # Stopped may be in the log from the start of the driver.
+    old=$(host trace-log "pci_nvme_*" | wc -l)
+    if [[ $way == unbind ]]; then
+        pci_of rnvme0 >/sys/bus/pci/drivers/rnvme/unbind
+    else
+        unload
+    fi
+    events=$(host trace-log "pci_nvme_*" | tail -n +$((old + 1)) | sed 's/ .*//; s/pci_nvme_//')
+    expect "events of $way" "del_sq del_cq del_sq del_cq mmio_shutdown_set mmio_shutdown_cleared mmio_stopped " "$(
+        tr '\n' ' ' <<<"$events")"
+done
+unload
+for event in pci_nvme_del_sq pci_nvme_del_cq "pci_nvme_mmio_shutdown_*" pci_nvme_mmio_stopped; do
+    host trace-off "$event"
+done

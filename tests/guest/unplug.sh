@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The device is unplugged while fio works, and plugged in again: the guest's
+# hot-plug driver takes it away after 5 s of a blinking lamp.
+#@ timeout: 90
+. /tests/guest/lib.sh
+load_disk
+put_noise rnvme0n1 100
+bdf=$(pci_of rnvme0)
+start_fio rnvme0n1
+qmp device_del '{"id":"nv0"}' >/dev/null
+wait_gone 30 test -e "/sys/bus/pci/devices/$bdf"
+expect_fio_fails 15
+wait_gone 5 test -e /dev/rnvme0n1
+[[ ! -e /sys/class/rnvme/rnvme0 ]] || die "the class device is still there"
+plug() { host qmp '{"execute":"device_add","arguments":{"driver":"nvme","id":"nv0","bus":"rp0","serial":"a","drive":"a"}}'; }
+wait_for 20 plug
+wait_for 30 disk_at "$bdf"
+disk=$(disk_at "$bdf")
+wait_for 10 test -b "/dev/$disk"
+expect_noise "$disk" 100
+verify "$disk" --bsrange=512-256k --blockalign=512 --size=4m --iodepth=16
+unload
