@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A bad place on the medium: its reader (or writer) gets EIO, the log says
-# which command, where, and why, and all the rest of the disk works.
+# A bad place on the medium: its reader (or writer) gets the error that Linux
+# has for that, ENODATA, the log says which command, where, and why, and all the
+# rest of the disk works.
 #@ machine: faults
 #@ allow-trace: pci_nvme_err_aio pci_nvme_err_req_status
 . /tests/guest/lib.sh
 load_disk
 mark
 expect_failure dd if=/dev/rnvme0n1 of=/dev/null bs=4k skip=256 count=1 iflag=direct
-expect_like "dd's reason" "*Input/output error*" "$failed_with"
+expect_like "dd's reason" "*No data available*" "$failed_with"
 klog | grep -q 'rnvme0n1: Read of 8 blocks at LBA 2048 failed: .*[Uu]nrecovered [Rr]ead' ||
     die "no line says what failed: $(klog)"
 expect "lines about one failed read" 1 "$(klog_count "at LBA 2048 failed")"
 mark
 expect_failure dd if=/dev/zero of=/dev/rnvme0n1 bs=4k seek=2048 count=1 oflag=direct conv=notrunc
-expect_like "dd's reason" "*Input/output error*" "$failed_with"
+expect_like "dd's reason" "*No data available*" "$failed_with"
 klog | grep -q 'rnvme0n1: Write of 8 blocks at LBA 16384 failed: .*[Ww]rite [Ff]ault' ||
     die "no line says what failed: $(klog)"
 # Next to it, and at once.

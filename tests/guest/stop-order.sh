@@ -8,8 +8,8 @@ for event in pci_nvme_del_sq pci_nvme_del_cq "pci_nvme_mmio_shutdown_*" pci_nvme
 done
 for way in rmmod unbind; do
     load_disk
-    # Stopped may be in the log from the start of the driver.
-    old=$(host trace-log "pci_nvme_*" | wc -l)
+    # The start of the driver stops the controller, too.
+    old=$(host trace-count "pci_nvme_*")
     if [[ $way == unbind ]]; then
         pci_of rnvme0 >/sys/bus/pci/drivers/rnvme/unbind
     else

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The limits that a disk tells the block layer are those that it has with the
+# kernel's nvme driver, on each kind of controller.  (Not the boundary: nvme has
+# none where the controller takes SGLs.)
+#@ machine: matrix
+#@ allow-trace: pci_nvme_err_req_status pci_nvme_err_invalid_opc
+#@ timeout: 60
+. /tests/guest/lib.sh
+limits="logical_block_size physical_block_size minimum_io_size optimal_io_size
+    dma_alignment write_cache fua rotational max_hw_sectors_kb chunk_sectors"
+show() { # NAME
+    local limit
+    for limit in $limits; do
+        echo "$limit=$(cat "/sys/block/$1/queue/$limit")"
+    done
+}
+load
+wait_for 30 test -b /dev/rnvme9n1
+for number in 0 1 2 3 4 5 6 7 8 9; do
+    show rnvme${number}n1 >"/tmp/ours.$(pci_of rnvme$number)"
+done
+unload
+modprobe nvme || die "modprobe nvme failed"
+wait_for 30 test -b /dev/nvme9n1
+for number in 0 1 2 3 4 5 6 7 8 9; do
+    bdf=$(basename "$(readlink -f /sys/class/nvme/nvme$number/device)")
+    show nvme${number}n1 >/tmp/theirs
+    diff /tmp/theirs "/tmp/ours.$bdf" >/tmp/diff || die "$bdf: nvme (-) and rnvme (+) differ: $(cat /tmp/diff)"
+done
+modprobe -r nvme || die "nvme cannot be removed"
