@@ -9,8 +9,7 @@ cpu=/sys/devices/system/cpu/cpu1/online
 verify rnvme0n1 --bsrange=512-64k --blockalign=512 --size=24m --iodepth=16 --numjobs=2 \
     --offset_increment=64m &
 job=$!
-busy() { [[ $(cat /sys/block/rnvme0n1/inflight) != *" 0"*" 0" ]]; }
-wait_for 20 busy
+wait_for 20 disk_busy rnvme0n1
 rounds=0
 while kill -0 "$job" 2>/dev/null; do
     echo 0 >$cpu || die "CPU 1 does not go"

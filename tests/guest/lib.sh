@@ -89,6 +89,7 @@ wait_gone() { # SECONDS COMMAND...
 }
 
 # Load the driver and wait for the first disk.
+# shellcheck disable=SC2120 # parameters are optional
 load_disk() { # PARAMETER...
     load "$@"
     wait_for 20 test -b /dev/rnvme0n1
@@ -122,9 +123,8 @@ pci_of() { # NAME
     echo "${path##*/}"
 }
 
-# The controller with this number of QEMU's, which its device has as serial.
-# (The order of the numbers is that of the PCI addresses.)
-disk_at() { # BDF: prints rnvme0n1, or fails
+# The first disk of the controller at a PCI address, if there is one.
+disk_at() { # BDF
     local path
     for path in "/sys/bus/pci/devices/$1"/rnvme/rnvme*/rnvme*n1; do
         [[ -e $path/dev ]] || return 1
@@ -146,10 +146,10 @@ verify() { # DISK FIO-OPTION...
         die "fio failed: $disk $*"
     fi
     # A fio that did nothing succeeds, too.
-    grep -q '^ *read: IOPS' "$log" && grep -q '^ *write: IOPS' "$log" || {
+    if ! grep -q '^ *read: IOPS' "$log" || ! grep -q '^ *write: IOPS' "$log"; then
         cat "$log"
         die "fio did not write and read: $disk $*"
-    }
+    fi
     rm -f "$log"
 }
 
@@ -181,17 +181,20 @@ expect_files() { # FOLDER
     [[ -z $wrong ]] || die "files have changed: $wrong"
 }
 
+# Whether commands are in flight.
+disk_busy() { # DISK
+    [[ $(<"/sys/block/$1/inflight") != *" 0"*" 0" ]]
+}
+
 # fio in the background that works until something ends it, on the first 64 MiB
 # of a disk; returns when it is at work.
 start_fio() { # DISK FIO-OPTION...
-    local disk=$1 stat="/sys/block/$1/inflight"
+    local disk=$1
     shift
     fio --name=background --filename="/dev/$disk" --direct=1 --ioengine=io_uring --rw=randrw \
         --bs=4k --iodepth=16 --size=64m --time_based --runtime=600 "$@" >/tmp/background 2>&1 &
     fio_job=$!
-    [[ -e $stat ]] || die "there is no $disk"
-    busy() { [[ $(<"$stat") != *" 0"*" 0" ]]; }
-    wait_for 30 busy
+    wait_for 30 disk_busy "$disk"
 }
 
 # The fio in the background must end by itself, with an error.

@@ -16,7 +16,7 @@ check() { # NUMBER QUEUES TAGS NAMES-OF-INTERRUPTS
     expect "tags of $disk" "$3" "$(cat "/sys/block/$disk/mq/0/nr_tags")"
     expect "interrupts of $disk" "$4 " "$(names "$1")"
     expect "CPUs that the queues of $disk serve" "0 1 2 3" "$(
-        cat /sys/block/"$disk"/mq/*/cpu_list | tr -s ', ' '\n\n' | sort | tr '\n' ' ' | sed 's/ $//')"
+        cat /sys/block/"$disk"/mq/*/cpu_list | grep -o '[0-9]*' | sort | tr '\n' ' ' | sed 's/ $//')"
     # A read on each CPU: all vectors of I/O queues have something to do.
     before=$(awk -v name="^rnvme$1q" '$NF ~ name { print $NF, $2 + $3 + $4 + $5 }' /proc/interrupts)
     for cpu in 0 1 2 3; do
