@@ -22,18 +22,18 @@ use crate::{
     sys::{
         blk::{
             Buffer,
-            Operations,
             QueueMap,
             RequestQueue,
-            TagSet,
-            Timeout, //
+            TagSet, //
         },
         pci::node,
         request::{
             BlkStatus,
+            Operations,
             Request,
             Started,
-            TimedOut, //
+            TimedOut,
+            Timeout, //
         },
     }, //
 };
@@ -61,10 +61,6 @@ pub(crate) struct AdminPdu {
 }
 
 impl Carrier for AdminPdu {
-    fn pdu(&self) -> &Pdu {
-        &self.queue
-    }
-
     fn pdu_mut(&mut self) -> &mut Pdu {
         &mut self.queue
     }

@@ -19,7 +19,7 @@ use crate::{
     },
     params::Params,
     queue::{
-        Completions,
+        Pair,
         Queue,
         Shape, //
     },
@@ -29,6 +29,7 @@ use crate::{
         Capabilities,
         AQA,
         CC,
+        CSTS,
         VS, //
     },
     spec::{
@@ -121,7 +122,7 @@ pub(crate) struct Controller {
 
 impl Reset {
     fn new(pdev: &pci::Device<Core<'_>>) -> Result<Self> {
-        dma::set_mask(pdev)?;
+        dma::set_up(pdev, regs::PAGE_SIZE)?;
         let claim = Claim::new(pdev)?;
         let bar = Bar::map(pdev)?;
         let caps = Capabilities::decode(bar.read_lo_hi(regs::CAP)?).map_err(|e| {
@@ -140,12 +141,15 @@ impl Reset {
         let instance = Instance::allocate()?;
         let bar = Arc::new(bar, GFP_KERNEL)?;
         let hardware = Hardware::new(pdev, bar, caps, instance.number())?;
-        // Firmware may have left it running: it must be reset before its queues are replaced.
-        if hardware.bar().read(CC).en() == 1 {
-            hardware.disable().inspect_err(|_| {
-                dev_err!(pdev, "controller cannot be disabled\n");
-            })?;
-        }
+        // Firmware may have left it running, or a reset may still be under way: its queues can be
+        // replaced only once it is ready for neither.
+        hardware.disable().inspect_err(|_| {
+            dev_err!(
+                pdev,
+                "controller cannot be disabled: CSTS {:#x}\n",
+                hardware.bar().read(CSTS).into_raw()
+            );
+        })?;
         Ok(Self {
             hardware,
             claim,
@@ -207,7 +211,11 @@ impl Enabled {
         let info = self.identify(dev)?;
         self.running.0.set_shutdown_time(info.rtd3e_us);
         let version = self.running.0.bar().read(VS);
-        let max_transfer = info.max_transfer.unwrap_or(MAX_TRANSFER).min(MAX_TRANSFER);
+        // CAST: at most 8 MiB.
+        let mappable = dma::max_mapping(dev).min(MAX_TRANSFER as usize) as u32;
+        let max_transfer = info
+            .max_transfer
+            .map_or(mappable, |mdts| mdts.min(mappable));
         let class = ClassDevice::new(dev, self.instance.number())?;
         let (io, queues, depth) = self.create_queues(dev, params, max_transfer)?;
         dev_info!(
@@ -240,6 +248,7 @@ impl Enabled {
             _instance: instance,
         };
         controller.disks = Scanner {
+            hardware: &controller.running.0,
             admin: &controller.admin,
             set: &controller.io,
             parent: controller.class.device(),
@@ -251,8 +260,8 @@ impl Enabled {
         Ok(controller)
     }
 
-    /// Makes as many I/O queues as there are CPUs, or as controller, vectors, doorbells and
-    /// parameters allow; at least one. Returns their tag set, their number and their depth.
+    /// Makes as many I/O queues as there are CPUs, or as controller, vectors, doorbells, memory
+    /// and parameters allow; at least one. Returns their tag set, their number and their depth.
     fn create_queues(
         &self,
         dev: &Device<Bound>,
@@ -266,46 +275,75 @@ impl Enabled {
         let ask = SetNumberOfQueues {
             pairs: wanted.try_into()?,
         };
-        let granted = self.admin.execute(&ask)?.min(wanted);
-        let (vectors, served) = hardware.reallocate_vectors(granted)?;
+        let mut count = self.admin.execute(&ask)?.min(wanted);
         // CAST: the parameter is at most 4095, and so is the smaller.
         let entries = params.io_queue_depth().min(caps.max_queue_entries) as u16;
+        loop {
+            let mut pairs = self.allocate(dev, count, entries, max_transfer)?;
+            let vectors = hardware.reallocate_vectors(pairs.len().try_into()?)?;
+            // Each queue has a vector of its own, or all share one.
+            let shared = vectors.count() == 1;
+            // CAST: u32 to usize widens.
+            pairs.truncate((vectors.count() as usize - 1).max(1));
+            let mut queues = KVec::with_capacity(pairs.len(), GFP_KERNEL)?;
+            for (queue, _) in &pairs {
+                queues.push(queue.clone(), GFP_KERNEL)?;
+            }
+            hardware.attach_io(&vectors, pairs)?;
+            let created = self.announce(&queues, shared);
+            if created == queues.len() {
+                let map = if shared {
+                    QueueMap::Spread
+                } else {
+                    let dev: &Device = dev;
+                    QueueMap::Vectors {
+                        dev: dev.into(),
+                        offset: 1,
+                    }
+                };
+                let node = node(dev);
+                // One entry of a ring stays free.
+                let set = TagSet::new(queues, entries - 1, node, params.io_timeout_ms(), map)?;
+                return Ok((set, created.try_into()?, entries));
+            }
+            if created == 0 {
+                dev_err!(dev, "controller refuses to create an I/O queue\n");
+                return Err(EIO);
+            }
+            // The vectors must be spread over the queues that there are: once more with these.
+            count = created.try_into()?;
+            delete_queues(&self.admin, hardware, created.try_into()?);
+        }
+    }
 
-        let count = granted.min(served);
-        let mut pairs = KVec::with_capacity(count as usize, GFP_KERNEL)?;
-        let mut queues = KVec::with_capacity(count as usize, GFP_KERNEL)?;
-        for id in 1..=count {
+    /// Allocates `count` queue pairs; fewer, but at least one, if memory is short.
+    fn allocate(
+        &self,
+        dev: &Device<Bound>,
+        count: u32,
+        entries: u16,
+        max_transfer: u32,
+    ) -> Result<KVec<Pair<Io>>> {
+        let hardware = &self.running.0;
+        let mut pairs = KVec::new();
+        for id in 1..=count.max(1) {
             let shape = Shape {
                 id: QueueId::new(id.try_into()?),
                 entries,
                 max_transfer,
-                doorbell_stride: caps.doorbell_stride,
+                doorbell_stride: hardware.caps().doorbell_stride,
             };
-            let pair: (Arc<Queue<Io>>, Completions<Io>) =
-                Queue::new(dev, hardware.bar(), &shape, hardware.clone())?;
-            queues.push(pair.0.clone(), GFP_KERNEL)?;
-            pairs.push(pair, GFP_KERNEL)?;
-        }
-        let shared = vectors.count() == 1;
-        hardware.attach_io(&vectors, pairs)?;
-        let created = self.announce(&queues, shared);
-        if created == 0 {
-            dev_err!(dev, "controller refuses to create an I/O queue\n");
-            return Err(EIO);
-        }
-        queues.truncate(created);
-        let map = if shared || created < count as usize {
-            QueueMap::Spread
-        } else {
-            let dev: &Device = dev;
-            QueueMap::Vectors {
-                dev: dev.into(),
-                offset: 1,
+            let pair = Queue::new(dev, hardware.bar(), &shape, hardware.clone());
+            match pair.and_then(|pair| Ok(pairs.push(pair, GFP_KERNEL)?)) {
+                Ok(()) => {}
+                Err(e) if pairs.is_empty() => return Err(e),
+                Err(_) => {
+                    dev_warn!(dev, "memory for {} of {} I/O queues only\n", id - 1, count);
+                    break;
+                }
             }
-        };
-        // One entry of a ring stays free.
-        let set = TagSet::new(queues, entries - 1, node(dev), params.io_timeout_ms(), map)?;
-        Ok((set, created.try_into()?, entries))
+        }
+        Ok(pairs)
     }
 
     /// Tells the controller of the queues, in order; returns how many it took.
@@ -355,15 +393,7 @@ impl Controller {
             self.running.0.fail();
         }
         self.disks = KVec::new();
-        for id in 1..=self.queues {
-            if !self.running.0.is_live() {
-                break;
-            }
-            let id = QueueId::new(id);
-            // What it does not delete now goes with the shutdown that follows.
-            let _ = self.admin.execute(&DeleteIoSq(id));
-            let _ = self.admin.execute(&DeleteIoCq(id));
-        }
+        delete_queues(&self.admin, &self.running.0, self.queues);
     }
 
     /// Lets the I/O in flight end, accepts no more and stops the controller: the system goes down.
@@ -375,5 +405,18 @@ impl Controller {
         self.running.0.stop();
         // What comes now fails at once, instead of waiting for ever.
         self.io.unquiesce();
+    }
+}
+
+/// Deletes I/O queues 1 to `count`, as far as the controller answers: what it does not delete now
+/// goes when it is disabled.
+fn delete_queues(admin: &AdminQueue, hardware: &Hardware, count: u16) {
+    for id in 1..=count {
+        if !hardware.is_live() {
+            return;
+        }
+        let id = QueueId::new(id);
+        let _ = admin.execute(&DeleteIoSq(id));
+        let _ = admin.execute(&DeleteIoCq(id));
     }
 }

@@ -25,18 +25,14 @@ use crate::{
             Nsid, //
         },
     },
-    sys::{
-        blk::{
-            Operations,
-            Timeout, //
-        },
-        request::{
-            BlkStatus,
-            Op,
-            Request,
-            Started,
-            TimedOut, //
-        },
+    sys::request::{
+        BlkStatus,
+        Op,
+        Operations,
+        Request,
+        Started,
+        TimedOut,
+        Timeout, //
     }, //
 };
 use kernel::prelude::*;
@@ -148,7 +144,7 @@ fn command(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
     };
     let control = RwControl {
         fua: rq.is_fua(),
-        limited_retry: rq.is_failfast(),
+        limited_retry: rq.is_hasty(),
     };
     match op {
         Op::Read => Ok(Sqe::read(nsid, lba, blocks, control, queue.map(rq)?)),

@@ -9,7 +9,7 @@ use crate::{
         Io, //
     },
     limit::RateLimit,
-    lists,
+    recovery::Hardware,
     regs,
     spec::{
         command::Identify,
@@ -26,6 +26,7 @@ use crate::{
             Disk,
             Limits, //
         },
+        mapping::MAX_SEGMENTS,
     }, //
 };
 use kernel::{
@@ -44,6 +45,8 @@ pub(crate) struct Namespace {
 
 /// What all disks of a controller have in common.
 pub(crate) struct Scanner<'a> {
+    /// Whether there is still somebody to ask.
+    pub(crate) hardware: &'a Hardware,
     /// To ask the controller.
     pub(crate) admin: &'a AdminQueue,
     /// Of the I/O queues.
@@ -64,7 +67,8 @@ impl Scanner<'_> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EIO` if the list of namespaces cannot be had.
+    /// `ENOMEM`; `EIO` if the list of namespaces cannot be had; `ENODEV` if the controller dies
+    /// meanwhile.
     pub(crate) fn scan(&self) -> Result<KVec<Namespace>> {
         let mut disks = KVec::new();
         for nsid in self.active()? {
@@ -72,7 +76,7 @@ impl Scanner<'_> {
             let number = u32::try_from(disks.len())?.saturating_add(1);
             match self.add(nsid, number) {
                 Ok(disk) => disks.push(disk, GFP_KERNEL)?,
-                Err(e) if e == ENOMEM => return Err(e),
+                Err(_) if !self.hardware.is_live() => return Err(ENODEV),
                 Err(e) => dev_err!(
                     self.parent,
                     "namespace {} left out: error {}\n",
@@ -123,11 +127,21 @@ impl Scanner<'_> {
             ENODEV
         })?;
         let block = 1u32.checked_shl(info.lba_shift).ok_or(EINVAL)?;
+        if block > self.max_transfer {
+            dev_err!(
+                self.parent,
+                "namespace {}: a block of {} bytes is more than a transfer of {}\n",
+                nsid.get(),
+                block,
+                self.max_transfer
+            );
+            return Err(ENODEV);
+        }
         let limits = Limits {
             logical_block: block,
             physical_block: block,
             max_transfer: self.max_transfer,
-            max_segments: lists::MAX_SEGMENTS,
+            max_segments: MAX_SEGMENTS,
             boundary: regs::PAGE_SIZE,
             write_cache: self.info.volatile_write_cache,
         };

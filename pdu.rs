@@ -3,9 +3,8 @@
 //! What the driver keeps with each request: 40 bytes, so that a tag costs 320 bytes and not 512.
 
 use crate::{
-    lists::Held,
     spec::completion::Status,
-    sys::dma::Mapping, //
+    sys::mapping::Mapping, //
 };
 use kernel::prelude::*;
 
@@ -19,8 +18,6 @@ pub(crate) struct Pdu {
     pub(crate) result: u64,
     /// The status of the completion.
     pub(crate) status: u16,
-    /// The large list that the request holds.
-    pub(crate) large: Held,
     /// How often the request was tried again.
     retries: u8,
 }
@@ -44,7 +41,6 @@ impl Pdu {
     #[inline(always)]
     pub(crate) fn begin(&mut self) {
         self.mapping = Mapping::NONE;
-        self.large = Held::NONE;
         self.retries = 0;
         self.status = Status::HOST_ABORTED.raw();
     }
@@ -59,17 +55,10 @@ impl Pdu {
 /// A private data type with the queue's part in it.
 pub(crate) trait Carrier {
     /// The queue's part.
-    fn pdu(&self) -> &Pdu;
-    /// The queue's part.
     fn pdu_mut(&mut self) -> &mut Pdu;
 }
 
 impl Carrier for Pdu {
-    #[inline(always)]
-    fn pdu(&self) -> &Pdu {
-        self
-    }
-
     #[inline(always)]
     fn pdu_mut(&mut self) -> &mut Pdu {
         self

@@ -18,10 +18,8 @@
 
 use crate::{
     lists::{
-        Held,
-        Hold,
-        Lists,
-        SegmentsRef, //
+        self,
+        Lists, //
     },
     pdu::Carrier,
     prp,
@@ -45,14 +43,8 @@ use crate::{
         },
     },
     sys::{
-        blk::{
-            Operations,
-            Timeout, //
-        },
         dma::{
             read_barrier,
-            MapError,
-            Mapper,
             Words, //
         },
         inflight::{
@@ -60,14 +52,22 @@ use crate::{
             Reaper, //
         },
         lock::SpinLock,
+        mapping::{
+            Lease,
+            MapError,
+            Mapper,
+            Mapping, //
+        },
         mmio::{
             Bar,
             Doorbell, //
         },
         request::{
             BlkStatus,
+            Operations,
             Request,
-            Started, //
+            Started,
+            Timeout, //
         },
     }, //
 };
@@ -95,7 +95,8 @@ pub(crate) trait Watchdog: Send + Sync {
 }
 
 /// The part of a queue that submission changes, under the lock.
-struct Submission {
+struct Submission<T: Operations> {
+    in_flight: InFlight<T>,
     tail: Tail,
     /// Whether the device takes commands. Once false, nothing is put in flight any more.
     enabled: bool,
@@ -107,7 +108,6 @@ struct Submission {
 #[repr(C, align(128))]
 #[pin_data]
 pub(crate) struct Queue<T: Operations> {
-    in_flight: InFlight<T>,
     ring: Words,
     doorbell: Doorbell,
     entries: u16,
@@ -117,7 +117,7 @@ pub(crate) struct Queue<T: Operations> {
     completion_ring_address: u64,
     watchdog: Arc<dyn Watchdog>,
     #[pin]
-    submission: SpinLock<Submission>,
+    submission: SpinLock<Submission<T>>,
 }
 
 /// The completion side of a queue pair: owned by the handler of the queue's interrupt.
@@ -131,6 +131,9 @@ pub(crate) struct Completions<T: Operations> {
     /// Entries that named no command in flight.
     spurious: u64,
 }
+
+/// Both sides of a queue pair.
+pub(crate) type Pair<T> = (Arc<Queue<T>>, Completions<T>);
 
 /// What a new queue pair is made of.
 pub(crate) struct Shape {
@@ -158,7 +161,7 @@ where
         bar: &Arc<Bar>,
         shape: &Shape,
         watchdog: Arc<dyn Watchdog>,
-    ) -> Result<(Arc<Self>, Completions<T>)> {
+    ) -> Result<Pair<T>> {
         let entries = usize::from(shape.entries);
         // One entry stays free, else a full ring would look like an empty one.
         let tags = shape.entries.saturating_sub(1);
@@ -169,17 +172,16 @@ where
         let id = shape.id;
         let queue = Arc::pin_init(
             try_pin_init!(Self {
-                in_flight,
                 ring: Words::zeroed(dev, entries * SQE_WORDS)?,
                 doorbell: Doorbell::new(bar, regs::sq_doorbell(id.raw(), stride))?,
                 entries: shape.entries,
                 id,
-                mapper: Mapper::new(dev),
+                mapper: Mapper::new(dev)?,
                 lists: Lists::new(dev, tags, shape.max_transfer)?,
                 completion_ring_address,
                 watchdog,
                 submission <- SpinLock::new(
-                    Submission { tail: Tail::new(shape.entries), enabled: false },
+                    Submission { in_flight, tail: Tail::new(shape.entries), enabled: false },
                     c"rnvme_submission",
                     static_lock_class!(),
                 ),
@@ -255,47 +257,46 @@ where
         self.list_many(rq)
     }
 
+    /// A lease, if `entries` are too many for the list of a tag.
+    fn lease(&self, entries: usize) -> Result<Option<Lease>, BlkStatus> {
+        if entries <= lists::SMALL {
+            return Ok(None);
+        }
+        self.mapper.lease().map(Some).ok_or(BlkStatus::RESOURCE)
+    }
+
     /// The list for a request of one mapped segment; undoes the mapping on an error.
     fn list_one(&self, rq: &mut Request<T>, addr: u64, len: u32) -> Result<DataPtr, BlkStatus> {
-        let mut hold = Hold::new(&self.lists);
-        let entries = prp::list_entries(addr, len);
-        let result = match self.lists.list(rq.tag(), entries, &mut hold) {
-            None => Err(BlkStatus::RESOURCE),
-            Some(mut list) => {
-                let mut builder = prp::Builder::new(len);
-                builder
-                    .push(addr, len, &mut list)
-                    .and_then(|()| builder.finish())
-                    .map_err(|_| BlkStatus::IOERR)
+        let result = self.lease(prp::list_entries(addr, len)).and_then(|lease| {
+            let list = self.lists.list(rq.tag(), lease.as_ref());
+            if let Some(lease) = lease {
+                rq.pdu_mut().pdu_mut().mapping.hold(lease);
             }
-        };
-        match result {
-            Ok(_) => rq.pdu_mut().pdu_mut().large = hold.keep(),
-            Err(_) => self.unmap(rq),
+            let mut list = list.ok_or(BlkStatus::IOERR)?;
+            let mut builder = prp::Builder::new(len);
+            builder
+                .push(addr, len, &mut list)
+                .and_then(|()| builder.finish())
+                .map_err(|_| BlkStatus::IOERR)
+        });
+        if result.is_err() {
+            self.unmap(rq);
         }
         result
     }
 
     fn list_many(&self, rq: &mut Request<T>) -> Result<DataPtr, BlkStatus> {
         let bytes = rq.bytes();
-        let mut hold = Hold::new(&self.lists);
-        let entries = prp::list_entries(prp::PAGE_MASK, bytes);
-        let mut list = self
-            .lists
-            .list(rq.tag(), entries, &mut hold)
-            .ok_or(BlkStatus::RESOURCE)?;
+        // The worst case: data that begins just before the end of a page touches one page more.
+        let lease = self.lease(prp::list_entries(prp::PAGE_MASK, bytes))?;
+        let mut list = self.lists.list(rq.tag(), lease.as_ref());
         let mut builder = prp::Builder::new(bytes);
-        let mapping = self
-            .mapper
-            .map_many(
-                rq,
-                || hold.segments(),
-                |addr, len| builder.push(addr, len, &mut list).is_ok(),
-            )
-            .map_err(refusal)?;
-        let pdu = rq.pdu_mut().pdu_mut();
-        pdu.mapping = mapping;
-        pdu.large = hold.keep();
+        let push = |addr, len| {
+            list.as_mut()
+                .is_some_and(|list| builder.push(addr, len, list).is_ok())
+        };
+        let mapping = self.mapper.map_many(rq, lease, push).map_err(refusal)?;
+        rq.pdu_mut().pdu_mut().mapping = mapping;
         // Too little data for its length: only a bug of the block layer could do that.
         builder.finish().map_err(|_| {
             self.unmap(rq);
@@ -306,19 +307,8 @@ where
     /// Undoes [`Self::map`]: the device is done with the data, or never got it.
     #[inline(always)]
     pub(crate) fn unmap(&self, rq: &mut Request<T>) {
-        let pdu = rq.pdu().pdu();
-        let (mut mapping, large) = (pdu.mapping, pdu.large);
-        if large.is_some() {
-            let kept = self.lists.segments(large);
-            self.mapper.unmap(rq, &mut mapping, kept.as_ref());
-            self.lists.give(large);
-        } else {
-            self.mapper
-                .unmap(rq, &mut mapping, None::<&SegmentsRef<'_>>);
-        }
-        let pdu = rq.pdu_mut().pdu_mut();
-        pdu.mapping = mapping;
-        pdu.large = Held::NONE;
+        let mapping = core::mem::replace(&mut rq.pdu_mut().pdu_mut().mapping, Mapping::NONE);
+        self.mapper.unmap(rq, mapping);
     }
 
     /// Puts a command into the ring and, if it is the last of a series, tells the device.
@@ -338,7 +328,7 @@ where
             return Err(rq);
         }
         // From here on the request may complete at any moment, and is not touched any more.
-        let cid = self.in_flight.arm(rq)?;
+        let cid = submission.in_flight.arm(rq)?;
         let slot = submission.tail.index().wrapping_mul(SQE_WORDS);
         self.ring.write_block(slot, command.with_cid(cid).words());
         if submission.tail.advance() || last {
@@ -357,7 +347,7 @@ where
 
     /// The doorbell store is ordered after the stores to the ring: see [`Doorbell::ring`].
     #[inline(always)]
-    fn ring_doorbell(&self, submission: &mut Submission) {
+    fn ring_doorbell(&self, submission: &mut Submission<T>) {
         self.doorbell.ring(submission.tail.ring().into());
     }
 

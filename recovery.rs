@@ -12,13 +12,15 @@
 //! taken away), interrupts freed, what was in flight ended. Only then may rings be freed.
 //!
 //! LOCK: `Hardware::state` is taken by the timeout handlers, which wait for nothing but registers
-//! while they hold it; nobody executes a command with it held. `Queue::submission` nests inside.
+//! while they hold it (for at most CAP.TO and the time of a shutdown); nobody executes a command
+//! with it held. `Queue::submission` nests inside.
 
 use crate::{
     admin::Admin,
     io::Io,
     queue::{
         Completions,
+        Pair,
         Queue,
         Watchdog, //
     },
@@ -32,7 +34,6 @@ use crate::{
         ids::QueueId, //
     },
     sys::{
-        blk::Timeout,
         irq::{
             Handler,
             Line,
@@ -43,6 +44,7 @@ use crate::{
             is_present,
             stop_dma, //
         },
+        request::Timeout,
     }, //
 };
 use kernel::{
@@ -97,15 +99,16 @@ impl Handler for Vector {
     }
 }
 
+/// Not to be taken for the phase tag of a completion.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum Life {
     Live,
     Dead,
     Stopped,
 }
 
 struct State {
-    phase: Phase,
+    life: Life,
     lines: KVec<Line<Vector>>,
     /// What the first line served, while it has none: the controller runs all the same.
     parked: Option<KBox<Vector>>,
@@ -150,7 +153,7 @@ impl Hardware {
                 caps,
                 instance,
                 state <- new_mutex!(State {
-                    phase: Phase::Live,
+                    life: Life::Live,
                     lines: KVec::new(),
                     parked: None,
                     shutdown: SHUTDOWN,
@@ -180,14 +183,13 @@ impl Hardware {
     /// CAP.TO.
     pub(crate) fn enable(&self, cc: CC) -> Result {
         self.bar.write_reg(cc.with_const_en::<1>());
-        self.wait_ready(true).inspect_err(|e| {
+        self.wait_ready(true).inspect_err(|_| {
             dev_err!(
                 self.pdev,
-                "controller did not become ready within {} ms: CSTS {:#x}\n",
-                self.caps.timeout_ms,
-                self.bar.read(CSTS).into_raw()
+                "controller is not ready: CSTS {:#x} (it has {} ms to become so)\n",
+                self.bar.read(CSTS).into_raw(),
+                self.caps.timeout_ms
             );
-            let _ = e;
         })
     }
 
@@ -250,34 +252,37 @@ impl Hardware {
         }
     }
 
-    /// Allocates vectors for the admin queue and up to `queues` I/O queues; returns how many I/O
-    /// queues they can serve. The admin queue is deaf until [`Self::attach_io`].
+    /// Allocates vectors for the admin queue and up to `queues` I/O queues, in place of those that
+    /// there are. The admin queue is deaf until [`Self::attach_io`]; I/O queues that were attached
+    /// are dropped: the controller must not know them any more.
     ///
     /// # Errors
     ///
     /// `ENODEV` if the hardware has failed meanwhile, `ENOMEM` and the like.
-    pub(crate) fn reallocate_vectors(&self, queues: u32) -> Result<(Arc<Vectors>, u32)> {
+    pub(crate) fn reallocate_vectors(&self, queues: u32) -> Result<Arc<Vectors>> {
         let mut state = self.state.lock();
-        if state.phase != Phase::Live {
+        if state.life != Life::Live {
             return Err(ENODEV);
         }
-        let line = state.lines.pop().ok_or(ENODEV)?;
-        state.parked = Some(line.free());
-        let vectors = Vectors::allocate(&self.pdev, queues.saturating_add(1))?;
-        // With one vector all share it; else each queue has its own and the admin queue the first.
-        let served = vectors.count().saturating_sub(1).clamp(1, queues.max(1));
-        Ok((vectors, served))
+        for line in core::mem::take(&mut state.lines) {
+            let mut vector = line.free();
+            if vector.admin.is_some() {
+                vector.io.clear();
+                state.parked = Some(vector);
+            }
+        }
+        state.io.clear();
+        Vectors::allocate(&self.pdev, queues.saturating_add(1))
     }
 
     /// Takes over the I/O queues, which the controller does not know yet: each gets its vector.
-    pub(crate) fn attach_io(
-        &self,
-        vectors: &Arc<Vectors>,
-        queues: KVec<(Arc<Queue<Io>>, Completions<Io>)>,
-    ) -> Result {
+    pub(crate) fn attach_io(&self, vectors: &Arc<Vectors>, queues: KVec<Pair<Io>>) -> Result {
         let shared = vectors.count() == 1;
         let mut state = self.state.lock();
         let state = &mut *state;
+        if state.life != Life::Live {
+            return Err(ENODEV);
+        }
         let mut own = KVec::with_capacity(queues.len(), GFP_KERNEL)?;
         for (queue, completions) in queues {
             state.io.push(queue, GFP_KERNEL)?;
@@ -307,7 +312,7 @@ impl Hardware {
 
     /// Whether commands can be given.
     pub(crate) fn is_live(&self) -> bool {
-        self.state.lock().phase == Phase::Live
+        self.state.lock().life == Life::Live
     }
 
     /// Waits until no I/O command is in flight, for at most `limit`. The I/O queues must have
@@ -332,23 +337,23 @@ impl Hardware {
     /// Stops the controller for good: in order if it is alive, and if it is gone, without it.
     pub(crate) fn stop(&self) {
         let mut state = self.state.lock();
-        if state.phase == Phase::Live {
-            self.halt(&mut state, Phase::Stopped, Stop::Orderly);
+        if state.life == Life::Live {
+            self.halt(&mut state, Life::Stopped, Stop::Orderly);
         }
-        state.phase = Phase::Stopped;
+        state.life = Life::Stopped;
     }
 
     /// The controller is not there any more or does not answer: ends everything.
     pub(crate) fn fail(&self) {
         let mut state = self.state.lock();
-        if state.phase == Phase::Live {
-            self.halt(&mut state, Phase::Dead, Stop::AtOnce);
+        if state.life == Life::Live {
+            self.halt(&mut state, Life::Dead, Stop::AtOnce);
         }
     }
 
     /// See the head of the file.
-    fn halt(&self, state: &mut State, phase: Phase, how: Stop) {
-        state.phase = phase;
+    fn halt(&self, state: &mut State, life: Life, how: Stop) {
+        state.life = life;
         if let Some(queue) = &state.admin {
             queue.disable();
         }
@@ -383,12 +388,14 @@ impl Hardware {
         }
     }
 
-    /// Returns whether the controller is known not to touch memory any more.
+    /// Stops the controller and takes its right to access memory; returns whether it confirmed
+    /// that it stopped, or is gone.
     fn power_down(&self, how: Stop, patience: Delta) -> bool {
-        if !is_present(&self.pdev) || gone(self.bar.read(CSTS)) {
+        if !is_present(&self.pdev) {
             return true;
         }
-        if how == Stop::Orderly && self.bar.read(CSTS).rdy() == 1 {
+        let csts = self.bar.read(CSTS);
+        if how == Stop::Orderly && !gone(csts) && csts.rdy() == 1 {
             self.bar.update(CC, |cc| cc.with_const_shn::<1>());
             // TIMEOUT: see `set_shutdown_time`.
             let _ = read_poll_timeout(
@@ -398,14 +405,13 @@ impl Hardware {
                 patience,
             );
         }
-        match self.disable() {
+        let stopped = match self.disable() {
             Ok(()) => true,
-            Err(e) if e == ENODEV => true,
-            Err(_) => {
-                stop_dma(&self.pdev);
-                false
-            }
-        }
+            Err(e) => e == ENODEV,
+        };
+        // Whatever its registers say.
+        stop_dma(&self.pdev);
+        stopped
     }
 }
 
@@ -415,7 +421,7 @@ impl Watchdog for Hardware {
         if !in_flight() {
             return Timeout::Done;
         }
-        if state.phase != Phase::Live {
+        if state.life != Life::Live {
             return Timeout::Again;
         }
         for line in &mut state.lines {
@@ -437,7 +443,7 @@ impl Watchdog for Hardware {
             tag,
             self.bar.read(CSTS).into_raw()
         );
-        self.halt(&mut state, Phase::Dead, Stop::AtOnce);
+        self.halt(&mut state, Life::Dead, Stop::AtOnce);
         Timeout::Done
     }
 }

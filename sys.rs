@@ -31,6 +31,7 @@ pub(crate) mod pci;
 pub(crate) mod blk;
 pub(crate) mod disk;
 pub(crate) mod inflight;
+pub(crate) mod mapping;
 pub(crate) mod request;
 
 mod oracle;

@@ -152,7 +152,9 @@ impl ControllerInfo {
     /// Checks what the controller says about itself.
     pub(crate) fn decode(raw: &IdentifyController) -> Result<Self, IdentifyError> {
         // Bits 3:0 are the required size, bits 7:4 the largest.
-        let allows = |sizes: u8, size: u8| sizes & 0xf <= size && size <= sizes >> 4;
+        // Controllers that leave the field 0 are driven by Linux, which does not look at it.
+        let allows =
+            |sizes: u8, size: u8| sizes == 0 || (sizes & 0xf <= size && size <= sizes >> 4);
         if !allows(raw.sqes, 6) || !allows(raw.cqes, 4) {
             return Err(IdentifyError::EntrySize {
                 sqes: raw.sqes,
@@ -257,7 +259,9 @@ mod tests {
             (0x77, 0x44, false),
             (0x66, 0x55, false),
             (0x66, 0x33, false),
-            (0x00, 0x00, false),
+            (0x00, 0x00, true),
+            (0x00, 0x44, true),
+            (0x00, 0x33, false),
             (0xff, 0xff, false),
         ];
         for (sqes, cqes, good) in cases {
@@ -281,14 +285,22 @@ mod tests {
     }
 
     #[test]
-    fn all_ones_and_all_zeroes_are_no_controller() -> Result {
-        for fill in [0xff, 0] {
-            let error = IdentifyError::EntrySize {
-                sqes: fill,
-                cqes: fill,
-            };
-            assert_eq!(controller(&page(fill, &[])?).err(), Some(error));
-        }
+    fn all_ones_are_no_controller() -> Result {
+        let error = IdentifyError::EntrySize {
+            sqes: 0xff,
+            cqes: 0xff,
+        };
+        assert_eq!(controller(&page(0xff, &[])?).err(), Some(error));
+        Ok(())
+    }
+
+    #[test]
+    fn all_zeroes_promise_nothing() -> Result {
+        let info = controller(&page(0, &[])?).map_err(|_| EINVAL)?;
+        assert_eq!(info.model.as_str(), "");
+        assert_eq!(info.max_transfer, None);
+        assert!(!info.volatile_write_cache);
+        assert_eq!(info.rtd3e_us, 0);
         Ok(())
     }
 }

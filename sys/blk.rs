@@ -8,10 +8,11 @@
 use super::{
     ffi as bindings,
     request::{
-        BlkStatus,
+        Operations,
         Request,
         Started,
-        TimedOut, //
+        TimedOut,
+        Timeout, //
     }, //
 };
 use core::{
@@ -32,37 +33,6 @@ use kernel::{
 };
 
 use crate::spec::ids::CommandId;
-
-/// What a timeout handler decides.
-pub(crate) enum Timeout {
-    /// The request has been completed or will be.
-    Done,
-    /// Wait once more.
-    Again,
-}
-
-/// A driver's side of blk-mq.
-pub(crate) trait Operations: Sized + 'static {
-    /// Private data of each request; zeroed when allocated, kept from use to use.
-    type Pdu: Zeroable;
-    /// A hardware queue.
-    type Queue: Send + Sync + 'static;
-    /// Data of a request queue: the namespace.
-    type QueueData: Send + Sync + 'static;
-
-    /// Takes a request: to the hardware, or back with the reason.
-    fn queue_rq(
-        queue: &Self::Queue,
-        rq: Request<Self>,
-        last: bool,
-    ) -> Result<(), (Request<Self>, BlkStatus)>;
-    /// Announces to the hardware what was queued with `last == false`.
-    fn commit_rqs(queue: &Self::Queue);
-    /// Finishes a request on the CPU that the block layer chose.
-    fn complete(queue: &Self::Queue, rq: Started<Self>);
-    /// A request has been with the hardware for too long.
-    fn timeout(queue: &Self::Queue, rq: &TimedOut<'_, Self>) -> Timeout;
-}
 
 /// How CPUs are mapped to hardware queues.
 pub(crate) enum QueueMap {
@@ -95,7 +65,7 @@ unsafe impl<T: Operations> Send for TagSet<T> {}
 unsafe impl<T: Operations> Sync for TagSet<T> {}
 
 impl<T: Operations> TagSet<T> {
-    const OPS: bindings::blk_mq_ops = bindings::blk_mq_ops {
+    const OPS: &'static bindings::blk_mq_ops = &bindings::blk_mq_ops {
         queue_rq: Some(Self::queue_rq),
         commit_rqs: Some(Self::commit_rqs),
         complete: Some(Self::complete),
@@ -132,7 +102,7 @@ impl<T: Operations> TagSet<T> {
         )?;
         // SAFETY: nobody else knows the set yet.
         let set = unsafe { &mut *inner.set.get() };
-        set.ops = &Self::OPS;
+        set.ops = Self::OPS;
         set.nr_hw_queues = u32::try_from(inner.queues.len())?;
         set.nr_maps = 1;
         set.queue_depth = depth.into();
@@ -184,12 +154,16 @@ impl<T: Operations> TagSet<T> {
     ) -> bindings::blk_status_t {
         // SAFETY: blk-mq calls this with a hardware queue of this set and valid data.
         let (queue, rq, last) = unsafe { (Self::queue(hctx), (*data).rq, (*data).last) };
+        let handed_over = rq;
         // SAFETY: blk-mq hands the request over: it is live and ours until ended, or until this
         // function returns an error.
         let rq = unsafe { Request::from_raw(rq) };
         match T::queue_rq(queue, rq, last) {
             Ok(()) => bindings::BLK_STS_OK,
-            Err((_rq, status)) => status.into_raw(),
+            // blk-mq ends the request that it handed over, so that must be the one given back. A
+            // driver that gives back another one loses both, which is harmless to memory.
+            Err((rq, status)) if rq.as_ptr() == handed_over => status.into_raw(),
+            Err(_) => bindings::BLK_STS_OK,
         }
     }
 
@@ -268,8 +242,10 @@ impl<T: Operations> TagSet<T> {
 
 impl<T: Operations> Drop for TagSet<T> {
     fn drop(&mut self) {
-        // SAFETY: `new` allocated the set; disks and queues made with it hold a count of `self`,
-        // so there are none any more. The box is dropped once, after C is done with it.
+        // SAFETY: `new` allocated the set. Disks and queues made with it held a count of `self`
+        // until they were removed: removing one ends its requests and takes its hardware queues
+        // from the set (`blk_mq_exit_queue`), even if somebody still has the disk open. The box is
+        // dropped once, after C is done with it.
         unsafe {
             bindings::blk_mq_free_tag_set(self.as_ptr());
             ManuallyDrop::drop(&mut self.inner);

@@ -3,11 +3,9 @@
 //! A disk: `struct gendisk` with its request queue and limits.
 
 use super::{
-    blk::{
-        Operations,
-        TagSet, //
-    },
-    ffi as bindings, //
+    blk::TagSet,
+    ffi as bindings,
+    request::Operations, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -82,7 +80,7 @@ unsafe impl<T: Operations> Send for Disk<T> {}
 unsafe impl<T: Operations> Sync for Disk<T> {}
 
 impl<T: Operations> Disk<T> {
-    const FOPS: bindings::block_device_operations = bindings::block_device_operations {
+    const FOPS: &'static bindings::block_device_operations = &bindings::block_device_operations {
         owner: this_module::<crate::LocalModule>().as_ptr(),
         free_disk: Some(Self::free_disk),
         ..pin_init::zeroed()
@@ -117,8 +115,8 @@ impl<T: Operations> Disk<T> {
             // SAFETY: `disk` is new, so it is ours alone.
             let added = unsafe { Self::set_up(disk, parent, name, data.cast(), sectors) };
             added.inspect_err(|_| {
-                // SAFETY: it was not added, so dropping the reference frees it, and without
-                // calling `free_disk`.
+                // SAFETY: this is the reference that it was made with. It was not added, so nobody
+                // else has one, and `free_disk` is not called.
                 unsafe { bindings::put_disk(disk) }
             })?;
             NonNull::new(disk).ok_or(ENOMEM)
@@ -146,7 +144,7 @@ impl<T: Operations> Disk<T> {
     ) -> Result {
         // SAFETY: the caller owns the disk.
         let raw = unsafe { &mut *disk };
-        raw.fops = &Self::FOPS;
+        raw.fops = Self::FOPS;
         raw.private_data = data;
         let mut writer = NullTerminatedFormatter::new(&mut raw.disk_name).ok_or(EINVAL)?;
         fmt::Write::write_fmt(&mut writer, name).map_err(|_| EINVAL)?;

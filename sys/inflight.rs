@@ -8,9 +8,11 @@
 //! not to one that has ended, nor to one that was never started, nor twice to the same.
 
 use super::{
-    blk::Operations,
     ffi as bindings,
-    request::Started, //
+    request::{
+        Operations,
+        Started, //
+    }, //
 };
 use core::{
     cell::UnsafeCell,
@@ -41,9 +43,9 @@ const ARMED: u32 = 1 << 16;
 
 /// The requests that the hardware has, by tag: the side that puts them in.
 ///
-/// Why the slots need no lock: a tag belongs to one request at a time, so [`InFlight::arm`] has
-/// its slot to itself until `state` is stored; from then on the one [`Reaper`] has it until it
-/// stores 0, and only then can the request end and the tag find a new owner.
+/// Why the two sides need no lock between them: a slot that is not armed belongs to the one
+/// `InFlight`, one that is armed to the one [`Reaper`]; `state` says which, and each side hands it
+/// over by its last store. Each side is borrowed exclusively, so it does not race with itself.
 pub(crate) struct InFlight<T: Operations> {
     slots: Arc<Slots<T>>,
 }
@@ -99,7 +101,7 @@ impl<T: Operations> InFlight<T> {
     /// Gives the request back if its tag has no slot or the slot is in use, which only a bug of
     /// the block layer can cause.
     #[inline(always)]
-    pub(crate) fn arm(&self, rq: Started<T>) -> Result<CommandId, Started<T>> {
+    pub(crate) fn arm(&mut self, rq: Started<T>) -> Result<CommandId, Started<T>> {
         let tag = rq.tag();
         let Some(slot) = self.slots.slots.get(usize::from(tag)) else {
             return Err(rq);
@@ -107,7 +109,7 @@ impl<T: Operations> InFlight<T> {
         if slot.state.load(Ordering::Relaxed) != 0 {
             return Err(rq);
         }
-        // SAFETY: `rq` owns its tag and the slot is not armed, so this slot is ours (see above).
+        // SAFETY: the slot is not armed, so it belongs to `self`, which is borrowed exclusively.
         let generation = unsafe { &mut *slot.generation.get() };
         *generation = generation.wrapping_add(1);
         let cid = CommandId::new(tag, *generation);

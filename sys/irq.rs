@@ -2,12 +2,20 @@
 
 //! Interrupt vectors with affinity, and handlers that own what they work on.
 //!
-//! The state of a handler is exclusively its own: the kernel never runs the handler of one line
-//! on two CPUs at once, and [`Line::with_disabled`] and [`Line::free`] give others access only
-//! while it cannot run. So the completion path needs no lock.
+//! The state of a handler is exclusively its own. The kernel does not run the handler of one line
+//! on two CPUs at once, and [`Line::with_disabled`] keeps it from running; but genirq's poll of a
+//! line that it found stuck runs handlers of disabled lines all the same (`kernel/irq/spurious.c`).
+//! So whoever works on the state holds a flag: one uncontended exchange for each interrupt.
 
 use super::ffi as bindings;
-use core::mem::ManuallyDrop;
+use core::{
+    cell::UnsafeCell,
+    mem::ManuallyDrop,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    }, //
+};
 use kernel::{
     error::to_result,
     pci,
@@ -37,7 +45,12 @@ impl Vectors {
             pre_vectors: 1,
             ..Default::default()
         };
-        let flags = bindings::PCI_IRQ_ALL_TYPES | bindings::PCI_IRQ_AFFINITY;
+        // A single vector is the admin queue's, or everybody's: nothing to spread.
+        let (spread, affinity) = if max > 1 {
+            (bindings::PCI_IRQ_AFFINITY, &raw mut affinity)
+        } else {
+            (0, core::ptr::null_mut())
+        };
         // SAFETY: `pdev` is a valid device that this driver is bound to and that has no vectors
         // allocated (`ctrl.rs` frees the old before it takes new ones; else this fails).
         let count = unsafe {
@@ -45,13 +58,8 @@ impl Vectors {
                 super::pci::raw(pdev),
                 1,
                 max.max(1),
-                flags,
-                // A single vector is the admin queue's: nothing to spread.
-                if max > 1 {
-                    &mut affinity
-                } else {
-                    core::ptr::null_mut()
-                },
+                bindings::PCI_IRQ_ALL_TYPES | spread,
+                affinity,
             )
         };
         to_result(count.min(0))?;
@@ -85,12 +93,18 @@ pub(crate) trait Handler: Send + 'static {
 ///
 /// # Invariants
 ///
-/// The line is requested with `state` for its cookie, which came out of a `KBox` and is used only
-/// by the handler, or while that cannot run.
+/// The line is requested with `shared` for its cookie, which came out of a `KBox`; `shared.state`
+/// is used only by whoever has set `shared.busy`.
 pub(crate) struct Line<H: Handler> {
     vectors: Arc<Vectors>,
     index: u32,
-    state: *mut H,
+    shared: *mut Shared<H>,
+}
+
+/// What a handler and the owner of its line share.
+struct Shared<H> {
+    busy: AtomicBool,
+    state: UnsafeCell<KBox<H>>,
 }
 
 // SAFETY: the state is `Send`; access to it is exclusive, see the module's head.
@@ -111,43 +125,57 @@ impl<H: Handler> Line<H> {
         queue: u32,
         state: KBox<H>,
     ) -> Result<Self, (Error, KBox<H>)> {
-        let state = KBox::into_raw(state);
-        // SAFETY: the vector is allocated if `index` is in range, else the call fails. The state
-        // is boxed, so it stays where it is, and it is freed only after `pci_free_irq`. The
-        // format takes two unsigned ints.
+        let shared = Shared {
+            busy: AtomicBool::new(false),
+            state: UnsafeCell::new(state),
+        };
+        let shared = match KBox::<Shared<H>>::new_uninit(GFP_KERNEL) {
+            Ok(memory) => KBox::into_raw(memory.write(shared)),
+            Err(e) => return Err((e.into(), shared.state.into_inner())),
+        };
+        // SAFETY: the vector is allocated if `index` is in range, else the call fails. `shared` is
+        // boxed, so it stays where it is, and it is freed only after `pci_free_irq`. The format
+        // takes two unsigned ints.
         let ret = unsafe {
             bindings::pci_request_irq(
                 super::pci::raw(&vectors.pdev),
                 index,
                 Some(Self::handler),
                 None,
-                state.cast(),
+                shared.cast(),
                 c"rnvme%uq%u".as_char_ptr(),
                 instance,
                 queue,
             )
         };
-        to_result(ret).map_err(|e| {
+        if let Err(e) = to_result(ret) {
             // SAFETY: `into_raw` made it of a box, and no handler has been installed.
-            (e, unsafe { KBox::from_raw(state) })
-        })?;
-        // INVARIANT: the line was requested with `state`, which came out of a box.
+            let shared = unsafe { KBox::from_raw(shared) };
+            return Err((e, KBox::into_inner(shared).state.into_inner()));
+        }
+        // INVARIANT: the line was requested with `shared`, which came out of a box.
         Ok(Self {
             vectors: vectors.clone(),
             index,
-            state,
+            shared,
         })
     }
 
     /// # Safety
     ///
     /// For `pci_request_irq` only.
-    unsafe extern "C" fn handler(_irq: c_int, state: *mut c_void) -> bindings::irqreturn_t {
-        // SAFETY: `request` passed the boxed state of type `H`, which lives until `pci_free_irq`
-        // has returned. The kernel does not run a line's handler concurrently with itself, and
-        // others have access only while the line is disabled or freed.
-        let state = unsafe { &mut *state.cast::<H>() };
-        if state.handle() {
+    unsafe extern "C" fn handler(_irq: c_int, shared: *mut c_void) -> bindings::irqreturn_t {
+        // SAFETY: `request` passed the boxed `Shared<H>`, which lives until `pci_free_irq` has
+        // returned.
+        let shared = unsafe { &*shared.cast::<Shared<H>>() };
+        // Somebody else is at it, and will see what there is to see.
+        if shared.busy.swap(true, Ordering::Acquire) {
+            return bindings::irqreturn::IRQ_NONE;
+        }
+        // SAFETY: we set `busy`, so the state is ours until it is cleared.
+        let found = unsafe { &mut *shared.state.get() }.handle();
+        shared.busy.store(false, Ordering::Release);
+        if found {
             bindings::irqreturn::IRQ_HANDLED
         } else {
             bindings::irqreturn::IRQ_NONE
@@ -163,9 +191,15 @@ impl<H: Handler> Line<H> {
         let irq = irq as u32;
         // SAFETY: `irq` is a requested line; `disable_irq` waits for a running handler.
         unsafe { bindings::disable_irq(irq) };
-        // SAFETY: the handler does not run between disable and enable, and `&mut self` keeps
-        // other callers away.
-        let result = f(unsafe { &mut *self.state });
+        // SAFETY: by the type invariant `shared` is alive.
+        let shared = unsafe { &*self.shared };
+        // TIMEOUT: only genirq's poll can have it now, for one pass over the rings.
+        while shared.busy.swap(true, Ordering::Acquire) {
+            core::hint::spin_loop();
+        }
+        // SAFETY: we set `busy`, so the state is ours until it is cleared.
+        let result = f(unsafe { &mut *shared.state.get() });
+        shared.busy.store(false, Ordering::Release);
         // SAFETY: disabled above.
         unsafe { bindings::enable_irq(irq) };
         result
@@ -182,17 +216,18 @@ impl<H: Handler> Line<H> {
 
     /// To be called once.
     fn free_irq(&mut self) -> KBox<H> {
-        // SAFETY: `request` requested the line with this cookie; this waits for a running
-        // handler.
+        // SAFETY: `request` requested the line with this cookie. The handler is unlinked, and
+        // waited for if it runs, so nobody else uses the state any more.
         unsafe {
             bindings::pci_free_irq(
                 super::pci::raw(&self.vectors.pdev),
                 self.index,
-                self.state.cast(),
+                self.shared.cast(),
             )
         };
-        // SAFETY: by the type invariant it came out of a box; no handler has it any more.
-        unsafe { KBox::from_raw(self.state) }
+        // SAFETY: by the type invariant it came out of a box; nobody else uses it any more.
+        let shared = unsafe { KBox::from_raw(self.shared) };
+        KBox::into_inner(shared).state.into_inner()
     }
 }
 

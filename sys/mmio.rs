@@ -37,7 +37,8 @@ pub(crate) const MIN_LEN: usize = 0x1000;
 ///
 /// # Invariants
 ///
-/// `raw` is a mapping made by `pci_iomap` of the whole BAR, unmapped only by `Drop`.
+/// `raw` is a mapping made by `pci_iomap` of the whole BAR, which is in memory space (of a BAR in
+/// I/O space `pci_iomap` returns no address); it is unmapped only by `Drop`.
 pub(crate) struct Bar {
     pdev: ARef<pci::Device>,
     raw: MmioRaw<Region<MIN_LEN>>,
@@ -50,6 +51,13 @@ impl Bar {
     ///
     /// `ENXIO`: there is no memory BAR 0, or it is smaller than [`MIN_LEN`]. `ENOMEM`.
     pub(crate) fn map(pdev: &pci::Device<Bound>) -> Result<Self> {
+        // SAFETY: `pdev` is a valid device; its resources do not change while it is bound.
+        let flags = unsafe { (*super::pci::raw(pdev)).resource[0].flags };
+        // CAST: u32 to unsigned long widens.
+        if flags & bindings::IORESOURCE_MEM as usize == 0 {
+            dev_err!(pdev, "BAR 0 is not a memory BAR: not a usable controller\n");
+            return Err(ENXIO);
+        }
         let len = usize::try_from(pdev.resource_len(0)?)?;
         if len < MIN_LEN {
             dev_err!(

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A request of the block layer as an owned value.
+//! A request of the block layer as an owned value, and what a driver does with requests.
 //!
 //! A request is owned by whoever may end it. [`Request`] is what the block layer hands over,
 //! [`Started`] one whose timer runs and that can go to the hardware. Fields of `struct request`
 //! are read directly: what C inlines would be a call through the kernel crate's helpers.
 
-use super::{
-    blk::Operations,
-    ffi as bindings, //
-};
+use super::ffi as bindings;
 use core::{
     cell::UnsafeCell,
     marker::PhantomData,
@@ -19,6 +16,7 @@ use core::{
     },
     ptr::NonNull, //
 };
+use kernel::prelude::*;
 
 /// How a request ends: `blk_status_t`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,6 +64,47 @@ pub(crate) enum Op {
     Other,
 }
 
+/// What a timeout handler decides.
+pub(crate) enum Timeout {
+    /// The request has been completed or will be.
+    Done,
+    /// Wait once more.
+    Again,
+}
+
+/// A driver's side of blk-mq.
+pub(crate) trait Operations: Sized + 'static {
+    /// Private data of each request; zeroed when allocated, kept from use to use.
+    type Pdu: Zeroable;
+    /// A hardware queue.
+    type Queue: Send + Sync + 'static;
+    /// Data of a request queue: the namespace.
+    type QueueData: Send + Sync + 'static;
+
+    /// Takes a request: to the hardware, or back with the reason.
+    fn queue_rq(
+        queue: &Self::Queue,
+        rq: Request<Self>,
+        last: bool,
+    ) -> Result<(), (Request<Self>, BlkStatus)>;
+    /// Announces to the hardware what was queued with `last == false`.
+    fn commit_rqs(queue: &Self::Queue);
+    /// Finishes a request on the CPU that the block layer chose.
+    fn complete(queue: &Self::Queue, rq: Started<Self>);
+    /// A request has been with the hardware for too long.
+    fn timeout(queue: &Self::Queue, rq: &TimedOut<'_, Self>) -> Timeout;
+}
+
+/// Reads one field of the C request behind a [`Request`]: by value, never through a reference,
+/// because the block layer writes to other fields at any time.
+macro_rules! field {
+    ($self:ident.$field:ident) => {
+        // SAFETY: by the type invariant the request is live. The fields that are read so are set
+        // up before it is handed to the driver, and do not change until it ends.
+        unsafe { core::ptr::addr_of!((*$self.ptr.as_ptr()).$field).read() }
+    };
+}
+
 /// An owned request.
 ///
 /// # Invariants
@@ -103,25 +142,17 @@ impl<T: Operations> Request<T> {
         self.ptr.as_ptr()
     }
 
-    /// The C request, to read fields of that only the block layer writes, and not now.
-    #[inline(always)]
-    fn rq(&self) -> &bindings::request {
-        // SAFETY: by the type invariant the request is live. The fields read through this
-        // reference are set up before it is handed to the driver and do not change until it ends.
-        unsafe { self.ptr.as_ref() }
-    }
-
     /// The hardware queue's tag of the request.
     #[inline(always)]
     pub(crate) fn tag(&self) -> u16 {
         // CAST: a request with the driver has a tag of 0 to 4094: `TagSet::new` bounds the depth.
-        self.rq().tag as u16
+        field!(self.tag) as u16
     }
 
     /// The operation.
     #[inline(always)]
     pub(crate) fn op(&self) -> Op {
-        match self.rq().cmd_flags & bindings::REQ_OP_MASK {
+        match field!(self.cmd_flags) & bindings::REQ_OP_MASK {
             bindings::req_op_REQ_OP_READ => Op::Read,
             bindings::req_op_REQ_OP_WRITE => Op::Write,
             bindings::req_op_REQ_OP_FLUSH => Op::Flush,
@@ -133,7 +164,16 @@ impl<T: Operations> Request<T> {
     /// Whether the data must be on the medium when the request ends.
     #[inline(always)]
     pub(crate) fn is_fua(&self) -> bool {
-        self.rq().cmd_flags & (1 << bindings::req_flag_bits___REQ_FUA) != 0
+        field!(self.cmd_flags) & (1 << bindings::req_flag_bits___REQ_FUA) != 0
+    }
+
+    /// Whether the device should give up early on this request: the submitter can do without it,
+    /// or has another copy.
+    #[inline(always)]
+    pub(crate) fn is_hasty(&self) -> bool {
+        const MASK: u32 = 1 << bindings::req_flag_bits___REQ_FAILFAST_DEV
+            | 1 << bindings::req_flag_bits___REQ_RAHEAD;
+        field!(self.cmd_flags) & MASK != 0
     }
 
     /// Whether the submitter wants errors early rather than retries.
@@ -141,30 +181,30 @@ impl<T: Operations> Request<T> {
         const MASK: u32 = 1 << bindings::req_flag_bits___REQ_FAILFAST_DEV
             | 1 << bindings::req_flag_bits___REQ_FAILFAST_TRANSPORT
             | 1 << bindings::req_flag_bits___REQ_FAILFAST_DRIVER;
-        self.rq().cmd_flags & MASK != 0
+        field!(self.cmd_flags) & MASK != 0
     }
 
     /// Whether a failure should not be logged.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.rq().rq_flags & (1 << bindings::rqf_flags___RQF_QUIET) != 0
+        field!(self.rq_flags) & (1 << bindings::rqf_flags___RQF_QUIET) != 0
     }
 
     /// The first 512-byte sector.
     #[inline(always)]
     pub(crate) fn sector(&self) -> u64 {
-        self.rq().__sector
+        field!(self.__sector)
     }
 
     /// The length in bytes.
     #[inline(always)]
     pub(crate) fn bytes(&self) -> u32 {
-        self.rq().__data_len
+        field!(self.__data_len)
     }
 
     /// The number of physically contiguous pieces that the data is in; 0: no data.
     #[inline(always)]
     pub(crate) fn segments(&self) -> u16 {
-        self.rq().nr_phys_segments
+        field!(self.nr_phys_segments)
     }
 
     /// Whether the one segment of the request is one piece of memory from first to last byte.
@@ -176,9 +216,10 @@ impl<T: Operations> Request<T> {
     /// The data of the queue: the namespace.
     #[inline(always)]
     pub(crate) fn queue_data(&self) -> &T::QueueData {
+        let q = field!(self.q);
         // SAFETY: the queue is live as long as the request, and its `queuedata` was set to a
         // `T::QueueData` that outlives it when it was made (`RequestQueue::new`, `Disk::add`).
-        unsafe { &*(*self.rq().q).queuedata.cast::<T::QueueData>() }
+        unsafe { &*(*q).queuedata.cast::<T::QueueData>() }
     }
 
     /// The private data of the request.
@@ -217,7 +258,7 @@ impl<T: Operations> Request<T> {
     /// The memory of the first segment. The request must have data, else an empty one.
     #[inline(always)]
     pub(super) fn first_bvec(&self) -> bindings::bio_vec {
-        let bio = self.rq().bio;
+        let bio = field!(self.bio);
         if bio.is_null() {
             return bindings::bio_vec::default();
         }
@@ -239,7 +280,7 @@ impl<T: Operations> Request<T> {
     /// Which way the data goes.
     #[inline(always)]
     pub(super) fn dma_direction(&self) -> bindings::dma_data_direction {
-        if self.rq().cmd_flags & 1 != 0 {
+        if field!(self.cmd_flags) & 1 != 0 {
             bindings::dma_data_direction::DMA_TO_DEVICE
         } else {
             bindings::dma_data_direction::DMA_FROM_DEVICE
