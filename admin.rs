@@ -20,20 +20,25 @@ use crate::{
         ids::QueueId, //
     },
     sys::{
+        batch::{
+            Batched,
+            Submissions, //
+        },
         blk::{
             Buffer,
+            Operations,
             QueueMap,
             RequestQueue,
-            TagSet, //
+            TagSet,
+            Timeout, //
         },
         pci::node,
         request::{
             BlkStatus,
-            Operations,
             Request,
             Started,
             TimedOut,
-            Timeout, //
+            Types, //
         },
     }, //
 };
@@ -66,11 +71,19 @@ impl Carrier for AdminPdu {
     }
 }
 
-impl Operations for Admin {
+impl Types for Admin {
     type Pdu = AdminPdu;
     type Queue = Queue<Admin>;
     type QueueData = ();
+}
 
+impl Batched for Admin {
+    fn finish(queue: &Queue<Admin>, rq: &mut Request<Self>) {
+        queue.unmap(rq);
+    }
+}
+
+impl Operations for Admin {
     fn queue_rq(
         queue: &Queue<Admin>,
         mut rq: Request<Self>,
@@ -95,6 +108,10 @@ impl Operations for Admin {
                 Err((rq.into_request(), BlkStatus::IOERR))
             }
         }
+    }
+
+    fn queue_rqs(_queue: &Queue<Admin>, _requests: &mut Submissions<'_, Self>) {
+        // Admin commands come one at a time.
     }
 
     fn commit_rqs(queue: &Queue<Admin>) {

@@ -25,14 +25,23 @@ use crate::{
             Nsid, //
         },
     },
-    sys::request::{
-        BlkStatus,
-        Op,
-        Operations,
-        Request,
-        Started,
-        TimedOut,
-        Timeout, //
+    sys::{
+        batch::{
+            Batched,
+            Submissions, //
+        },
+        blk::{
+            Operations,
+            Timeout, //
+        },
+        request::{
+            BlkStatus,
+            Op,
+            Request,
+            Started,
+            TimedOut,
+            Types, //
+        }, //
     }, //
 };
 use kernel::prelude::*;
@@ -83,21 +92,27 @@ fn range(lba_shift: u32, sector: u64, bytes: u32) -> Option<(Lba, BlockCount)> {
     Some((Lba::new(lba), BlockCount::new(blocks)?))
 }
 
-impl Operations for Io {
+impl Types for Io {
     type Pdu = Pdu;
     type Queue = Queue<Io>;
     type QueueData = Geometry;
+}
 
+impl Batched for Io {
+    #[inline(always)]
+    fn finish(queue: &Queue<Io>, rq: &mut Request<Self>) {
+        queue.unmap(rq);
+    }
+}
+
+impl Operations for Io {
     #[inline(always)]
     fn queue_rq(
         queue: &Queue<Io>,
         mut rq: Request<Self>,
         last: bool,
     ) -> Result<(), (Request<Self>, BlkStatus)> {
-        if rq.is_first_time() {
-            rq.pdu_mut().begin();
-        }
-        let command = match command(queue, &mut rq) {
+        let command = match prepare(queue, &mut rq) {
             Ok(command) => command,
             Err(status) => return Err((rq, status)),
         };
@@ -108,6 +123,10 @@ impl Operations for Io {
                 Err((rq.into_request(), BlkStatus::IOERR))
             }
         }
+    }
+
+    fn queue_rqs(queue: &Queue<Io>, requests: &mut Submissions<'_, Self>) {
+        queue.submit_many(requests, |rq| prepare(queue, rq));
     }
 
     fn commit_rqs(queue: &Queue<Io>) {
@@ -132,7 +151,10 @@ impl Operations for Io {
 
 /// The command that `rq` asks for, its data mapped.
 #[inline(always)]
-fn command(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
+fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
+    if rq.is_first_time() {
+        rq.pdu_mut().begin();
+    }
     let op = rq.op();
     let geometry = rq.queue_data();
     let nsid = geometry.nsid;

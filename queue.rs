@@ -13,8 +13,8 @@
 //! The two halves share nothing that both write: submission never touches the completion ring,
 //! and completion never takes the submission lock.
 //!
-//! LOCK: `Queue::submission` is a leaf: nothing is locked inside it, and it is never taken in
-//! interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
+//! LOCK: inside `Queue::submission` there are only locks of the kernel's own (timers, the IOMMU's
+//! address space); it is never taken in interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
 use crate::{
     lists::{
@@ -43,6 +43,14 @@ use crate::{
         },
     },
     sys::{
+        batch::{
+            Completed,
+            Submissions, //
+        },
+        blk::{
+            Operations,
+            Timeout, //
+        },
         dma::{
             read_barrier,
             Words, //
@@ -64,10 +72,9 @@ use crate::{
         },
         request::{
             BlkStatus,
-            Operations,
             Request,
             Started,
-            Timeout, //
+            Types, //
         },
     }, //
 };
@@ -95,7 +102,7 @@ pub(crate) trait Watchdog: Send + Sync {
 }
 
 /// The part of a queue that submission changes, under the lock.
-struct Submission<T: Operations> {
+struct Submission<T: Types> {
     in_flight: InFlight<T>,
     tail: Tail,
     /// Whether the device takes commands. Once false, nothing is put in flight any more.
@@ -107,7 +114,7 @@ struct Submission<T: Operations> {
 /// The first cache lines are only read after set-up, the last is written by each submission.
 #[repr(C, align(128))]
 #[pin_data]
-pub(crate) struct Queue<T: Operations> {
+pub(crate) struct Queue<T: Types> {
     ring: Words,
     doorbell: Doorbell,
     entries: u16,
@@ -121,7 +128,7 @@ pub(crate) struct Queue<T: Operations> {
 }
 
 /// The completion side of a queue pair: owned by the handler of the queue's interrupt.
-pub(crate) struct Completions<T: Operations> {
+pub(crate) struct Completions<T: Types> {
     ring: Words,
     head: Head,
     entries: u16,
@@ -147,7 +154,7 @@ pub(crate) struct Shape {
     pub(crate) doorbell_stride: usize,
 }
 
-impl<T: Operations> Queue<T>
+impl<T: Types> Queue<T>
 where
     T::Pdu: Carrier,
 {
@@ -327,12 +334,51 @@ where
         if !submission.enabled {
             return Err(rq);
         }
+        self.put(&mut submission, rq, command, last)
+    }
+
+    /// Puts a plug's commands into the ring under one lock, and tells the device once.
+    /// `command` makes the command of a request; one that cannot be made is refused.
+    #[inline(always)]
+    pub(crate) fn submit_many(
+        &self,
+        requests: &mut Submissions<'_, T>,
+        mut command: impl FnMut(&mut Request<T>) -> Result<Sqe, BlkStatus>,
+    ) {
+        let mut submission = self.submission.lock();
+        if !submission.enabled {
+            return;
+        }
+        while let Some(mut rq) = requests.next() {
+            match command(&mut rq) {
+                Ok(sqe) => {
+                    if let Err(mut rq) = self.put(&mut submission, rq.start(), sqe, false) {
+                        self.unmap(&mut rq);
+                        rq.requeue();
+                    }
+                }
+                Err(_) => requests.refuse(rq),
+            }
+        }
+        if submission.tail.is_pending() {
+            self.ring_doorbell(&mut submission);
+        }
+    }
+
+    #[inline(always)]
+    fn put(
+        &self,
+        submission: &mut Submission<T>,
+        rq: Started<T>,
+        command: Sqe,
+        last: bool,
+    ) -> Result<(), Started<T>> {
         // From here on the request may complete at any moment, and is not touched any more.
         let cid = submission.in_flight.arm(rq)?;
         let slot = submission.tail.index().wrapping_mul(SQE_WORDS);
         self.ring.write_block(slot, command.with_cid(cid).words());
         if submission.tail.advance() || last {
-            self.ring_doorbell(&mut submission);
+            self.ring_doorbell(submission);
         }
         Ok(())
     }
@@ -365,8 +411,8 @@ where
     /// Takes every new entry of the completion ring, and tells the device that it may use them
     /// again; returns whether there was one.
     #[inline(always)]
-    pub(crate) fn reap(&mut self) -> bool {
-        let found = self.take_new();
+    pub(crate) fn reap(&mut self, done: &mut Completed<'_, T>) -> bool {
+        let found = self.take_new(done);
         if found {
             // One doorbell a pass.
             self.doorbell.ring(self.head.doorbell().into());
@@ -376,7 +422,7 @@ where
 
     /// A pass is bounded by the size of the ring, however fast the device writes.
     #[inline(always)]
-    fn take_new(&mut self) -> bool {
+    fn take_new(&mut self, done: &mut Completed<'_, T>) -> bool {
         let mut taken: u16 = 0;
         while taken < self.entries {
             let index = self.head.index().wrapping_mul(CQE_WORDS);
@@ -388,7 +434,7 @@ where
             // Pairs with the device's write of the entry: the rest of it, and the data of the
             // request, are read after the phase tag.
             read_barrier();
-            self.complete(tail, index);
+            self.complete(tail, index, done);
             self.head.advance();
             taken = taken.wrapping_add(1);
         }
@@ -396,7 +442,7 @@ where
     }
 
     #[inline(always)]
-    fn complete(&mut self, tail: CqeTail, index: usize) {
+    fn complete(&mut self, tail: CqeTail, index: usize, done: &mut Completed<'_, T>) {
         let Some(mut rq) = self.reaper.take(tail.command_id()) else {
             self.note_spurious(tail.command_id());
             return;
@@ -404,7 +450,12 @@ where
         let pdu = rq.pdu_mut().pdu_mut();
         pdu.status = tail.status().raw();
         pdu.result = self.ring.read(index);
-        if let Some(rq) = rq.complete_remote() {
+        let success = tail.status().is_success();
+        let Some(rq) = rq.complete_remote() else {
+            return;
+        };
+        let alone = if success { done.add(rq) } else { Err(rq) };
+        if let Err(rq) = alone {
             T::complete(&self.queue, rq);
         }
     }
@@ -432,7 +483,7 @@ where
     /// Ends all that is in flight, for the queue is disabled and the device stopped: what it has
     /// completed as it says, the rest with `status`. Returns how many the rest are.
     pub(crate) fn cancel(&mut self, status: Status) -> u32 {
-        self.take_new();
+        Completed::collect(|done| self.take_new(done));
         let mut count = 0;
         while let Some(mut rq) = self.reaper.take_any() {
             count += 1;

@@ -34,6 +34,8 @@ use crate::{
         ids::QueueId, //
     },
     sys::{
+        batch::Completed,
+        blk::Timeout,
         irq::{
             Handler,
             Line,
@@ -44,7 +46,6 @@ use crate::{
             is_present,
             stop_dma, //
         },
-        request::Timeout,
     }, //
 };
 use kernel::{
@@ -89,11 +90,13 @@ impl Handler for Vector {
     #[inline(always)]
     fn handle(&mut self) -> bool {
         let mut found = false;
-        for completions in &mut self.io {
-            found |= completions.reap();
-        }
+        Completed::collect(|done| {
+            for completions in &mut self.io {
+                found |= completions.reap(done);
+            }
+        });
         if let Some(completions) = &mut self.admin {
-            found |= completions.reap();
+            found |= Completed::collect(|done| completions.reap(done));
         }
         found
     }

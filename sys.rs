@@ -28,6 +28,7 @@ pub(crate) mod lock;
 pub(crate) mod mmio;
 pub(crate) mod pci;
 
+pub(crate) mod batch;
 pub(crate) mod blk;
 pub(crate) mod disk;
 pub(crate) mod inflight;

@@ -6,13 +6,18 @@
 //! when its `block::mq` has caught up.
 
 use super::{
+    batch::{
+        split,
+        Batched,
+        Submissions, //
+    },
     ffi as bindings,
     request::{
-        Operations,
+        hardware_queue,
+        BlkStatus,
         Request,
         Started,
-        TimedOut,
-        Timeout, //
+        TimedOut, //
     }, //
 };
 use core::{
@@ -33,6 +38,33 @@ use kernel::{
 };
 
 use crate::spec::ids::CommandId;
+
+/// What a timeout handler decides.
+pub(crate) enum Timeout {
+    /// The request has been completed or will be.
+    Done,
+    /// Wait once more.
+    Again,
+}
+
+/// A driver's side of blk-mq.
+pub(crate) trait Operations: Batched {
+    /// Takes a request: to the hardware, or back with the reason.
+    fn queue_rq(
+        queue: &Self::Queue,
+        rq: Request<Self>,
+        last: bool,
+    ) -> Result<(), (Request<Self>, BlkStatus)>;
+    /// Takes a plug's requests for one queue, as far as it can; what it refuses comes again
+    /// through [`Self::queue_rq`].
+    fn queue_rqs(queue: &Self::Queue, requests: &mut Submissions<'_, Self>);
+    /// Announces to the hardware what was queued with `last == false`.
+    fn commit_rqs(queue: &Self::Queue);
+    /// Finishes a request on the CPU that the block layer chose.
+    fn complete(queue: &Self::Queue, rq: Started<Self>);
+    /// A request has been with the hardware for too long.
+    fn timeout(queue: &Self::Queue, rq: &TimedOut<'_, Self>) -> Timeout;
+}
 
 /// How CPUs are mapped to hardware queues.
 pub(crate) enum QueueMap {
@@ -67,6 +99,7 @@ unsafe impl<T: Operations> Sync for TagSet<T> {}
 impl<T: Operations> TagSet<T> {
     const OPS: &'static bindings::blk_mq_ops = &bindings::blk_mq_ops {
         queue_rq: Some(Self::queue_rq),
+        queue_rqs: Some(Self::queue_rqs),
         commit_rqs: Some(Self::commit_rqs),
         complete: Some(Self::complete),
         timeout: Some(Self::timeout),
@@ -137,23 +170,13 @@ impl<T: Operations> TagSet<T> {
 
     /// # Safety
     ///
-    /// `hctx` is a hardware queue that [`Self::init_hctx`] has seen.
-    #[inline(always)]
-    unsafe fn queue<'a>(hctx: *mut bindings::blk_mq_hw_ctx) -> &'a T::Queue {
-        // SAFETY: `init_hctx` stored a pointer to a queue that the tag set keeps, and the tag set
-        // outlives the queues that are made with it.
-        unsafe { &*(*hctx).driver_data.cast::<T::Queue>() }
-    }
-
-    /// # Safety
-    ///
     /// For `struct blk_mq_ops` only.
     unsafe extern "C" fn queue_rq(
         hctx: *mut bindings::blk_mq_hw_ctx,
         data: *const bindings::blk_mq_queue_data,
     ) -> bindings::blk_status_t {
         // SAFETY: blk-mq calls this with a hardware queue of this set and valid data.
-        let (queue, rq, last) = unsafe { (Self::queue(hctx), (*data).rq, (*data).last) };
+        let (queue, rq, last) = unsafe { (hardware_queue::<T>(hctx), (*data).rq, (*data).last) };
         let handed_over = rq;
         // SAFETY: blk-mq hands the request over: it is live and ours until ended, or until this
         // function returns an error.
@@ -170,9 +193,21 @@ impl<T: Operations> TagSet<T> {
     /// # Safety
     ///
     /// For `struct blk_mq_ops` only.
+    unsafe extern "C" fn queue_rqs(list: *mut bindings::rq_list) {
+        // SAFETY: blk-mq hands over a list of requests of this set.
+        unsafe {
+            split::<T>(&mut *list, |hctx, requests| {
+                T::queue_rqs(hardware_queue::<T>(hctx), requests)
+            })
+        }
+    }
+
+    /// # Safety
+    ///
+    /// For `struct blk_mq_ops` only.
     unsafe extern "C" fn commit_rqs(hctx: *mut bindings::blk_mq_hw_ctx) {
         // SAFETY: blk-mq calls this with a hardware queue of this set.
-        T::commit_rqs(unsafe { Self::queue(hctx) })
+        T::commit_rqs(unsafe { hardware_queue::<T>(hctx) })
     }
 
     /// # Safety
@@ -180,7 +215,7 @@ impl<T: Operations> TagSet<T> {
     /// For `struct blk_mq_ops` only.
     unsafe extern "C" fn complete(rq: *mut bindings::request) {
         // SAFETY: blk-mq calls this with a request that `complete_remote` gave it, of this set.
-        let queue = unsafe { Self::queue((*rq).mq_hctx) };
+        let queue = unsafe { hardware_queue::<T>((*rq).mq_hctx) };
         // SAFETY: `complete_remote` passed the ownership to blk-mq, and here it comes back.
         T::complete(queue, unsafe { Started::from_raw(rq) })
     }
@@ -190,7 +225,7 @@ impl<T: Operations> TagSet<T> {
     /// For `struct blk_mq_ops` only.
     unsafe extern "C" fn timeout(rq: *mut bindings::request) -> bindings::blk_eh_timer_return {
         // SAFETY: blk-mq calls this with a request of this set that it holds a reference to.
-        let (queue, rq) = unsafe { (Self::queue((*rq).mq_hctx), TimedOut::from_raw(rq)) };
+        let (queue, rq) = unsafe { (hardware_queue::<T>((*rq).mq_hctx), TimedOut::from_raw(rq)) };
         match T::timeout(queue, &rq) {
             Timeout::Done => bindings::blk_eh_timer_return_BLK_EH_DONE,
             Timeout::Again => bindings::blk_eh_timer_return_BLK_EH_RESET_TIMER,

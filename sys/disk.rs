@@ -3,9 +3,11 @@
 //! A disk: `struct gendisk` with its request queue and limits.
 
 use super::{
-    blk::TagSet,
-    ffi as bindings,
-    request::Operations, //
+    blk::{
+        Operations,
+        TagSet, //
+    },
+    ffi as bindings, //
 };
 use core::ptr::NonNull;
 use kernel::{

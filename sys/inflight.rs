@@ -10,8 +10,8 @@
 use super::{
     ffi as bindings,
     request::{
-        Operations,
-        Started, //
+        Started,
+        Types, //
     }, //
 };
 use core::{
@@ -46,28 +46,28 @@ const ARMED: u32 = 1 << 16;
 /// Why the two sides need no lock between them: a slot that is not armed belongs to the one
 /// `InFlight`, one that is armed to the one [`Reaper`]; `state` says which, and each side hands it
 /// over by its last store. Each side is borrowed exclusively, so it does not race with itself.
-pub(crate) struct InFlight<T: Operations> {
+pub(crate) struct InFlight<T: Types> {
     slots: Arc<Slots<T>>,
 }
 
 /// The requests that the hardware has, by tag: the side that takes them out. There is one for
 /// each [`InFlight`], and taking needs it exclusively.
-pub(crate) struct Reaper<T: Operations> {
+pub(crate) struct Reaper<T: Types> {
     slots: Arc<Slots<T>>,
 }
 
-struct Slots<T: Operations> {
+struct Slots<T: Types> {
     slots: KVec<Slot>,
-    _operations: PhantomData<T>,
+    _types: PhantomData<T>,
 }
 
 // SAFETY: see the protocol at `InFlight`: no slot is accessed by two owners at once. The requests
 // in it are `Send`.
-unsafe impl<T: Operations> Send for Slots<T> {}
+unsafe impl<T: Types> Send for Slots<T> {}
 // SAFETY: as above.
-unsafe impl<T: Operations> Sync for Slots<T> {}
+unsafe impl<T: Types> Sync for Slots<T> {}
 
-impl<T: Operations> InFlight<T> {
+impl<T: Types> InFlight<T> {
     /// Room for tags 0 to `depth - 1`, nothing in flight.
     pub(crate) fn new(depth: u16) -> Result<(Self, Reaper<T>)> {
         let mut slots = KVec::with_capacity(depth.into(), GFP_KERNEL)?;
@@ -84,7 +84,7 @@ impl<T: Operations> InFlight<T> {
         let slots = Arc::new(
             Slots {
                 slots,
-                _operations: PhantomData,
+                _types: PhantomData,
             },
             GFP_KERNEL,
         )?;
@@ -123,7 +123,7 @@ impl<T: Operations> InFlight<T> {
     }
 }
 
-impl<T: Operations> Reaper<T> {
+impl<T: Types> Reaper<T> {
     /// Takes the request that was armed with command id `cid` back, if there is one: the device
     /// may say anything.
     #[inline(always)]

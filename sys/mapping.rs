@@ -8,8 +8,8 @@
 use super::{
     ffi as bindings,
     request::{
-        Operations,
-        Request, //
+        Request,
+        Types, //
     }, //
 };
 use core::mem::MaybeUninit;
@@ -175,7 +175,7 @@ impl Mapper {
     ///
     /// Returns the mapping, the device's address and the length in bytes.
     #[inline(always)]
-    pub(crate) fn map_one<T: Operations>(
+    pub(crate) fn map_one<T: Types>(
         &self,
         rq: &Request<T>,
     ) -> Result<(Mapping, DmaAddress, u32), MapError> {
@@ -217,7 +217,7 @@ impl Mapper {
     /// # Errors
     ///
     /// On an error nothing is mapped, and `lease` has been given back.
-    pub(crate) fn map_many<T: Operations>(
+    pub(crate) fn map_many<T: Types>(
         &self,
         rq: &Request<T>,
         lease: Option<Lease>,
@@ -255,7 +255,7 @@ impl Mapper {
 
     /// The segments of `it`, the first of which is mapped, one by one.
     #[inline(always)]
-    fn map_each<T: Operations>(
+    fn map_each<T: Types>(
         &self,
         rq: &Request<T>,
         it: &mut bindings::blk_dma_iter,
@@ -299,7 +299,7 @@ impl Mapper {
 
     /// Undoes `mapping`, which was made for `rq`; the device must be done with the data.
     #[inline(always)]
-    pub(crate) fn unmap<T: Operations>(&self, rq: &Request<T>, mapping: Mapping) {
+    pub(crate) fn unmap<T: Types>(&self, rq: &Request<T>, mapping: Mapping) {
         match mapping.kind {
             Kind::NONE | Kind::DIRECT => {}
             Kind::PAGE => self.unmap_page(rq, mapping.addr, mapping.len),
@@ -310,7 +310,7 @@ impl Mapper {
         }
     }
 
-    fn unmap_many<T: Operations>(&self, rq: &Request<T>, mapping: &Mapping) {
+    fn unmap_many<T: Types>(&self, rq: &Request<T>, mapping: &Mapping) {
         if mapping.kind == Kind::IOVA {
             let mut state = bindings::dma_iova_state {
                 addr: mapping.addr,
@@ -333,7 +333,7 @@ impl Mapper {
     }
 
     #[inline(always)]
-    fn unmap_page<T: Operations>(&self, rq: &Request<T>, addr: DmaAddress, len: u64) {
+    fn unmap_page<T: Types>(&self, rq: &Request<T>, addr: DmaAddress, len: u64) {
         // SAFETY: exactly this range was mapped for this device and direction, as the mapping
         // says, which is consumed: so this happens once.
         unsafe {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A request of the block layer as an owned value, and what a driver does with requests.
+//! A request of the block layer as an owned value.
 //!
 //! A request is owned by whoever may end it. [`Request`] is what the block layer hands over,
 //! [`Started`] one whose timer runs and that can go to the hardware. Fields of `struct request`
@@ -39,7 +39,7 @@ impl BlkStatus {
     pub(crate) const MEDIUM: Self = Self(bindings::BLK_STS_MEDIUM);
     /// Protection information error.
     pub(crate) const PROTECTION: Self = Self(bindings::BLK_STS_PROTECTION);
-    /// Out of resources for now; only as the answer of [`Operations::queue_rq`].
+    /// Out of resources for now; only as the answer of `Operations::queue_rq`.
     pub(crate) const RESOURCE: Self = Self(bindings::BLK_STS_RESOURCE);
     /// I/O error.
     pub(crate) const IOERR: Self = Self(bindings::BLK_STS_IOERR);
@@ -64,35 +64,28 @@ pub(crate) enum Op {
     Other,
 }
 
-/// What a timeout handler decides.
-pub(crate) enum Timeout {
-    /// The request has been completed or will be.
-    Done,
-    /// Wait once more.
-    Again,
-}
-
-/// A driver's side of blk-mq.
-pub(crate) trait Operations: Sized + 'static {
+/// The types of a driver's side of blk-mq.
+pub(crate) trait Types: Sized + 'static {
     /// Private data of each request; zeroed when allocated, kept from use to use.
     type Pdu: Zeroable;
     /// A hardware queue.
     type Queue: Send + Sync + 'static;
     /// Data of a request queue: the namespace.
     type QueueData: Send + Sync + 'static;
+}
 
-    /// Takes a request: to the hardware, or back with the reason.
-    fn queue_rq(
-        queue: &Self::Queue,
-        rq: Request<Self>,
-        last: bool,
-    ) -> Result<(), (Request<Self>, BlkStatus)>;
-    /// Announces to the hardware what was queued with `last == false`.
-    fn commit_rqs(queue: &Self::Queue);
-    /// Finishes a request on the CPU that the block layer chose.
-    fn complete(queue: &Self::Queue, rq: Started<Self>);
-    /// A request has been with the hardware for too long.
-    fn timeout(queue: &Self::Queue, rq: &TimedOut<'_, Self>) -> Timeout;
+/// The driver's queue behind `hctx`.
+///
+/// # Safety
+///
+/// `hctx` is of a tag set with `T`'s types.
+#[inline(always)]
+pub(super) unsafe fn hardware_queue<'a, T: Types>(
+    hctx: *mut bindings::blk_mq_hw_ctx,
+) -> &'a T::Queue {
+    // SAFETY: `TagSet::init_hctx` stored a pointer to a queue that the tag set keeps, and the tag
+    // set outlives the queues that are made with it.
+    unsafe { &*(*hctx).driver_data.cast::<T::Queue>() }
 }
 
 /// Reads one field of the C request behind a [`Request`]: by value, never through a reference,
@@ -109,22 +102,22 @@ macro_rules! field {
 ///
 /// # Invariants
 ///
-/// `ptr` is a live request of a queue made with `T`'s operations, and this value is the only one
+/// `ptr` is a live request of a queue made with `T`'s types, and this value is the only one
 /// that may end it, requeue it or touch its private data.
-pub(crate) struct Request<T: Operations> {
+pub(crate) struct Request<T: Types> {
     ptr: NonNull<bindings::request>,
     _operations: PhantomData<T>,
 }
 
 // SAFETY: a request may be ended on any CPU and in any context; its private data is plain.
-unsafe impl<T: Operations> Send for Request<T> {}
+unsafe impl<T: Types> Send for Request<T> {}
 
-impl<T: Operations> Request<T> {
+impl<T: Types> Request<T> {
     /// Takes over the request behind `ptr`.
     ///
     /// # Safety
     ///
-    /// `ptr` is a live request of a queue made with `T`'s operations, and from here on nobody
+    /// `ptr` is a live request of a queue made with `T`'s types, and from here on nobody
     /// else ends it, requeues it or touches its private data.
     #[inline(always)]
     pub(super) unsafe fn from_raw(ptr: *mut bindings::request) -> Self {
@@ -182,6 +175,18 @@ impl<T: Operations> Request<T> {
             | 1 << bindings::req_flag_bits___REQ_FAILFAST_TRANSPORT
             | 1 << bindings::req_flag_bits___REQ_FAILFAST_DRIVER;
         field!(self.cmd_flags) & MASK != 0
+    }
+
+    /// The block layer's flags of the request.
+    #[inline(always)]
+    pub(super) fn flags(&self) -> u32 {
+        field!(self.rq_flags)
+    }
+
+    /// Whether somebody is to be called when the request ends, as for a part of a flush.
+    #[inline(always)]
+    pub(super) fn has_end_io(&self) -> bool {
+        field!(self.end_io).is_some()
     }
 
     /// Whether a failure should not be logged.
@@ -297,9 +302,9 @@ impl<T: Operations> Request<T> {
 }
 
 /// An owned request whose timer runs.
-pub(crate) struct Started<T: Operations>(Request<T>);
+pub(crate) struct Started<T: Types>(Request<T>);
 
-impl<T: Operations> Deref for Started<T> {
+impl<T: Types> Deref for Started<T> {
     type Target = Request<T>;
 
     #[inline(always)]
@@ -308,14 +313,14 @@ impl<T: Operations> Deref for Started<T> {
     }
 }
 
-impl<T: Operations> DerefMut for Started<T> {
+impl<T: Types> DerefMut for Started<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut Request<T> {
         &mut self.0
     }
 }
 
-impl<T: Operations> Started<T> {
+impl<T: Types> Started<T> {
     /// Takes over the started request behind `ptr`.
     ///
     /// # Safety
@@ -333,7 +338,7 @@ impl<T: Operations> Started<T> {
     }
 
     /// Marks the request complete. Returns it if it shall be finished here and now; else the
-    /// block layer calls [`Operations::complete`] on a CPU of its choice.
+    /// block layer calls `Operations::complete` on a CPU of its choice.
     #[inline(always)]
     pub(crate) fn complete_remote(self) -> Option<Self> {
         // SAFETY: by the type invariant the request is ours, and it is started.
@@ -356,17 +361,17 @@ impl<T: Operations> Started<T> {
 }
 
 /// A request whose time is up, borrowed for the timeout handler: it may complete meanwhile.
-pub(crate) struct TimedOut<'a, T: Operations> {
+pub(crate) struct TimedOut<'a, T: Types> {
     rq: &'a UnsafeCell<bindings::request>,
     _operations: PhantomData<T>,
 }
 
-impl<T: Operations> TimedOut<'_, T> {
+impl<T: Types> TimedOut<'_, T> {
     /// Looks at the request behind `ptr`.
     ///
     /// # Safety
     ///
-    /// `ptr` is a request of a queue made with `T`'s operations, to which the block layer holds a
+    /// `ptr` is a request of a queue made with `T`'s types, to which the block layer holds a
     /// reference as long as this value lives.
     pub(super) unsafe fn from_raw(ptr: *mut bindings::request) -> Self {
         Self {
