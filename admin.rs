@@ -3,6 +3,10 @@
 //! Admin commands: each a type that names its reply, executed one at a time with a bounded wait.
 
 use crate::{
+    counts::{
+        QueueCounts,
+        Wanted, //
+    },
     pdu::{
         Carrier,
         Pdu, //
@@ -22,6 +26,7 @@ use crate::{
     sys::{
         batch::{
             Batched,
+            Completed,
             Submissions, //
         },
         blk::{
@@ -128,6 +133,10 @@ impl Operations for Admin {
         rq.end(status);
     }
 
+    fn poll(queue: &Queue<Admin>, done: &mut Completed<'_, Self>) -> bool {
+        queue.poll(done)
+    }
+
     fn timeout(queue: &Queue<Admin>, rq: &TimedOut<'_, Self>) -> Timeout {
         queue.late(rq.tag(), &|| rq.is_in_flight())
     }
@@ -149,7 +158,10 @@ impl AdminQueue {
             ENTRIES - 1,
             node(queue.device()),
             timeout_ms,
-            QueueMap::Spread,
+            QueueMap {
+                counts: QueueCounts::plan(1, 1, Wanted { write: 0, poll: 0 }),
+                vectors: None,
+            },
         )?;
         let requests = RequestQueue::new(
             set,

@@ -11,6 +11,7 @@ use crate::{
         self,
         AdminQueue, //
     },
+    counts::QueueCounts,
     instance::Instance,
     io::Io,
     ns::{
@@ -220,14 +221,16 @@ impl Enabled {
         let (io, queues, depth) = self.create_queues(dev, params, max_transfer)?;
         dev_info!(
             pdev,
-            "rnvme{}: {}, serial {}, firmware {}, NVMe {}.{}, {} I/O queues of {}, transfers up to {} KiB\n",
+            "rnvme{}: {}, serial {}, firmware {}, NVMe {}.{}, {}/{}/{} default/read/poll queues of {}, transfers up to {} KiB\n",
             self.instance.number(),
             info.model,
             info.serial,
             info.firmware,
             version.mjr().get(),
             version.mnr().get(),
-            queues,
+            queues.default,
+            queues.read,
+            queues.poll,
             depth,
             max_transfer >> 10
         );
@@ -240,7 +243,7 @@ impl Enabled {
         let mut controller = Controller {
             disks: KVec::new(),
             io,
-            queues,
+            queues: queues.total().try_into()?,
             class,
             admin,
             running,
@@ -267,7 +270,7 @@ impl Enabled {
         dev: &Device<Bound>,
         params: &Params,
         max_transfer: u32,
-    ) -> Result<(Arc<TagSet<Io>>, u16, u16)> {
+    ) -> Result<(Arc<TagSet<Io>>, QueueCounts, u16)> {
         let hardware = &self.running.0;
         let caps = hardware.caps();
         let fit = regs::queues_that_fit(hardware.bar().len(), caps.doorbell_stride) - 1;
@@ -280,31 +283,33 @@ impl Enabled {
         let entries = params.io_queue_depth().min(caps.max_queue_entries) as u16;
         loop {
             let mut pairs = self.allocate(dev, count, entries, max_transfer)?;
-            let vectors = hardware.reallocate_vectors(pairs.len().try_into()?)?;
-            // Each queue has a vector of its own, or all share one.
+            let made = pairs.len().try_into()?;
+            let wanted = params.wanted();
+            // As many vectors as there will be queues with interrupts, if there are as many.
+            let plan = QueueCounts::plan(made, made, wanted);
+            let vectors = hardware.reallocate_vectors(plan.interrupt(), wanted.write)?;
+            // Each queue with interrupts has a vector of its own, or all share one.
             let shared = vectors.count() == 1;
+            let served = vectors.count().saturating_sub(1).max(1);
+            let counts = QueueCounts::plan(made, served, wanted);
             // CAST: u32 to usize widens.
-            pairs.truncate((vectors.count() as usize - 1).max(1));
+            pairs.truncate(counts.total() as usize);
             let mut queues = KVec::with_capacity(pairs.len(), GFP_KERNEL)?;
             for (queue, _) in &pairs {
                 queues.push(queue.clone(), GFP_KERNEL)?;
             }
-            hardware.attach_io(&vectors, pairs)?;
-            let created = self.announce(&queues, shared);
+            hardware.attach_io(&vectors, pairs, counts.interrupt())?;
+            let created = self.announce(&queues, shared, counts.interrupt());
             if created == queues.len() {
-                let map = if shared {
-                    QueueMap::Spread
-                } else {
-                    let dev: &Device = dev;
-                    QueueMap::Vectors {
-                        dev: dev.into(),
-                        offset: 1,
-                    }
+                let normal: &Device = dev;
+                let map = QueueMap {
+                    counts,
+                    vectors: (!shared).then(|| normal.into()),
                 };
                 let node = node(dev);
                 // One entry of a ring stays free.
                 let set = TagSet::new(queues, entries - 1, node, params.io_timeout_ms(), map)?;
-                return Ok((set, created.try_into()?, entries));
+                return Ok((set, counts, entries));
             }
             if created == 0 {
                 dev_err!(dev, "controller refuses to create an I/O queue\n");
@@ -346,15 +351,20 @@ impl Enabled {
         Ok(pairs)
     }
 
-    /// Tells the controller of the queues, in order; returns how many it took.
-    fn announce(&self, queues: &[Arc<Queue<Io>>], shared: bool) -> usize {
+    /// Tells the controller of the queues, in order, the first `interrupt` of which have interrupts;
+    /// returns how many it took.
+    fn announce(&self, queues: &[Arc<Queue<Io>>], shared: bool, interrupt: u32) -> usize {
         for (index, queue) in queues.iter().enumerate() {
             let id = queue.id();
             let cq = CreateIoCq {
                 id,
                 entries: queue.entries(),
                 ring: queue.completion_ring(),
-                vector: Some(if shared { 0 } else { id.raw() }),
+                vector: (u32::from(id.raw()) <= interrupt).then_some(if shared {
+                    0
+                } else {
+                    id.raw()
+                }),
             };
             if self.admin.execute(&cq).is_err() {
                 return index;

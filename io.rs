@@ -28,6 +28,7 @@ use crate::{
     sys::{
         batch::{
             Batched,
+            Completed,
             Submissions, //
         },
         blk::{
@@ -142,6 +143,10 @@ impl Operations for Io {
         } else {
             fail(queue, rq, status);
         }
+    }
+
+    fn poll(queue: &Queue<Io>, done: &mut Completed<'_, Self>) -> bool {
+        queue.poll(done)
     }
 
     fn timeout(queue: &Queue<Io>, rq: &TimedOut<'_, Self>) -> Timeout {

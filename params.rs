@@ -3,6 +3,7 @@
 //! Module parameters, checked: a value out of range keeps the module from loading, with one line
 //! that says which and what would do.
 
+use crate::counts::Wanted;
 use core::ops::RangeInclusive;
 use kernel::fmt;
 
@@ -11,6 +12,8 @@ use kernel::fmt;
 pub(crate) struct Params {
     io_queue_depth: u32,
     io_queues: u32,
+    write_queues: u32,
+    poll_queues: u32,
     io_timeout: u32,
     admin_timeout: u32,
 }
@@ -47,6 +50,8 @@ impl Params {
     pub(crate) fn new(
         io_queue_depth: u32,
         io_queues: u32,
+        write_queues: u32,
+        poll_queues: u32,
         io_timeout: u32,
         admin_timeout: u32,
     ) -> Result<Self, OutOfRange> {
@@ -54,6 +59,8 @@ impl Params {
             // A ring has at least two entries; a command id has 12 bits for the tag.
             io_queue_depth: check("io_queue_depth", io_queue_depth, 2..=4095)?,
             io_queues: check("io_queues", io_queues, 0..=65535)?,
+            write_queues: check("write_queues", write_queues, 0..=65535)?,
+            poll_queues: check("poll_queues", poll_queues, 0..=65535)?,
             io_timeout: check("io_timeout", io_timeout, 1..=86400)?,
             admin_timeout: check("admin_timeout", admin_timeout, 1..=86400)?,
         })
@@ -64,13 +71,25 @@ impl Params {
         self.io_queue_depth
     }
 
-    /// How many I/O queues to ask for on a machine of `cpus` CPUs: at least 1.
+    /// How many I/O queues to ask for on a machine of `cpus` CPUs: at least 1. Queues for writes
+    /// and for polling come on top of one for each CPU.
     pub(crate) fn io_queues(&self, cpus: u32) -> u32 {
+        let all = cpus
+            .saturating_add(self.write_queues)
+            .saturating_add(self.poll_queues);
         match self.io_queues {
-            0 => cpus,
-            limit => limit.min(cpus),
+            0 => all,
+            limit => limit.min(all),
         }
         .clamp(1, 65535)
+    }
+
+    /// How they are to be shared out.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            write: self.write_queues,
+            poll: self.poll_queues,
+        }
     }
 
     /// Milliseconds until an I/O command is late.
@@ -90,32 +109,44 @@ mod tests {
 
     #[test]
     fn defaults_and_edges_are_taken() {
-        assert!(Params::new(1024, 0, 30, 60).is_ok());
-        assert!(Params::new(2, 0, 1, 1).is_ok());
-        assert!(Params::new(4095, 65535, 86400, 86400).is_ok());
+        assert!(Params::new(1024, 0, 0, 0, 30, 60).is_ok());
+        assert!(Params::new(2, 0, 0, 0, 1, 1).is_ok());
+        assert!(Params::new(4095, 65535, 65535, 65535, 86400, 86400).is_ok());
     }
 
     #[test]
     fn values_out_of_range_are_named() {
-        for (values, name) in [
-            ((1, 0, 30, 60), "io_queue_depth"),
-            ((4096, 0, 30, 60), "io_queue_depth"),
-            ((1024, 65536, 30, 60), "io_queues"),
-            ((1024, 0, 0, 60), "io_timeout"),
-            ((1024, 0, 86401, 60), "io_timeout"),
-            ((1024, 0, 30, 0), "admin_timeout"),
-            ((1024, 0, 30, u32::MAX), "admin_timeout"),
+        for (v, name) in [
+            ([1, 0, 0, 0, 30, 60], "io_queue_depth"),
+            ([4096, 0, 0, 0, 30, 60], "io_queue_depth"),
+            ([1024, 65536, 0, 0, 30, 60], "io_queues"),
+            ([1024, 0, 65536, 0, 30, 60], "write_queues"),
+            ([1024, 0, 0, u32::MAX, 30, 60], "poll_queues"),
+            ([1024, 0, 0, 0, 0, 60], "io_timeout"),
+            ([1024, 0, 0, 0, 86401, 60], "io_timeout"),
+            ([1024, 0, 0, 0, 30, 0], "admin_timeout"),
+            ([1024, 0, 0, 0, 30, u32::MAX], "admin_timeout"),
         ] {
-            let refused = Params::new(values.0, values.1, values.2, values.3).err();
+            let refused = Params::new(v[0], v[1], v[2], v[3], v[4], v[5]).err();
             assert_eq!(refused.map(|e| e.name), Some(name));
         }
     }
 
     #[test]
     fn queues_follow_cpus_and_the_limit() {
-        for (limit, cpus, wanted) in [(0, 2, 2), (1, 2, 1), (8, 2, 2), (0, 0, 1), (3, 64, 3)] {
-            let queues = Params::new(1024, limit, 30, 60).map(|p| p.io_queues(cpus));
-            assert_eq!(queues.ok(), Some(wanted));
+        // Limit, CPUs, for writes, to poll: how many to ask for.
+        for (limit, cpus, write, poll, expected) in [
+            (0, 2, 0, 0, 2),
+            (1, 2, 0, 0, 1),
+            (8, 2, 0, 0, 2),
+            (0, 0, 0, 0, 1),
+            (3, 64, 0, 0, 3),
+            (0, 2, 1, 2, 5),
+            (4, 2, 1, 2, 4),
+            (0, 65535, 65535, 65535, 65535),
+        ] {
+            let queues = Params::new(1024, limit, write, poll, 30, 60).map(|p| p.io_queues(cpus));
+            assert_eq!(queues.ok(), Some(expected));
         }
     }
 }

@@ -13,7 +13,8 @@
 //! The two halves share nothing that both write: submission never touches the completion ring,
 //! and completion never takes the submission lock.
 //!
-//! LOCK: inside `Queue::submission` there are only locks of the kernel's own (timers, the IOMMU's
+//! LOCK: `Queue::polled` is taken where a queue is polled, never in interrupts. Inside
+//! `Queue::submission` there are only locks of the kernel's own (timers, the IOMMU's
 //! address space); it is never taken in interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
 use crate::{
@@ -123,6 +124,9 @@ pub(crate) struct Queue<T: Types> {
     lists: Lists,
     completion_ring_address: u64,
     watchdog: Arc<dyn Watchdog>,
+    /// The completion side of a queue without interrupts, until the hardware is stopped.
+    #[pin]
+    polled: SpinLock<Option<Completions<T>>>,
     #[pin]
     submission: SpinLock<Submission<T>>,
 }
@@ -187,6 +191,7 @@ where
                 lists: Lists::new(dev, tags, shape.max_transfer)?,
                 completion_ring_address,
                 watchdog,
+                polled <- SpinLock::new(None, c"rnvme_polled", static_lock_class!()),
                 submission <- SpinLock::new(
                     Submission { in_flight, tail: Tail::new(shape.entries), enabled: false },
                     c"rnvme_submission",
@@ -400,6 +405,35 @@ where
     /// A request of the queue is late.
     pub(crate) fn late(&self, tag: i32, in_flight: &dyn Fn() -> bool) -> Timeout {
         self.watchdog.late(self.id, tag, in_flight)
+    }
+}
+
+impl<T> Queue<T>
+where
+    T: Operations<Queue = Queue<T>>,
+    T::Pdu: Carrier,
+{
+    /// Makes this a queue that is polled.
+    pub(crate) fn attach_polled(&self, completions: Completions<T>) {
+        *self.polled.lock() = Some(completions);
+    }
+
+    /// Takes the completion side back: the hardware is stopped.
+    pub(crate) fn detach_polled(&self) -> Option<Completions<T>> {
+        self.polled.lock().take()
+    }
+
+    /// Looks for completions; returns whether there were any.
+    pub(crate) fn poll(&self, done: &mut Completed<'_, T>) -> bool {
+        match &mut *self.polled.lock() {
+            Some(completions) => completions.reap(done),
+            None => false,
+        }
+    }
+
+    /// Whether the device has no request of this queue, if it is polled.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.polled.lock().as_ref().is_none_or(Completions::is_idle)
     }
 }
 

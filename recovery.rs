@@ -231,7 +231,7 @@ impl Hardware {
         queue: &Arc<Queue<Admin>>,
         completions: Completions<Admin>,
     ) -> Result {
-        let vectors = Vectors::allocate(&self.pdev, 1)?;
+        let vectors = Vectors::allocate(&self.pdev, 1, 0)?;
         let vector = Vector {
             admin: Some(completions),
             io: KVec::new(),
@@ -255,14 +255,14 @@ impl Hardware {
         }
     }
 
-    /// Allocates vectors for the admin queue and up to `queues` I/O queues, in place of those that
-    /// there are. The admin queue is deaf until [`Self::attach_io`]; I/O queues that were attached
+    /// Allocates vectors for the admin queue and up to `queues` I/O queues with interrupts, `write`
+    /// of them for writes if that is not 0, in place of those that there are. The admin queue is deaf until [`Self::attach_io`]; I/O queues that were attached
     /// are dropped: the controller must not know them any more.
     ///
     /// # Errors
     ///
     /// `ENODEV` if the hardware has failed meanwhile, `ENOMEM` and the like.
-    pub(crate) fn reallocate_vectors(&self, queues: u32) -> Result<Arc<Vectors>> {
+    pub(crate) fn reallocate_vectors(&self, queues: u32, write: u32) -> Result<Arc<Vectors>> {
         let mut state = self.state.lock();
         if state.life != Life::Live {
             return Err(ENODEV);
@@ -274,12 +274,20 @@ impl Hardware {
                 state.parked = Some(vector);
             }
         }
-        state.io.clear();
-        Vectors::allocate(&self.pdev, queues.saturating_add(1))
+        for queue in core::mem::take(&mut state.io) {
+            drop(queue.detach_polled());
+        }
+        Vectors::allocate(&self.pdev, queues.saturating_add(1), write)
     }
 
-    /// Takes over the I/O queues, which the controller does not know yet: each gets its vector.
-    pub(crate) fn attach_io(&self, vectors: &Arc<Vectors>, queues: KVec<Pair<Io>>) -> Result {
+    /// Takes over the I/O queues, which the controller does not know yet: the first `interrupt` get
+    /// their vectors, the others are polled.
+    pub(crate) fn attach_io(
+        &self,
+        vectors: &Arc<Vectors>,
+        queues: KVec<Pair<Io>>,
+        interrupt: u32,
+    ) -> Result {
         let shared = vectors.count() == 1;
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -287,8 +295,12 @@ impl Hardware {
             return Err(ENODEV);
         }
         let mut own = KVec::with_capacity(queues.len(), GFP_KERNEL)?;
-        for (queue, completions) in queues {
-            state.io.push(queue, GFP_KERNEL)?;
+        for (index, (queue, completions)) in (0..).zip(queues) {
+            state.io.push(queue.clone(), GFP_KERNEL)?;
+            if index >= interrupt {
+                queue.attach_polled(completions);
+                continue;
+            }
             match &mut state.parked {
                 Some(first) if shared => first.io.push(completions, GFP_KERNEL)?,
                 _ => own.push(completions, GFP_KERNEL)?,
@@ -324,7 +336,7 @@ impl Hardware {
         read_poll_timeout(
             || {
                 let mut state = self.state.lock();
-                let mut idle = true;
+                let mut idle = state.io.iter().all(|queue| queue.is_idle());
                 for line in &mut state.lines {
                     idle &= line.with_disabled(|v| v.is_idle());
                 }
@@ -375,7 +387,15 @@ impl Hardware {
             }
         }
         state.admin = None;
-        state.io = KVec::new();
+        for queue in core::mem::take(&mut state.io) {
+            let Some(mut completions) = queue.detach_polled() else {
+                continue;
+            };
+            cancelled += completions.cancel(Status::HOST_ABORTED);
+            if !stopped {
+                core::mem::forget(completions);
+            }
+        }
         if cancelled > 0 {
             dev_warn!(
                 self.pdev,
@@ -429,6 +449,9 @@ impl Watchdog for Hardware {
         }
         for line in &mut state.lines {
             line.with_disabled(Handler::handle);
+        }
+        for queue in &state.io {
+            Completed::collect(|done| queue.poll(done));
         }
         if !in_flight() {
             dev_warn!(

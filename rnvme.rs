@@ -25,6 +25,8 @@
 #![deny(unsafe_code)]
 
 // Facts: what NVMe says. No device, no unsafe, a KUnit suite in each.
+mod counts;
+
 mod instance;
 
 mod limit;
@@ -146,6 +148,8 @@ impl kernel::InPlaceModule for RnvmeModule {
             let params = Params::new(
                 module_parameters::io_queue_depth.value(),
                 module_parameters::io_queues.value(),
+                module_parameters::write_queues.value(),
+                module_parameters::poll_queues.value(),
                 module_parameters::io_timeout.value(),
                 module_parameters::admin_timeout.value(),
             )
@@ -180,6 +184,14 @@ module! {
         io_queues: u32 {
             default: 0,
             description: "The most I/O queues of a controller (default 0: one for each CPU)",
+        },
+        write_queues: u32 {
+            default: 0,
+            description: "I/O queues kept for writes, reads get the others (default 0: all take both)",
+        },
+        poll_queues: u32 {
+            default: 0,
+            description: "I/O queues to be polled, without interrupts (default 0)",
         },
         io_timeout: u32 {
             default: 30,

@@ -9,6 +9,7 @@ use super::{
     batch::{
         split,
         Batched,
+        Completed,
         Submissions, //
     },
     ffi as bindings,
@@ -37,7 +38,10 @@ use kernel::{
     }, //
 };
 
-use crate::spec::ids::CommandId;
+use crate::{
+    counts::QueueCounts,
+    spec::ids::CommandId, //
+};
 
 /// What a timeout handler decides.
 pub(crate) enum Timeout {
@@ -62,21 +66,30 @@ pub(crate) trait Operations: Batched {
     fn commit_rqs(queue: &Self::Queue);
     /// Finishes a request on the CPU that the block layer chose.
     fn complete(queue: &Self::Queue, rq: Started<Self>);
+    /// Looks for completions of a queue without interrupts; returns whether there were any.
+    fn poll(queue: &Self::Queue, done: &mut Completed<'_, Self>) -> bool;
     /// A request has been with the hardware for too long.
     fn timeout(queue: &Self::Queue, rq: &TimedOut<'_, Self>) -> Timeout;
 }
 
 /// How CPUs are mapped to hardware queues.
-pub(crate) enum QueueMap {
-    /// Spread over the queues by topology.
-    Spread,
-    /// Queue `i` to the CPUs that vector `i + offset` of the device interrupts.
-    Vectors {
-        /// The device that has the vectors.
-        dev: ARef<kernel::device::Device>,
-        /// The vector of the first queue.
-        offset: u32,
-    },
+pub(crate) struct QueueMap {
+    /// How many queues of which kind, in this order.
+    pub(crate) counts: QueueCounts,
+    /// The device whose vector `i` interrupts the CPUs of queue `i` (from 1 on), if each queue with
+    /// interrupts has a vector of its own; else CPUs are spread by topology.
+    pub(crate) vectors: Option<ARef<kernel::device::Device>>,
+}
+
+impl QueueMap {
+    /// The number of queues of a kind and the index of its first.
+    fn range(&self, kind: bindings::hctx_type) -> (u32, u32) {
+        match kind {
+            bindings::hctx_type_HCTX_TYPE_READ => (self.counts.read, self.counts.default),
+            bindings::hctx_type_HCTX_TYPE_POLL => (self.counts.poll, self.counts.interrupt()),
+            _ => (self.counts.default, 0),
+        }
+    }
 }
 
 /// A set of tags and hardware queues.
@@ -105,6 +118,7 @@ impl<T: Operations> TagSet<T> {
         timeout: Some(Self::timeout),
         init_hctx: Some(Self::init_hctx),
         map_queues: Some(Self::map_queues),
+        poll: Some(Self::poll),
         ..pin_init::zeroed()
     };
 
@@ -122,7 +136,9 @@ impl<T: Operations> TagSet<T> {
         map: QueueMap,
     ) -> Result<Arc<Self>> {
         const { assert!(align_of::<T::Pdu>() <= align_of::<bindings::request>()) };
-        if queues.is_empty() || depth == 0 || depth > CommandId::MAX_TAGS {
+        // CAST: u32 to usize widens.
+        let total = map.counts.total() as usize;
+        if queues.is_empty() || queues.len() != total || depth == 0 || depth > CommandId::MAX_TAGS {
             return Err(EINVAL);
         }
         let inner = KBox::new(
@@ -137,7 +153,8 @@ impl<T: Operations> TagSet<T> {
         let set = unsafe { &mut *inner.set.get() };
         set.ops = Self::OPS;
         set.nr_hw_queues = u32::try_from(inner.queues.len())?;
-        set.nr_maps = 1;
+        // Poll queues make the block layer offer polling; the read map is cheap.
+        set.nr_maps = if inner.map.counts.poll > 0 { 3 } else { 2 };
         set.queue_depth = depth.into();
         set.cmd_size = u32::try_from(size_of::<T::Pdu>())?;
         set.numa_node = node;
@@ -256,22 +273,44 @@ impl<T: Operations> TagSet<T> {
     ///
     /// For `struct blk_mq_ops` only.
     unsafe extern "C" fn map_queues(set: *mut bindings::blk_mq_tag_set) {
-        // SAFETY: `set` is that of a boxed `Inner`, see `new`; its map is being set up.
-        let (inner, map) = unsafe {
-            (
-                &*(*set).driver_data.cast::<Inner<T>>(),
-                &raw mut (*set).map[0],
-            )
-        };
-        // SAFETY: `map` is the set's map, and `dev` a valid device.
-        unsafe {
-            match &inner.map {
-                QueueMap::Spread => bindings::blk_mq_map_queues(map),
-                QueueMap::Vectors { dev, offset } => {
-                    bindings::blk_mq_map_hw_queues(map, super::pci::raw_device(dev), *offset)
-                }
+        // SAFETY: `set` is that of a boxed `Inner`, see `new`; its maps are being set up.
+        let (inner, set) = unsafe { (&*(*set).driver_data.cast::<Inner<T>>(), &mut *set) };
+        // CAST: at most 3.
+        for (kind, map) in (0..).zip(set.map.iter_mut().take(set.nr_maps as usize)) {
+            let (count, first) = inner.map.range(kind);
+            map.nr_queues = count;
+            map.queue_offset = first;
+            // A kind without queues uses the default ones.
+            if count == 0 {
+                continue;
+            }
+            match &inner.map.vectors {
+                // SAFETY: `map` is the set's, `dev` a valid device; vector 0 is the admin queue's.
+                Some(dev) if kind != bindings::hctx_type_HCTX_TYPE_POLL => unsafe {
+                    bindings::blk_mq_map_hw_queues(map, super::pci::raw_device(dev), first + 1)
+                },
+                // SAFETY: `map` is the set's.
+                _ => unsafe { bindings::blk_mq_map_queues(map) },
             }
         }
+    }
+
+    /// # Safety
+    ///
+    /// For `struct blk_mq_ops` only.
+    unsafe extern "C" fn poll(
+        hctx: *mut bindings::blk_mq_hw_ctx,
+        iob: *mut bindings::io_comp_batch,
+    ) -> c_int {
+        // SAFETY: blk-mq calls this with a hardware queue of this set.
+        let queue = unsafe { hardware_queue::<T>(hctx) };
+        let found = if iob.is_null() {
+            Completed::collect(|done| T::poll(queue, done))
+        } else {
+            // SAFETY: the batch of whoever polls, who ends what is in it.
+            T::poll(queue, &mut unsafe { Completed::from_raw(&mut *iob) })
+        };
+        found.into()
     }
 }
 

@@ -8,6 +8,7 @@
 //! So whoever works on the state holds a flag: one uncontended exchange for each interrupt.
 
 use super::ffi as bindings;
+use crate::counts::QueueCounts;
 use core::{
     cell::UnsafeCell,
     mem::ManuallyDrop,
@@ -35,14 +36,18 @@ pub(crate) struct Vectors {
 
 impl Vectors {
     /// Allocates 1 to `max` vectors. All but the first are spread over the CPUs, and follow them
-    /// when these go offline and come back.
+    /// when these go offline and come back: twice over all CPUs, if `write` is not 0, because the
+    /// queues are then of two kinds ([`QueueCounts::read_share`]).
     ///
     /// # Errors
     ///
     /// What `pci_alloc_irq_vectors_affinity` returns if there is not even one.
-    pub(crate) fn allocate(pdev: &pci::Device, max: u32) -> Result<Arc<Self>> {
+    pub(crate) fn allocate(pdev: &pci::Device, max: u32, write: u32) -> Result<Arc<Self>> {
         let mut affinity = bindings::irq_affinity {
             pre_vectors: 1,
+            calc_sets: Some(calculate_sets),
+            // CAST: `calculate_sets` takes the number back out.
+            priv_: write as usize as *mut c_void,
             ..Default::default()
         };
         // A single vector is the admin queue's, or everybody's: nothing to spread.
@@ -74,6 +79,21 @@ impl Vectors {
     pub(crate) fn count(&self) -> u32 {
         self.count
     }
+}
+
+/// Says how many of `vectors` are for queues of which kind.
+///
+/// # Safety
+///
+/// For `struct irq_affinity` only.
+unsafe extern "C" fn calculate_sets(affinity: *mut bindings::irq_affinity, vectors: c_uint) {
+    // SAFETY: genirq passes what `Vectors::allocate` gave it.
+    let affinity = unsafe { &mut *affinity };
+    // CAST: `allocate` put a u32 there.
+    let read = QueueCounts::read_share(vectors, affinity.priv_ as usize as u32);
+    affinity.set_size[0] = vectors - read;
+    affinity.set_size[1] = read;
+    affinity.nr_sets = if read > 0 { 2 } else { 1 };
 }
 
 impl Drop for Vectors {

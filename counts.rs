@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How many I/O queues of each kind there are: arithmetic only.
+//!
+//! Queues are numbered in the order default, read, poll. The first two kinds have interrupts;
+//! without read queues the default ones take all, without poll queues nothing is polled.
+
+/// Numbers of I/O queues by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueueCounts {
+    /// For everything that has no queues of its own. At least 1.
+    pub(crate) default: u32,
+    /// For reads.
+    pub(crate) read: u32,
+    /// For requests whose submitter polls.
+    pub(crate) poll: u32,
+}
+
+/// What the user wants.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    /// Queues for writes, which leaves the others for reads; 0: no queues for reads alone.
+    pub(crate) write: u32,
+    /// Queues to poll.
+    pub(crate) poll: u32,
+}
+
+impl QueueCounts {
+    /// Shares `total` queues (1 or more) out, of which at most `vectors` (1 or more) can have an
+    /// interrupt of their own. At least one queue has interrupts; those that can be polled come
+    /// next, as Linux's driver does it.
+    pub(crate) const fn plan(total: u32, vectors: u32, wanted: Wanted) -> Self {
+        let mut poll = wanted.poll;
+        if poll > total - 1 {
+            poll = total - 1;
+        }
+        let mut interrupt = total - poll;
+        if interrupt > vectors {
+            interrupt = vectors;
+        }
+        let read = Self::read_share(interrupt, wanted.write);
+        Self {
+            default: interrupt - read,
+            read,
+            poll,
+        }
+    }
+
+    /// How many of `interrupt` queues with interrupts are for reads, if `write` are to be kept
+    /// for the rest.
+    pub(crate) const fn read_share(interrupt: u32, write: u32) -> u32 {
+        if interrupt <= 1 || write == 0 {
+            0
+        } else if write >= interrupt {
+            1
+        } else {
+            interrupt - write
+        }
+    }
+
+    /// The queues that have interrupts.
+    pub(crate) const fn interrupt(&self) -> u32 {
+        self.default + self.read
+    }
+
+    /// All queues.
+    pub(crate) const fn total(&self) -> u32 {
+        self.interrupt() + self.poll
+    }
+}
+
+#[kernel::macros::kunit_tests(rnvme_counts)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queues_are_shared_out() {
+        // total, vectors, write, poll wanted: default, read, poll.
+        for (total, vectors, write, poll, expected) in [
+            (1, 1, 0, 0, (1, 0, 0)),
+            (2, 2, 0, 0, (2, 0, 0)),
+            (2, 1, 0, 0, (1, 0, 0)),
+            // Read queues are what writes leave; both kinds keep one.
+            (2, 2, 1, 0, (1, 1, 0)),
+            (4, 4, 1, 0, (1, 3, 0)),
+            (4, 4, 9, 0, (3, 1, 0)),
+            (1, 1, 1, 0, (1, 0, 0)),
+            // Poll queues need no vector, but one queue keeps its interrupt.
+            (2, 2, 0, 1, (1, 0, 1)),
+            (2, 2, 0, 9, (1, 0, 1)),
+            (1, 1, 0, 9, (1, 0, 0)),
+            (6, 2, 0, 2, (2, 0, 2)),
+            (6, 6, 2, 2, (2, 2, 2)),
+            (64, 64, 0, 0, (64, 0, 0)),
+            (65535, 2047, 1, 100, (1, 2046, 100)),
+        ] {
+            let counts = QueueCounts::plan(total, vectors, Wanted { write, poll });
+            assert_eq!((counts.default, counts.read, counts.poll), expected);
+            assert!(counts.default >= 1 && counts.total() <= total);
+            assert!(counts.interrupt() <= vectors);
+        }
+    }
+}
