@@ -39,6 +39,7 @@ use crate::{
             CreateIoSq,
             DeleteIoCq,
             DeleteIoSq,
+            DoorbellBufferConfig,
             Identify,
             SetNumberOfQueues, //
         },
@@ -53,6 +54,10 @@ use crate::{
         },
         class::ClassDevice,
         dma,
+        doorbell::{
+            Doorbell,
+            Shadows, //
+        },
         mmio::Bar,
         pci::{
             is_present,
@@ -169,6 +174,7 @@ impl Reset {
             entries: admin::ENTRIES,
             max_transfer: admin::MAX_TRANSFER,
             doorbell_stride: hardware.caps().doorbell_stride,
+            shadows: None,
         };
         let (queue, completions) = Queue::new(dev, hardware.bar(), &shape, hardware.clone())?;
         // From here on the hardware is stopped before the queue goes.
@@ -218,7 +224,7 @@ impl Enabled {
             .max_transfer
             .map_or(mappable, |mdts| mdts.min(mappable));
         let class = ClassDevice::new(dev, self.instance.number())?;
-        let (io, queues, depth) = self.create_queues(dev, params, max_transfer)?;
+        let (io, queues, depth) = self.create_queues(dev, params, &info, max_transfer)?;
         dev_info!(
             pdev,
             "rnvme{}: {}, serial {}, firmware {}, NVMe {}.{}, {}/{}/{} default/read/poll queues of {}, transfers up to {} KiB\n",
@@ -269,6 +275,7 @@ impl Enabled {
         &self,
         dev: &Device<Bound>,
         params: &Params,
+        info: &ControllerInfo,
         max_transfer: u32,
     ) -> Result<(Arc<TagSet<Io>>, QueueCounts, u16)> {
         let hardware = &self.running.0;
@@ -281,8 +288,9 @@ impl Enabled {
         let mut count = self.admin.execute(&ask)?.min(wanted);
         // CAST: the parameter is at most 4095, and so is the smaller.
         let entries = params.io_queue_depth().min(caps.max_queue_entries) as u16;
+        let shadows = self.shadow_doorbells(dev, info, count)?;
         loop {
-            let mut pairs = self.allocate(dev, count, entries, max_transfer)?;
+            let mut pairs = self.allocate(dev, count, entries, max_transfer, shadows.as_ref())?;
             let made = pairs.len().try_into()?;
             let wanted = params.wanted();
             // As many vectors as there will be queues with interrupts, if there are as many.
@@ -321,6 +329,28 @@ impl Enabled {
         }
     }
 
+    /// Announces shadow doorbells for `count` I/O queues, if the controller takes them and a page
+    /// has room for them. Without them the registers do.
+    fn shadow_doorbells(
+        &self,
+        dev: &Device<Bound>,
+        info: &ControllerInfo,
+        count: u32,
+    ) -> Result<Option<Arc<Shadows>>> {
+        let stride = self.running.0.caps().doorbell_stride;
+        let last = regs::cq_doorbell(count.try_into()?, stride);
+        if !info.doorbell_buffer || !Doorbell::has_shadow(regs::DOORBELLS, last) {
+            return Ok(None);
+        }
+        let shadows = Shadows::new(dev)?;
+        let config = DoorbellBufferConfig {
+            doorbells: shadows.doorbells(),
+            events: shadows.events(),
+        };
+        self.running.0.keep_shadows(shadows.clone());
+        Ok(self.admin.execute(&config).is_ok().then_some(shadows))
+    }
+
     /// Allocates `count` queue pairs; fewer, but at least one, if memory is short.
     fn allocate(
         &self,
@@ -328,6 +358,7 @@ impl Enabled {
         count: u32,
         entries: u16,
         max_transfer: u32,
+        shadows: Option<&Arc<Shadows>>,
     ) -> Result<KVec<Pair<Io>>> {
         let hardware = &self.running.0;
         let mut pairs = KVec::new();
@@ -337,6 +368,7 @@ impl Enabled {
                 entries,
                 max_transfer,
                 doorbell_stride: hardware.caps().doorbell_stride,
+                shadows: shadows.cloned(),
             };
             let pair = Queue::new(dev, hardware.bar(), &shape, hardware.clone());
             match pair.and_then(|pair| Ok(pairs.push(pair, GFP_KERNEL)?)) {

@@ -56,6 +56,10 @@ use crate::{
             read_barrier,
             Words, //
         },
+        doorbell::{
+            Doorbell,
+            Shadows, //
+        },
         inflight::{
             InFlight,
             Reaper, //
@@ -67,10 +71,7 @@ use crate::{
             Mapper,
             Mapping, //
         },
-        mmio::{
-            Bar,
-            Doorbell, //
-        },
+        mmio::Bar,
         request::{
             BlkStatus,
             Request,
@@ -156,6 +157,8 @@ pub(crate) struct Shape {
     pub(crate) max_transfer: u32,
     /// Bytes from doorbell to doorbell.
     pub(crate) doorbell_stride: usize,
+    /// The shadows of its doorbells, if the controller takes them.
+    pub(crate) shadows: Option<Arc<Shadows>>,
 }
 
 impl<T: Types> Queue<T>
@@ -181,10 +184,12 @@ where
         let completion_ring_address = completion_ring.address();
         let stride = shape.doorbell_stride;
         let id = shape.id;
+        let shadows = shape.shadows.as_ref();
+        let doorbell = |offset| Doorbell::new(bar, regs::DOORBELLS, offset, shadows);
         let queue = Arc::pin_init(
             try_pin_init!(Self {
                 ring: Words::zeroed(dev, entries * SQE_WORDS)?,
-                doorbell: Doorbell::new(bar, regs::sq_doorbell(id.raw(), stride))?,
+                doorbell: doorbell(regs::sq_doorbell(id.raw(), stride))?,
                 entries: shape.entries,
                 id,
                 mapper: Mapper::new(dev)?,
@@ -204,7 +209,7 @@ where
             ring: completion_ring,
             head: Head::new(shape.entries),
             entries: shape.entries,
-            doorbell: Doorbell::new(bar, regs::cq_doorbell(id.raw(), stride))?,
+            doorbell: doorbell(regs::cq_doorbell(id.raw(), stride))?,
             reaper,
             queue: queue.clone(),
             spurious: 0,
@@ -399,7 +404,7 @@ where
     /// The doorbell store is ordered after the stores to the ring: see [`Doorbell::ring`].
     #[inline(always)]
     fn ring_doorbell(&self, submission: &mut Submission<T>) {
-        self.doorbell.ring(submission.tail.ring().into());
+        self.doorbell.ring(submission.tail.ring());
     }
 
     /// A request of the queue is late.
@@ -449,7 +454,7 @@ where
         let found = self.take_new(done);
         if found {
             // One doorbell a pass.
-            self.doorbell.ring(self.head.doorbell().into());
+            self.doorbell.ring(self.head.ring());
         }
         found
     }

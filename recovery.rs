@@ -36,6 +36,7 @@ use crate::{
     sys::{
         batch::Completed,
         blk::Timeout,
+        doorbell::Shadows,
         irq::{
             Handler,
             Line,
@@ -119,6 +120,8 @@ struct State {
     shutdown: Delta,
     admin: Option<Arc<Queue<Admin>>>,
     io: KVec<Arc<Queue<Io>>>,
+    /// The controller writes to these, too.
+    shadows: Option<Arc<Shadows>>,
 }
 
 /// A controller's registers, interrupts and queues.
@@ -161,6 +164,7 @@ impl Hardware {
                     parked: None,
                     shutdown: SHUTDOWN,
                     admin: None,
+                    shadows: None,
                     io: KVec::new(),
                 }),
             }),
@@ -325,6 +329,11 @@ impl Hardware {
         self.state.lock().shutdown = typical.max(SHUTDOWN).min(SHUTDOWN_MAX);
     }
 
+    /// Keeps the pages of shadow doorbells until the controller is stopped.
+    pub(crate) fn keep_shadows(&self, shadows: Arc<Shadows>) {
+        self.state.lock().shadows = Some(shadows);
+    }
+
     /// Whether commands can be given.
     pub(crate) fn is_live(&self) -> bool {
         self.state.lock().life == Life::Live
@@ -385,6 +394,10 @@ impl Hardware {
                 // The device may still write to the rings of these queues: they are never freed.
                 core::mem::forget(vector);
             }
+        }
+        let shadows = state.shadows.take();
+        if !stopped {
+            core::mem::forget(shadows);
         }
         state.admin = None;
         for queue in core::mem::take(&mut state.io) {

@@ -17,6 +17,14 @@ const fn next(index: u16, entries: u16) -> u16 {
     }
 }
 
+/// Whether the controller must be told by a register that a shadow doorbell went from `old` to
+/// `new`: because that passed the value `event` at which it wants to be told (Base 5.8, B.5). All
+/// counted modulo 2^16; where a ring wraps, it may be told once too often, never too seldom.
+#[inline(always)]
+pub(crate) const fn needs_event(event: u16, new: u16, old: u16) -> bool {
+    new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
+}
+
 /// The tail of a submission queue: where the host writes.
 pub(crate) struct Tail {
     at: u16,
@@ -55,17 +63,21 @@ impl Tail {
         self.at != self.rung
     }
 
-    /// The value for the doorbell; from now on the controller is taken to know it.
+    /// The value of the doorbell so far and the new one, which from now on the controller is taken
+    /// to know.
     #[inline(always)]
-    pub(crate) const fn ring(&mut self) -> u16 {
+    pub(crate) const fn ring(&mut self) -> (u16, u16) {
+        let old = self.rung;
         self.rung = self.at;
-        self.at
+        (old, self.at)
     }
 }
 
 /// The head of a completion queue: where the host reads.
 pub(crate) struct Head {
     at: u16,
+    /// What the controller was told last.
+    rung: u16,
     phase: bool,
     entries: u16,
 }
@@ -75,6 +87,7 @@ impl Head {
     pub(crate) const fn new(entries: u16) -> Self {
         Self {
             at: 0,
+            rung: 0,
             phase: true,
             entries,
         }
@@ -102,10 +115,12 @@ impl Head {
         }
     }
 
-    /// The value for the doorbell.
+    /// The value of the doorbell so far, and the new one.
     #[inline(always)]
-    pub(crate) const fn doorbell(&self) -> u16 {
-        self.at
+    pub(crate) const fn ring(&mut self) -> (u16, u16) {
+        let old = self.rung;
+        self.rung = self.at;
+        (old, self.at)
     }
 }
 
@@ -136,7 +151,7 @@ mod tests {
         assert!(!tail.is_pending());
         tail.advance();
         assert!(tail.is_pending());
-        assert_eq!(tail.ring(), 1);
+        assert_eq!(tail.ring(), (0, 1));
         assert!(!tail.is_pending());
     }
 
@@ -200,7 +215,7 @@ mod tests {
                 head.advance();
             }
             assert_eq!(seen, posted);
-            assert_eq!(usize::from(head.doorbell()), at);
+            assert_eq!(usize::from(head.ring().1), at);
         }
     }
 
@@ -208,5 +223,29 @@ mod tests {
     fn head_takes_a_zeroed_ring_for_empty() {
         let head = Head::new(2);
         assert!(head.phase());
+    }
+
+    /// Against the definition: some value after `old`, up to `new`, is the one after `event`.
+    #[test]
+    fn events_are_those_that_were_passed() {
+        for old in [0u16, 1, 100, 1023, 32767, 65530, 65535] {
+            for step in 0..12u16 {
+                let new = old.wrapping_add(step);
+                for distance in 0..=30u16 {
+                    let event = old.wrapping_sub(10).wrapping_add(distance);
+                    let passed = (1..=step).any(|s| old.wrapping_add(s) == event.wrapping_add(1));
+                    assert_eq!(needs_event(event, new, old), passed, "{event} {new} {old}");
+                }
+            }
+        }
+    }
+
+    /// A ring that wraps: from 1022 to 2 of 1024 must tell a controller that waits for anything
+    /// in between.
+    #[test]
+    fn events_are_not_missed_where_a_ring_wraps() {
+        for event in [1022, 1023, 0, 1] {
+            assert!(needs_event(event, 2, 1022), "{event}");
+        }
     }
 }

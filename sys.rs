@@ -12,7 +12,7 @@
 //! - An interrupt handler never runs on state that is gone, and never at the same time as
 //!   somebody else's access to that state ([`irq::Line`]).
 //! - A BAR stays mapped as long as anything holds a register or a doorbell of it
-//!   ([`mmio::Bar`]).
+//!   ([`mmio::Bar`], [`doorbell::Doorbell`]).
 //! - Callbacks of the kernel get their objects through pointers that this layer stored itself and
 //!   that outlive the callback.
 //!
@@ -23,6 +23,7 @@ pub(crate) mod ffi;
 
 pub(crate) mod class;
 pub(crate) mod dma;
+pub(crate) mod doorbell;
 pub(crate) mod irq;
 pub(crate) mod lock;
 pub(crate) mod mmio;

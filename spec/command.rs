@@ -16,6 +16,7 @@ pub(crate) use self::admin::{
     CreateIoSq,
     DeleteIoCq,
     DeleteIoSq,
+    DoorbellBufferConfig,
     Identify,
     IdentifyData,
     SetNumberOfQueues, //
@@ -210,6 +211,7 @@ pub(crate) fn opcode_name(queue: QueueId, opcode: u8) -> &'static str {
             CreateIoSq::OPCODE => "Create I/O Submission Queue",
             DeleteIoCq::OPCODE => "Delete I/O Completion Queue",
             CreateIoCq::OPCODE => "Create I/O Completion Queue",
+            DoorbellBufferConfig::OPCODE => "Doorbell Buffer Config",
             Identify::<IdentifyController>::OPCODE => "Identify",
             SetNumberOfQueues::OPCODE => "Set Features",
             _ => "unknown admin command",

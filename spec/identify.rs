@@ -45,7 +45,9 @@ pub(crate) struct IdentifyController {
     mdts: u8,
     _cntlid: [u8; 10],
     rtd3e: u32,
-    _oaes: [u8; 420],
+    _oaes: [u8; 164],
+    oacs: u16,
+    _acl: [u8; 254],
     sqes: u8,
     cqes: u8,
     _maxcmd: [u8; 11],
@@ -60,6 +62,7 @@ const _: () = {
     assert!(offset_of!(IdentifyController, fr) == 64);
     assert!(offset_of!(IdentifyController, mdts) == 77);
     assert!(offset_of!(IdentifyController, rtd3e) == 88);
+    assert!(offset_of!(IdentifyController, oacs) == 256);
     assert!(offset_of!(IdentifyController, sqes) == 512);
     assert!(offset_of!(IdentifyController, cqes) == 513);
     assert!(offset_of!(IdentifyController, vwc) == 525);
@@ -120,6 +123,8 @@ pub(crate) struct ControllerInfo {
     pub(crate) max_transfer: Option<u32>,
     /// Whether there is a volatile write cache (VWC), so that flushes matter.
     pub(crate) volatile_write_cache: bool,
+    /// Whether it takes Doorbell Buffer Config (OACS bit 8).
+    pub(crate) doorbell_buffer: bool,
     /// Typical time of a normal shutdown in microseconds (RTD3E); 0 if not reported.
     pub(crate) rtd3e_us: u32,
 }
@@ -171,6 +176,7 @@ impl ControllerInfo {
                 mdts => 1u32.checked_shl(PAGE_SHIFT + u32::from(mdts)),
             },
             volatile_write_cache: raw.vwc & 1 != 0,
+            doorbell_buffer: raw.oacs & (1 << 8) != 0,
             rtd3e_us: raw.rtd3e,
         })
     }

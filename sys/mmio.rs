@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! BAR 0 and the doorbells in it.
+//! BAR 0.
 //!
 //! The kernel crate's `pci::Bar` lives no longer than the binding. Queues outlive it for as long
 //! as somebody holds them, so [`Bar`] owns its mapping and lives as long as its last holder: a
 //! late register access hits a mapped address, whatever answers there.
 
-use core::sync::atomic::{
-    compiler_fence,
-    Ordering, //
-};
 use kernel::{
     bindings,
     device::Bound,
@@ -23,10 +19,7 @@ use kernel::{
     },
     pci,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    }, //
+    sync::aref::ARef, //
 };
 
 /// The smallest BAR that a controller may have: the registers and the admin doorbells lie in the
@@ -86,6 +79,11 @@ impl Bar {
         })
     }
 
+    /// The virtual address of the mapping.
+    pub(super) fn addr(&self) -> usize {
+        self.raw.addr()
+    }
+
     /// The length of the BAR in bytes.
     pub(crate) fn len(&self) -> usize {
         self.raw.size()
@@ -122,60 +120,5 @@ impl<'a> IoBase<'a> for &'a Bar {
     fn as_view(self) -> Mmio<'a, Self::Target> {
         // SAFETY: by the type invariant the range is mapped for as long as `self` is borrowed.
         unsafe { Mmio::from_raw(self.raw) }
-    }
-}
-
-/// One 32-bit doorbell register.
-///
-/// # Invariants
-///
-/// `ptr` is 4-byte aligned and lies in the mapping that `_bar` keeps.
-pub(crate) struct Doorbell {
-    ptr: *mut u32,
-    _bar: Arc<Bar>,
-}
-
-// SAFETY: a doorbell is an address in a mapping that `_bar` (which is `Send`) keeps; a 32-bit
-// store to it is atomic, from whichever CPU.
-unsafe impl Send for Doorbell {}
-// SAFETY: as above; `ring` takes `&self` and does one store.
-unsafe impl Sync for Doorbell {}
-
-impl Doorbell {
-    /// The doorbell at byte `offset` of `bar`.
-    ///
-    /// # Errors
-    ///
-    /// `ENXIO` if the BAR ends before it.
-    pub(crate) fn new(bar: &Arc<Bar>, offset: usize) -> Result<Self> {
-        let end = offset.checked_add(size_of::<u32>()).ok_or(ENXIO)?;
-        if end > bar.len() || offset % size_of::<u32>() != 0 {
-            return Err(ENXIO);
-        }
-        // INVARIANT: aligned and inside the mapping, as just checked; `_bar` keeps the mapping.
-        Ok(Self {
-            ptr: (bar.raw.addr() + offset) as *mut u32,
-            _bar: bar.clone(),
-        })
-    }
-
-    /// Writes `value` after every store that precedes this call has become visible to the device.
-    ///
-    /// On x86-64 this is what `writel` compiles to, without the call that it is from Rust: stores
-    /// are not reordered with stores, so only the compiler must be kept from it.
-    #[inline(always)]
-    pub(crate) fn ring(&self, value: u32) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            compiler_fence(Ordering::SeqCst);
-            // SAFETY: by the type invariant `ptr` is aligned and mapped.
-            unsafe { self.ptr.write_volatile(value) };
-            compiler_fence(Ordering::SeqCst);
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            // SAFETY: by the type invariant `ptr` is aligned and mapped.
-            unsafe { bindings::writel(value, self.ptr.cast()) };
-        }
     }
 }

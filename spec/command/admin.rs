@@ -218,6 +218,32 @@ impl AdminCommand for DeleteIoCq {
     fn reply(&self, _dw0: u32) {}
 }
 
+/// Doorbell Buffer Config (Base 5.8): from now on, and until the controller is reset, the host
+/// writes the doorbells of I/O queues to memory, and to the registers only where it must.
+pub(crate) struct DoorbellBufferConfig {
+    /// Bus address of the page of shadow doorbells.
+    pub(crate) doorbells: u64,
+    /// Bus address of the page of event indices.
+    pub(crate) events: u64,
+}
+
+impl AdminCommand for DoorbellBufferConfig {
+    type Reply = ();
+    const OPCODE: u8 = 0x7c;
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            dptr: DataPtr {
+                prp1: self.doorbells,
+                prp2: self.events,
+            },
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
 /// Set Features, Number of Queues (Base 5.27.1.5): asks for as many I/O queue pairs.
 pub(crate) struct SetNumberOfQueues {
     /// How many pairs, 1 or more.
@@ -315,6 +341,20 @@ mod tests {
         let id = QueueId::new(0x0102);
         assert!(is(DeleteIoSq(id).sqe(), &[(40, &[2, 1])]));
         assert!(is(DeleteIoCq(id).sqe(), &[(0, &[4]), (40, &[2, 1])]));
+    }
+
+    #[test]
+    fn doorbell_buffer_config_image() {
+        let command = DoorbellBufferConfig {
+            doorbells: 0x1_2345_6000,
+            events: 0x7000,
+        };
+        let fields: &[(usize, &[u8])] = &[
+            (0, &[0x7c]),
+            (24, &[0x00, 0x60, 0x45, 0x23, 0x01]),
+            (32, &[0x00, 0x70]),
+        ];
+        assert!(is(command.sqe(), fields));
     }
 
     #[test]

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Doorbells: registers of BAR 0, and, where the controller takes them, their shadows in memory.
+//!
+//! With shadow doorbells (NVMe Base 2.0, 5.8 and annex B.5) the host stores the new value in
+//! memory, and writes the register only if that passed the value of the event index, at which the
+//! controller stopped looking at the memory. On an emulated controller a register write costs an
+//! exit of the guest, a store costs nothing.
+//!
+//! ```text
+//!   host                                     controller, about to stop looking
+//!     entries of the ring                      event index = what it has seen
+//!     (A) ─ stores in order                    ─ its barrier
+//!     shadow = new value                       reads the shadow once more
+//!     (B) ─ full barrier
+//!     reads the event index
+//! ```
+//!
+//! (A) is what the doorbell register needs, too: on x86-64 the compiler alone must be kept from
+//! reordering stores. (B) is needed because a store and a later load may be reordered: without it
+//! both sides could miss each other, the host seeing the old event index and the controller the
+//! old shadow, and the command would wait for ever. With it at least one of them sees the other.
+//! C's driver has a second full barrier in the place of (A); x86-64 has no use for that.
+
+use super::mmio::Bar;
+use crate::ring::needs_event;
+use core::sync::atomic::{
+    compiler_fence,
+    fence,
+    Ordering, //
+};
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    dma::{
+        Coherent,
+        DmaAddress, //
+    },
+    prelude::*,
+    sync::Arc, //
+};
+
+/// 32-bit values of a page.
+const PER_PAGE: usize = 1024;
+
+/// The pages of shadow doorbells and event indices, laid out as the doorbells in the BAR are.
+pub(crate) struct Shadows {
+    doorbells: Coherent<[u32]>,
+    events: Coherent<[u32]>,
+}
+
+impl Shadows {
+    /// Allocates both pages, zeroed: as queues are that were just created.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(dev: &Device<Bound>) -> Result<Arc<Self>> {
+        let shadows = Self {
+            doorbells: Coherent::zeroed_slice(dev, PER_PAGE, GFP_KERNEL)?,
+            events: Coherent::zeroed_slice(dev, PER_PAGE, GFP_KERNEL)?,
+        };
+        Ok(Arc::new(shadows, GFP_KERNEL)?)
+    }
+
+    /// The device's address of the page of doorbells.
+    pub(crate) fn doorbells(&self) -> DmaAddress {
+        self.doorbells.dma_address()
+    }
+
+    /// The device's address of the page of event indices.
+    pub(crate) fn events(&self) -> DmaAddress {
+        self.events.dma_address()
+    }
+}
+
+/// One doorbell.
+///
+/// # Invariants
+///
+/// `ptr` is 4-byte aligned and lies in the mapping that `_bar` keeps.
+pub(crate) struct Doorbell {
+    ptr: *mut u32,
+    shadow: Option<Shadow>,
+    _bar: Arc<Bar>,
+}
+
+/// The shadow of a doorbell.
+///
+/// # Invariants
+///
+/// Both pointers are to elements of the pages that `_pages` keeps.
+struct Shadow {
+    value: *mut u32,
+    event: *const u32,
+    _pages: Arc<Shadows>,
+}
+
+// SAFETY: a doorbell is an address in a mapping that `_bar` (which is `Send`) keeps, and addresses
+// in memory that `_pages` keeps; 32-bit accesses to them do not tear, from whichever CPU.
+unsafe impl Send for Doorbell {}
+// SAFETY: as above; `ring` takes `&self` and does aligned volatile accesses.
+unsafe impl Sync for Doorbell {}
+
+impl Doorbell {
+    /// The doorbell at byte `offset` of `bar`, the first of which is at `base`; with its shadow, if
+    /// there are `shadows`.
+    ///
+    /// # Errors
+    ///
+    /// `ENXIO` if the BAR, or the page of shadows, ends before it.
+    pub(crate) fn new(
+        bar: &Arc<Bar>,
+        base: usize,
+        offset: usize,
+        shadows: Option<&Arc<Shadows>>,
+    ) -> Result<Self> {
+        let end = offset.checked_add(size_of::<u32>()).ok_or(ENXIO)?;
+        if end > bar.len() || offset % size_of::<u32>() != 0 {
+            return Err(ENXIO);
+        }
+        let shadow = match shadows {
+            Some(pages) => {
+                let index = offset.checked_sub(base).ok_or(ENXIO)? / size_of::<u32>();
+                if index >= PER_PAGE {
+                    return Err(ENXIO);
+                }
+                let (value, event) = (pages.doorbells.as_mut_ptr(), pages.events.as_ptr());
+                // INVARIANT: the index is below the number of elements of either page.
+                // SAFETY: as just checked.
+                let (value, event) = unsafe {
+                    (
+                        value.cast::<u32>().add(index),
+                        event.cast::<u32>().add(index),
+                    )
+                };
+                Some(Shadow {
+                    value,
+                    event,
+                    _pages: pages.clone(),
+                })
+            }
+            None => None,
+        };
+        // INVARIANT: aligned and inside the mapping, as checked; `_bar` keeps the mapping.
+        Ok(Self {
+            ptr: (bar.addr() + offset) as *mut u32,
+            shadow,
+            _bar: bar.clone(),
+        })
+    }
+
+    /// Whether a page of shadows has room for the doorbell at `offset`, the first of which is at
+    /// `base`.
+    pub(crate) const fn has_shadow(base: usize, offset: usize) -> bool {
+        offset >= base && offset - base < PER_PAGE * size_of::<u32>()
+    }
+
+    /// Tells the controller that the value went from `old` to `new`, after every store that
+    /// precedes this call has become visible to it.
+    #[inline(always)]
+    pub(crate) fn ring(&self, (old, new): (u16, u16)) {
+        if let Some(shadow) = &self.shadow {
+            if !shadow.update(old, new) {
+                return;
+            }
+        }
+        self.write(new.into());
+    }
+
+    /// On x86-64 this is what `writel` compiles to, without the call that it is from Rust: stores
+    /// are not reordered with stores, so only the compiler must be kept from it.
+    #[inline(always)]
+    fn write(&self, value: u32) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            compiler_fence(Ordering::SeqCst);
+            // SAFETY: by the type invariant `ptr` is aligned and mapped.
+            unsafe { self.ptr.write_volatile(value) };
+            compiler_fence(Ordering::SeqCst);
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            // SAFETY: by the type invariant `ptr` is aligned and mapped.
+            unsafe { kernel::bindings::writel(value, self.ptr.cast()) };
+        }
+    }
+}
+
+impl Shadow {
+    /// Stores `new`; returns whether the register must be written, too.
+    #[inline(always)]
+    fn update(&self, old: u16, new: u16) -> bool {
+        // (A)
+        #[cfg(target_arch = "x86_64")]
+        compiler_fence(Ordering::SeqCst);
+        #[cfg(not(target_arch = "x86_64"))]
+        kernel::sync::barrier::dma_mb(kernel::sync::barrier::Write);
+        // SAFETY: by the type invariant the pointer is to memory of ours, aligned.
+        unsafe { self.value.write_volatile(u32::from(new).to_le()) };
+        // (B)
+        fence(Ordering::SeqCst);
+        // SAFETY: as above.
+        let event = u32::from_le(unsafe { self.event.read_volatile() });
+        // CAST: values of doorbells have 16 bits; whatever else a device writes there costs it a
+        // notice.
+        needs_event(event as u16, new, old)
+    }
+}
