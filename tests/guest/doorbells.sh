@@ -12,7 +12,8 @@ sq=$(count sq) cq=$(count cq)
 expect "reads at the device" 100 "$(host trace-count pci_nvme_read)"
 expect "submission doorbells of 100 reads" 100 "$sq"
 expect "completion doorbells of 100 reads" 100 "$cq"
-# Batches of 16 that one call submits.
+# Batches of 16 that one call submits; neighbours must not be merged.
+echo 2 >/sys/block/rnvme0n1/queue/nomerges
 fio --name=batch --filename=/dev/rnvme0n1 --direct=1 --ioengine=libaio --rw=randread --bs=4k \
     --size=16m --number_ios=320 --iodepth=16 --iodepth_batch_submit=16 \
     --iodepth_batch_complete_min=16 --iodepth_batch_complete_max=16 >/tmp/fio.log 2>&1 ||
