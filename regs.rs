@@ -104,6 +104,8 @@ pub(crate) struct Capabilities {
     pub(crate) timeout_ms: u32,
     /// Bytes from one doorbell to the next.
     pub(crate) doorbell_stride: usize,
+    /// Whether it knows of command sets and what Identify says of each (CAP.CSS bit 6).
+    pub(crate) command_sets: bool,
 }
 
 /// Why a controller with these capabilities cannot be driven.
@@ -171,6 +173,7 @@ impl Capabilities {
             max_queue_entries: mqes + 1,
             timeout_ms: cap.to().cast::<u32>().get().max(1) * 500,
             doorbell_stride: 4 << cap.dstrd().get(),
+            command_sets: css & (1 << 6) != 0,
         })
     }
 }

@@ -129,6 +129,34 @@ impl BlockCount {
     }
 }
 
+/// A number of ranges of one Dataset Management command: 1 to 256 (NVM 3.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RangeCount(u8);
+
+impl RangeCount {
+    /// The most ranges that there can be.
+    pub(crate) const MAX: u16 = 256;
+
+    /// `count` ranges, if one command can have as many.
+    pub(crate) const fn new(count: u16) -> Option<Self> {
+        match count.wrapping_sub(1) {
+            // CAST: the guard says that it fits.
+            count_z if count_z < Self::MAX => Some(Self(count_z as u8)),
+            _ => None,
+        }
+    }
+
+    /// How many.
+    pub(crate) fn get(self) -> usize {
+        usize::from(self.0) + 1
+    }
+
+    /// The zero-based value on the wire (NR).
+    pub(crate) const fn zero_based(self) -> u8 {
+        self.0
+    }
+}
+
 #[kunit_tests(rnvme_ids)]
 mod tests {
     use super::*;
@@ -186,5 +214,15 @@ mod tests {
         assert_eq!(wire(65536), Some(0xffff));
         assert_eq!(wire(65537), None);
         assert_eq!(wire(u32::MAX), None);
+    }
+
+    #[test]
+    fn range_counts() {
+        let counts = |count| RangeCount::new(count).map(|c| (c.get(), c.zero_based()));
+        assert_eq!(counts(0), None);
+        assert_eq!(counts(1), Some((1, 0)));
+        assert_eq!(counts(256), Some((256, 0xff)));
+        assert_eq!(counts(257), None);
+        assert_eq!(counts(u16::MAX), None);
     }
 }

@@ -51,6 +51,16 @@ pub(crate) const BLK_STS_PROTECTION: blk_status_t = 8;
 pub(crate) const BLK_STS_RESOURCE: blk_status_t = 9;
 /// Any other error.
 pub(crate) const BLK_STS_IOERR: blk_status_t = 10;
+/// The request is not what the device can do.
+pub(crate) const BLK_STS_INVAL: blk_status_t = 19;
+
+// `blk_features_t` values are macros with casts as well: `include/linux/blkdev.h`.
+/// There is a volatile write cache.
+pub(crate) const BLK_FEAT_WRITE_CACHE: blk_features_t = 1 << 0;
+/// Writes can bypass it.
+pub(crate) const BLK_FEAT_FUA: blk_features_t = 1 << 1;
+/// There are atomic writes.
+pub(crate) const BLK_FEAT_ATOMIC_WRITES: blk_features_t = 1 << 14;
 
 /// `DMA_MAPPING_ERROR`, `include/linux/dma-mapping.h`.
 pub(crate) const DMA_MAPPING_ERROR: dma_addr_t = !0;

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The identifiers of a namespace that are unique in the world: EUI64, NGUID and UUID.
+//!
+//! Base 5.17.2.3 (Namespace Identification Descriptor list), 4.5 (the identifiers).
+
+use super::IDENTIFY_SIZE;
+use kernel::{
+    fmt,
+    prelude::*, //
+};
+use zerocopy_derive::{
+    Immutable,
+    KnownLayout, //
+};
+
+/// The Namespace Identification Descriptor list (CNS 03h): descriptors of four bytes each, type
+/// and length first, and as many bytes of identifier.
+#[repr(C)]
+#[derive(FromBytes, Immutable, KnownLayout)]
+pub(crate) struct NamespaceDescriptors {
+    bytes: [u8; IDENTIFY_SIZE],
+}
+
+const _: () = assert!(size_of::<NamespaceDescriptors>() == IDENTIFY_SIZE);
+
+impl NamespaceDescriptors {
+    /// Descriptor type (NIDT): EUI64.
+    pub(crate) const EUI64: u8 = 1;
+    /// Descriptor type: NGUID.
+    pub(crate) const NGUID: u8 = 2;
+    /// Descriptor type: UUID.
+    pub(crate) const UUID: u8 = 3;
+}
+
+/// What identifies a namespace wherever it is; all zeroes: not that way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UniqueIds {
+    /// IEEE Extended Unique Identifier.
+    pub(crate) eui64: [u8; 8],
+    /// Namespace Globally Unique Identifier.
+    pub(crate) nguid: [u8; 16],
+    /// Universally Unique Identifier (RFC 4122).
+    pub(crate) uuid: [u8; 16],
+}
+
+/// An identifier in the list has not the length that its type must have; it ends the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WrongLength {
+    /// Its type.
+    kind: u8,
+    /// Its length.
+    len: u8,
+}
+
+impl fmt::Display for WrongLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "identification descriptor of type {} with {} bytes: it and those after it are ignored",
+            self.kind, self.len
+        )
+    }
+}
+
+impl UniqueIds {
+    /// Takes what `list` has. The list ends with a length of 0, or where it is cut off.
+    ///
+    /// # Errors
+    ///
+    /// Says which descriptor is wrong; what came before it has been taken.
+    pub(crate) fn take(&mut self, list: &NamespaceDescriptors) -> Result<(), WrongLength> {
+        let mut rest = list.bytes.as_slice();
+        while let Some(([kind, len, _, _], after)) = rest.split_first_chunk() {
+            let (kind, len) = (*kind, *len);
+            let Some((id, after)) = after.split_at_checked(len.into()).filter(|_| len != 0) else {
+                break;
+            };
+            let place: &mut [u8] = match kind {
+                NamespaceDescriptors::EUI64 => &mut self.eui64,
+                NamespaceDescriptors::NGUID => &mut self.nguid,
+                NamespaceDescriptors::UUID => &mut self.uuid,
+                _ => &mut [],
+            };
+            if place.len() == id.len() {
+                place.copy_from_slice(id);
+            } else if !place.is_empty() {
+                return Err(WrongLength { kind, len });
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// The identifier to know the namespace by as a SCSI disk would be known: NGUID, else EUI64.
+    pub(crate) fn designator(&self) -> Option<&[u8]> {
+        given(&self.nguid).or(given(&self.eui64))
+    }
+
+    /// The name of an identifier that both namespaces have, although they are two.
+    pub(crate) fn clash(&self, other: &Self) -> Option<&'static str> {
+        let same = |ours: &[u8], theirs: &[u8]| given(ours).is_some_and(|id| id == theirs);
+        if same(&self.uuid, &other.uuid) {
+            Some("UUID")
+        } else if same(&self.nguid, &other.nguid) {
+            Some("NGUID")
+        } else if same(&self.eui64, &other.eui64) {
+            Some("EUI64")
+        } else {
+            None
+        }
+    }
+}
+
+/// `id`, unless it is all zeroes.
+fn given(id: &[u8]) -> Option<&[u8]> {
+    id.iter().any(|byte| *byte != 0).then_some(id)
+}
+
+#[kunit_tests(rnvme_identify_descriptors)]
+mod tests {
+    use super::{
+        super::tests::page,
+        *, //
+    };
+    use zerocopy::FromBytes;
+
+    fn ids(page: &[u8]) -> (UniqueIds, Result<(), WrongLength>) {
+        let mut ids = UniqueIds::default();
+        let list = NamespaceDescriptors::ref_from_bytes(page).unwrap();
+        let result = ids.take(list);
+        (ids, result)
+    }
+
+    #[test]
+    fn lists() -> Result {
+        // All three, with one of a type that is not known between them.
+        let fields: &[(usize, &[u8])] = &[
+            (0, &[3, 16]),
+            (4, &[0x33; 16]),
+            (20, &[9, 3]),
+            (24, &[0x99; 3]),
+            (27, &[1, 8]),
+            (31, &[0x11; 8]),
+            (39, &[2, 16]),
+            (43, &[0x22; 16]),
+        ];
+        let (found, result) = ids(&page(0, fields)?);
+        assert_eq!(result, Ok(()));
+        let expected = UniqueIds {
+            eui64: [0x11; 8],
+            nguid: [0x22; 16],
+            uuid: [0x33; 16],
+        };
+        assert_eq!(found, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn strange_lists() -> Result {
+        assert_eq!(ids(&page(0, &[])?), (UniqueIds::default(), Ok(())));
+        // A type without a length ends the list.
+        let (found, result) = ids(&page(0, &[(0, &[3, 0, 0, 0, 3, 16, 0, 0, 7])])?);
+        assert_eq!((found, result), (UniqueIds::default(), Ok(())));
+        // A wrong length, after a good descriptor.
+        let (found, result) = ids(&page(0, &[(0, &[1, 8, 0, 0, 5]), (12, &[2, 8])])?);
+        assert_eq!(found.eui64, [5, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(result, Err(WrongLength { kind: 2, len: 8 }));
+        // Descriptors of 259 bytes of an unknown type to the end of the page, where one is cut off.
+        let (found, result) = ids(&page(0xff, &[])?);
+        assert_eq!((found, result), (UniqueIds::default(), Ok(())));
+        Ok(())
+    }
+
+    const NONE: UniqueIds = UniqueIds {
+        eui64: [0; 8],
+        nguid: [0; 16],
+        uuid: [0; 16],
+    };
+
+    #[test]
+    fn clashes() {
+        let eui64 = UniqueIds {
+            eui64: [1; 8],
+            ..NONE
+        };
+        let nguid = UniqueIds {
+            nguid: [1; 16],
+            ..NONE
+        };
+        let uuid = UniqueIds {
+            uuid: [1; 16],
+            ..NONE
+        };
+        let other = UniqueIds {
+            eui64: [2; 8],
+            nguid: [2; 16],
+            uuid: [2; 16],
+        };
+        assert_eq!(NONE.clash(&NONE), None);
+        assert_eq!(eui64.clash(&nguid), None);
+        assert_eq!(nguid.clash(&uuid), None);
+        for (ids, name) in [(eui64, "EUI64"), (nguid, "NGUID"), (uuid, "UUID")] {
+            assert_eq!(ids.clash(&ids), Some(name));
+            assert_eq!(ids.clash(&other), None);
+            assert_eq!(ids.clash(&NONE), None);
+        }
+        let close = UniqueIds {
+            uuid: [3; 16],
+            ..other
+        };
+        assert_eq!(close.clash(&other), Some("NGUID"));
+    }
+
+    #[test]
+    fn designators() {
+        let eui64 = [0, 0, 0, 0, 0, 0, 0, 9];
+        let mut nguid = [0; 16];
+        nguid[3] = 7;
+        assert_eq!(NONE.designator(), None);
+        let mut ids = UniqueIds { eui64, ..NONE };
+        assert_eq!(ids.designator(), Some(eui64.as_slice()));
+        ids.nguid = nguid;
+        assert_eq!(ids.designator(), Some(nguid.as_slice()));
+    }
+}
