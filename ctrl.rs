@@ -64,7 +64,8 @@ use crate::{
             node,
             Claim, //
         },
-    }, //
+    },
+    transfer::SglThreshold, //
 };
 use kernel::{
     device::{
@@ -174,6 +175,7 @@ impl Reset {
             entries: admin::ENTRIES,
             max_transfer: admin::MAX_TRANSFER,
             doorbell_stride: hardware.caps().doorbell_stride,
+            sgl: None,
             shadows: None,
         };
         let (queue, completions) = Queue::new(dev, hardware.bar(), &shape, hardware.clone())?;
@@ -289,8 +291,10 @@ impl Enabled {
         // CAST: the parameter is at most 4095, and so is the smaller.
         let entries = params.io_queue_depth().min(caps.max_queue_entries) as u16;
         let shadows = self.shadow_doorbells(dev, info, count)?;
+        let sgl = info.sgls.then_some(SglThreshold(params.sgl_threshold()));
         loop {
-            let mut pairs = self.allocate(dev, count, entries, max_transfer, shadows.as_ref())?;
+            let mut pairs =
+                self.allocate(dev, count, entries, max_transfer, sgl, shadows.as_ref())?;
             let made = pairs.len().try_into()?;
             let wanted = params.wanted();
             // As many vectors as there will be queues with interrupts, if there are as many.
@@ -358,6 +362,7 @@ impl Enabled {
         count: u32,
         entries: u16,
         max_transfer: u32,
+        sgl: Option<SglThreshold>,
         shadows: Option<&Arc<Shadows>>,
     ) -> Result<KVec<Pair<Io>>> {
         let hardware = &self.running.0;
@@ -368,6 +373,7 @@ impl Enabled {
                 entries,
                 max_transfer,
                 doorbell_stride: hardware.caps().doorbell_stride,
+                sgl,
                 shadows: shadows.cloned(),
             };
             let pair = Queue::new(dev, hardware.bar(), &shape, hardware.clone());

@@ -14,6 +14,7 @@ pub(crate) struct Params {
     io_queues: u32,
     write_queues: u32,
     poll_queues: u32,
+    sgl_threshold: u32,
     io_timeout: u32,
     admin_timeout: u32,
 }
@@ -52,6 +53,7 @@ impl Params {
         io_queues: u32,
         write_queues: u32,
         poll_queues: u32,
+        sgl_threshold: u32,
         io_timeout: u32,
         admin_timeout: u32,
     ) -> Result<Self, OutOfRange> {
@@ -61,6 +63,7 @@ impl Params {
             io_queues: check("io_queues", io_queues, 0..=65535)?,
             write_queues: check("write_queues", write_queues, 0..=65535)?,
             poll_queues: check("poll_queues", poll_queues, 0..=65535)?,
+            sgl_threshold: check("sgl_threshold", sgl_threshold, 0..=1 << 23)?,
             io_timeout: check("io_timeout", io_timeout, 1..=86400)?,
             admin_timeout: check("admin_timeout", admin_timeout, 1..=86400)?,
         })
@@ -92,6 +95,11 @@ impl Params {
         }
     }
 
+    /// Average bytes of a segment from which SGLs are preferred; 0: never.
+    pub(crate) fn sgl_threshold(&self) -> u32 {
+        self.sgl_threshold
+    }
+
     /// Milliseconds until an I/O command is late.
     pub(crate) fn io_timeout_ms(&self) -> u32 {
         self.io_timeout * 1000
@@ -109,25 +117,26 @@ mod tests {
 
     #[test]
     fn defaults_and_edges_are_taken() {
-        assert!(Params::new(1024, 0, 0, 0, 30, 60).is_ok());
-        assert!(Params::new(2, 0, 0, 0, 1, 1).is_ok());
-        assert!(Params::new(4095, 65535, 65535, 65535, 86400, 86400).is_ok());
+        assert!(Params::new(1024, 0, 0, 0, 0, 30, 60).is_ok());
+        assert!(Params::new(2, 0, 0, 0, 0, 1, 1).is_ok());
+        assert!(Params::new(4095, 65535, 65535, 65535, 1 << 23, 86400, 86400).is_ok());
     }
 
     #[test]
     fn values_out_of_range_are_named() {
         for (v, name) in [
-            ([1, 0, 0, 0, 30, 60], "io_queue_depth"),
-            ([4096, 0, 0, 0, 30, 60], "io_queue_depth"),
-            ([1024, 65536, 0, 0, 30, 60], "io_queues"),
-            ([1024, 0, 65536, 0, 30, 60], "write_queues"),
-            ([1024, 0, 0, u32::MAX, 30, 60], "poll_queues"),
-            ([1024, 0, 0, 0, 0, 60], "io_timeout"),
-            ([1024, 0, 0, 0, 86401, 60], "io_timeout"),
-            ([1024, 0, 0, 0, 30, 0], "admin_timeout"),
-            ([1024, 0, 0, 0, 30, u32::MAX], "admin_timeout"),
+            ([1, 0, 0, 0, 0, 30, 60], "io_queue_depth"),
+            ([4096, 0, 0, 0, 0, 30, 60], "io_queue_depth"),
+            ([1024, 65536, 0, 0, 0, 30, 60], "io_queues"),
+            ([1024, 0, 65536, 0, 0, 30, 60], "write_queues"),
+            ([1024, 0, 0, u32::MAX, 0, 30, 60], "poll_queues"),
+            ([1024, 0, 0, 0, (1 << 23) + 1, 30, 60], "sgl_threshold"),
+            ([1024, 0, 0, 0, 0, 0, 60], "io_timeout"),
+            ([1024, 0, 0, 0, 0, 86401, 60], "io_timeout"),
+            ([1024, 0, 0, 0, 0, 30, 0], "admin_timeout"),
+            ([1024, 0, 0, 0, 0, 30, u32::MAX], "admin_timeout"),
         ] {
-            let refused = Params::new(v[0], v[1], v[2], v[3], v[4], v[5]).err();
+            let refused = Params::new(v[0], v[1], v[2], v[3], v[4], v[5], v[6]).err();
             assert_eq!(refused.map(|e| e.name), Some(name));
         }
     }
@@ -145,7 +154,8 @@ mod tests {
             (4, 2, 1, 2, 4),
             (0, 65535, 65535, 65535, 65535),
         ] {
-            let queues = Params::new(1024, limit, write, poll, 30, 60).map(|p| p.io_queues(cpus));
+            let params = Params::new(1024, limit, write, poll, 0, 30, 60);
+            let queues = params.map(|p| p.io_queues(cpus));
             assert_eq!(queues.ok(), Some(expected));
         }
     }

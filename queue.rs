@@ -18,12 +18,7 @@
 //! address space); it is never taken in interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
 use crate::{
-    lists::{
-        self,
-        Lists, //
-    },
     pdu::Carrier,
-    prp,
     regs,
     ring::{
         Head,
@@ -31,6 +26,7 @@ use crate::{
     },
     spec::{
         command::{
+            Data,
             DataPtr,
             Sqe, //
         },
@@ -40,7 +36,8 @@ use crate::{
         },
         ids::{
             CommandId,
-            QueueId, //
+            QueueId,
+            RangeCount, //
         },
     },
     sys::{
@@ -65,12 +62,6 @@ use crate::{
             Reaper, //
         },
         lock::SpinLock,
-        mapping::{
-            Lease,
-            MapError,
-            Mapper,
-            Mapping, //
-        },
         mmio::Bar,
         request::{
             BlkStatus,
@@ -78,6 +69,10 @@ use crate::{
             Started,
             Types, //
         },
+    },
+    transfer::{
+        SglThreshold,
+        Transfers, //
     }, //
 };
 use kernel::{
@@ -121,8 +116,7 @@ pub(crate) struct Queue<T: Types> {
     doorbell: Doorbell,
     entries: u16,
     id: QueueId,
-    mapper: Mapper,
-    lists: Lists,
+    transfers: Transfers,
     completion_ring_address: u64,
     watchdog: Arc<dyn Watchdog>,
     /// The completion side of a queue without interrupts, until the hardware is stopped.
@@ -155,6 +149,8 @@ pub(crate) struct Shape {
     pub(crate) entries: u16,
     /// Bytes of the largest transfer.
     pub(crate) max_transfer: u32,
+    /// Whether data can be described by SGLs, and from when on that is preferred.
+    pub(crate) sgl: Option<SglThreshold>,
     /// Bytes from doorbell to doorbell.
     pub(crate) doorbell_stride: usize,
     /// The shadows of its doorbells, if the controller takes them.
@@ -192,8 +188,7 @@ where
                 doorbell: doorbell(regs::sq_doorbell(id.raw(), stride))?,
                 entries: shape.entries,
                 id,
-                mapper: Mapper::new(dev)?,
-                lists: Lists::new(dev, tags, shape.max_transfer)?,
+                transfers: Transfers::new(dev, tags, shape.max_transfer, shape.sgl)?,
                 completion_ring_address,
                 watchdog,
                 polled <- SpinLock::new(None, c"rnvme_polled", static_lock_class!()),
@@ -239,7 +234,7 @@ where
 
     /// The device whose queue it is, to log for.
     pub(crate) fn device(&self) -> &Device {
-        self.mapper.device()
+        self.transfers.device()
     }
 
     /// Lets commands through: the device knows the queue.
@@ -252,80 +247,26 @@ where
         self.submission.lock().enabled = false;
     }
 
-    /// Maps the data of `rq` and says where it is in the device's words.
-    ///
-    /// # Errors
-    ///
-    /// [`BlkStatus::RESOURCE`] if mappings or large lists have run out for now,
-    /// [`BlkStatus::IOERR`] if the segments do not fit PRPs. Nothing stays mapped then.
+    /// Maps the data of `rq`: see [`Transfers::map`].
     #[inline(always)]
-    pub(crate) fn map(&self, rq: &mut Request<T>) -> Result<DataPtr, BlkStatus> {
-        if rq.is_single() {
-            let (mapping, addr, len) = self.mapper.map_one(rq).map_err(refusal)?;
-            rq.pdu_mut().pdu_mut().mapping = mapping;
-            if prp::pages(addr, len) <= 2 {
-                return Ok(prp::simple(addr, len));
-            }
-            return self.list_one(rq, addr, len);
-        }
-        if rq.segments() == 0 {
-            return Ok(DataPtr::default());
-        }
-        self.list_many(rq)
+    pub(crate) fn map(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus> {
+        self.transfers.map(rq)
     }
 
-    /// A lease, if `entries` are too many for the list of a tag.
-    fn lease(&self, entries: usize) -> Result<Option<Lease>, BlkStatus> {
-        if entries <= lists::SMALL {
-            return Ok(None);
-        }
-        self.mapper.lease().map(Some).ok_or(BlkStatus::RESOURCE)
-    }
-
-    /// The list for a request of one mapped segment; undoes the mapping on an error.
-    fn list_one(&self, rq: &mut Request<T>, addr: u64, len: u32) -> Result<DataPtr, BlkStatus> {
-        let result = self.lease(prp::list_entries(addr, len)).and_then(|lease| {
-            let list = self.lists.list(rq.tag(), lease.as_ref());
-            if let Some(lease) = lease {
-                rq.pdu_mut().pdu_mut().mapping.hold(lease);
-            }
-            let mut list = list.ok_or(BlkStatus::IOERR)?;
-            let mut builder = prp::Builder::new(len);
-            builder
-                .push(addr, len, &mut list)
-                .and_then(|()| builder.finish())
-                .map_err(|_| BlkStatus::IOERR)
-        });
-        if result.is_err() {
-            self.unmap(rq);
-        }
-        result
-    }
-
-    fn list_many(&self, rq: &mut Request<T>) -> Result<DataPtr, BlkStatus> {
-        let bytes = rq.bytes();
-        // The worst case: data that begins just before the end of a page touches one page more.
-        let lease = self.lease(prp::list_entries(prp::PAGE_MASK, bytes))?;
-        let mut list = self.lists.list(rq.tag(), lease.as_ref());
-        let mut builder = prp::Builder::new(bytes);
-        let push = |addr, len| {
-            list.as_mut()
-                .is_some_and(|list| builder.push(addr, len, list).is_ok())
-        };
-        let mapping = self.mapper.map_many(rq, lease, push).map_err(refusal)?;
-        rq.pdu_mut().pdu_mut().mapping = mapping;
-        // Too little data for its length: only a bug of the block layer could do that.
-        builder.finish().map_err(|_| {
-            self.unmap(rq);
-            BlkStatus::IOERR
-        })
+    /// Says where the ranges of `rq` are: see [`Transfers::ranges`].
+    pub(crate) fn ranges(
+        &self,
+        rq: &mut Request<T>,
+        lba_shift: u32,
+        count: RangeCount,
+    ) -> Result<DataPtr, BlkStatus> {
+        self.transfers.ranges(rq, lba_shift, count)
     }
 
     /// Undoes [`Self::map`]: the device is done with the data, or never got it.
     #[inline(always)]
     pub(crate) fn unmap(&self, rq: &mut Request<T>) {
-        let mapping = core::mem::replace(&mut rq.pdu_mut().pdu_mut().mapping, Mapping::NONE);
-        self.mapper.unmap(rq, mapping);
+        self.transfers.unmap(rq);
     }
 
     /// Puts a command into the ring and, if it is the last of a series, tells the device.
@@ -505,7 +446,7 @@ where
         // A device that does this all the time must not flood the log: powers of two only.
         if self.spurious.is_power_of_two() {
             dev_warn!(
-                self.queue.mapper.device(),
+                self.queue.device(),
                 "queue {}: completion for command {:#06x}, which is not in flight ({} so far)\n",
                 self.queue.id.raw(),
                 cid.raw(),
@@ -532,12 +473,5 @@ where
             }
         }
         count
-    }
-}
-
-fn refusal(error: MapError) -> BlkStatus {
-    match error {
-        MapError::Resource => BlkStatus::RESOURCE,
-        MapError::Invalid => BlkStatus::IOERR,
     }
 }

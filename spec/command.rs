@@ -6,9 +6,11 @@
 //! without one. Commands of the NVM command set are constructors of [`Sqe`], made for the hot
 //! path. Admin commands are types ([`AdminCommand`]), and the type names the reply.
 //!
-//! Base 3.3.3.1 (entry), 7.1 (Flush); NVM 3.2 (Read, Write).
+//! Base 3.3.3.1 (entry), 7.1 (Flush); NVM 3.2 (Read, Write; in `ranges.rs` Write Zeroes, Dataset
+//! Management).
 
 mod admin;
+mod ranges;
 
 pub(crate) use self::admin::{
     AdminCommand,
@@ -20,6 +22,10 @@ pub(crate) use self::admin::{
     Identify,
     IdentifyData,
     SetNumberOfQueues, //
+};
+pub(crate) use self::ranges::{
+    Range,
+    ZeroesControl, //
 };
 
 use super::{
@@ -42,6 +48,27 @@ pub(crate) struct DataPtr {
     pub(crate) prp1: u64,
     /// PRP Entry 2: the second page, a PRP list, or 0.
     pub(crate) prp2: u64,
+}
+
+/// Where the data of a command is, and how that is said: PSDT of CDW0 (Base 3.3.3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Data {
+    ptr: DataPtr,
+    flags: u8,
+}
+
+impl Data {
+    /// Physical Region Pages, or no data.
+    #[inline(always)]
+    pub(crate) const fn prp(ptr: DataPtr) -> Self {
+        Self { ptr, flags: 0 }
+    }
+
+    /// A descriptor of a Scatter Gather List.
+    #[inline(always)]
+    pub(crate) const fn sgl(ptr: DataPtr) -> Self {
+        Self { ptr, flags: 1 << 6 }
+    }
 }
 
 /// Bits of a read or write that change how it is done: CDW12 (NVM 3.2.4, 3.2.6).
@@ -127,11 +154,12 @@ impl Sqe {
         lba: Lba,
         blocks: BlockCount,
         control: RwControl,
-        data: DataPtr,
+        data: Data,
     ) -> Self {
         // CAST: the two halves of the address.
         Self {
-            dptr: data,
+            dptr: data.ptr,
+            flags: data.flags,
             cdw10: lba.get() as u32,
             cdw11: (lba.get() >> 32) as u32,
             cdw12: u32::from(blocks.zero_based())
@@ -148,7 +176,7 @@ impl Sqe {
         lba: Lba,
         blocks: BlockCount,
         control: RwControl,
-        data: DataPtr,
+        data: Data,
     ) -> Self {
         Self::transfer(Self::OPCODE_READ, nsid, lba, blocks, control, data)
     }
@@ -160,7 +188,7 @@ impl Sqe {
         lba: Lba,
         blocks: BlockCount,
         control: RwControl,
-        data: DataPtr,
+        data: Data,
     ) -> Self {
         Self::transfer(Self::OPCODE_WRITE, nsid, lba, blocks, control, data)
     }
@@ -180,8 +208,9 @@ impl Sqe {
 
     /// The same command with its data.
     #[inline(always)]
-    pub(crate) const fn with_data(mut self, data: DataPtr) -> Self {
-        self.dptr = data;
+    pub(crate) const fn with_data(mut self, data: Data) -> Self {
+        self.dptr = data.ptr;
+        self.flags = data.flags;
         self
     }
 
@@ -221,6 +250,8 @@ pub(crate) fn opcode_name(queue: QueueId, opcode: u8) -> &'static str {
         Sqe::OPCODE_FLUSH => "Flush",
         Sqe::OPCODE_WRITE => "Write",
         Sqe::OPCODE_READ => "Read",
+        Sqe::OPCODE_WRITE_ZEROES => "Write Zeroes",
+        Sqe::OPCODE_DATASET_MANAGEMENT => "Dataset Management",
         _ => "unknown I/O command",
     }
 }
@@ -247,10 +278,10 @@ mod tests {
         BlockCount::new(count).unwrap()
     }
 
-    const DATA: DataPtr = DataPtr {
+    const DATA: Data = Data::prp(DataPtr {
         prp1: 0x1122_3344_5566_7000,
         prp2: 0x8899_aabb_ccdd_e000,
-    };
+    });
 
     #[test]
     fn read_image() {
@@ -268,11 +299,28 @@ mod tests {
     }
 
     #[test]
+    fn sgl_image() {
+        let data = Data::sgl(DataPtr {
+            prp1: 0x1000,
+            prp2: 0x3000_0000_0000_0020,
+        });
+        let sqe = Sqe::read(nsid(1), Lba::new(0), blocks(1), RwControl::default(), data);
+        let fields: &[(usize, &[u8])] = &[
+            (0, &[0x02, 0x40]),
+            (4, &[1]),
+            (25, &[0x10]),
+            (32, &[0x20]),
+            (39, &[0x30]),
+        ];
+        assert!(is(sqe, fields));
+    }
+
+    #[test]
     fn write_image() {
-        let data = DataPtr {
+        let data = Data::prp(DataPtr {
             prp1: 0x200,
             prp2: 0,
-        };
+        });
         let control = RwControl::default();
         let sqe = Sqe::write(nsid(0xffff_fffe), Lba::new(1), blocks(1), control, data);
         assert!(is(
@@ -298,7 +346,7 @@ mod tests {
         ];
         for (fua, limited_retry, count, cdw12) in cases {
             let control = RwControl { fua, limited_retry };
-            let none = DataPtr::default();
+            let none = Data::default();
             let sqe = Sqe::write(nsid(1), Lba::new(0), blocks(count), control, none);
             assert!(is(sqe, &[(0, &[1]), (4, &[1]), (48, &cdw12)]));
         }
@@ -314,7 +362,7 @@ mod tests {
         let sqe = Sqe::flush(nsid(1))
             .with_data(DATA)
             .with_cid(CommandId::new(0xabc, 5))
-            .with_data(DataPtr { prp1: 1, prp2: 2 });
+            .with_data(Data::prp(DataPtr { prp1: 1, prp2: 2 }));
         let fields: &[(usize, &[u8])] = &[(2, &[0xbc, 0x5a]), (4, &[1]), (24, &[1]), (32, &[2])];
         assert!(is(sqe, fields));
     }
@@ -325,6 +373,8 @@ mod tests {
         assert_eq!(opcode_name(io, 0), "Flush");
         assert_eq!(opcode_name(io, 1), "Write");
         assert_eq!(opcode_name(io, 2), "Read");
+        assert_eq!(opcode_name(io, 8), "Write Zeroes");
+        assert_eq!(opcode_name(io, 9), "Dataset Management");
         assert_eq!(opcode_name(io, 6), "unknown I/O command");
         assert_eq!(opcode_name(QueueId::ADMIN, 6), "Identify");
         assert_eq!(opcode_name(QueueId::ADMIN, 9), "Set Features");

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The data of a request in the device's words: which of PRPs and SGLs, with or without a list.
+//!
+//! | data | PRPs | SGL, if the controller has them |
+//! |---|---|---|
+//! | one segment on one or two pages | PRP1, PRP2 | |
+//! | one segment, larger | list | one descriptor, no list |
+//! | segments that meet at pages | list | list, if they are large on average |
+//! | segments with gaps | impossible | list |
+
+mod ranges;
+
+use crate::{
+    lists::{
+        self,
+        Lists, //
+    },
+    pdu::Carrier,
+    prp,
+    regs,
+    sgl,
+    spec::command::Data,
+    sys::{
+        mapping::{
+            Lease,
+            MapError,
+            Mapper,
+            Mapping, //
+        },
+        request::{
+            BlkStatus,
+            Request,
+            Types, //
+        }, //
+    }, //
+};
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    prelude::*, //
+};
+
+/// Bytes that the segments of a request must have on average for an SGL to be preferred to PRPs;
+/// 0: it is used only where it must be.
+#[derive(Clone, Copy)]
+pub(crate) struct SglThreshold(pub(crate) u32);
+
+impl SglThreshold {
+    /// Whether a request of `bytes` in `segments` (1 or more) is better off with an SGL.
+    #[inline(always)]
+    const fn prefers(self, bytes: u32, segments: u32) -> bool {
+        self.0 != 0 && bytes / segments >= self.0
+    }
+}
+
+/// What a queue needs to describe data.
+pub(crate) struct Transfers {
+    mapper: Mapper,
+    lists: Lists,
+    sgl: Option<SglThreshold>,
+}
+
+impl Transfers {
+    /// For `tags` requests of up to `max_transfer` bytes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(
+        dev: &Device<Bound>,
+        tags: u16,
+        max_transfer: u32,
+        sgl: Option<SglThreshold>,
+    ) -> Result<Self> {
+        Ok(Self {
+            mapper: Mapper::new(dev)?,
+            lists: Lists::new(dev, tags, max_transfer)?,
+            sgl,
+        })
+    }
+
+    /// The device.
+    pub(crate) fn device(&self) -> &Device {
+        self.mapper.device()
+    }
+
+    /// Maps the data of `rq` and says where it is in the device's words.
+    ///
+    /// # Errors
+    ///
+    /// [`BlkStatus::RESOURCE`] if mappings or large lists have run out for now,
+    /// [`BlkStatus::IOERR`] if the segments cannot be expressed. Nothing stays mapped then.
+    #[inline(always)]
+    pub(crate) fn map<T>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        if rq.is_single() {
+            let (mapping, addr, len) = self.mapper.map_one(rq).map_err(refusal)?;
+            rq.pdu_mut().pdu_mut().mapping = mapping;
+            if prp::pages(addr, len) <= 2 {
+                return Ok(Data::prp(prp::simple(addr, len)));
+            }
+            if self.sgl.is_some() {
+                return Ok(Data::sgl(sgl::single(addr, len)));
+            }
+            return self.prp_list_of_one(rq, addr, len);
+        }
+        if rq.segments() == 0 {
+            return Ok(Data::default());
+        }
+        if self.is_for_sgl(rq) {
+            self.sgl_list(rq)
+        } else {
+            self.prp_list(rq)
+        }
+    }
+
+    /// Whether a request of several segments must, or should, be described by an SGL.
+    fn is_for_sgl<T: Types>(&self, rq: &Request<T>) -> bool {
+        // CAST: a page has 4096 bytes.
+        self.sgl.is_some_and(|threshold| {
+            rq.has_gaps(regs::PAGE_SIZE as u64 - 1)
+                || threshold.prefers(rq.bytes(), rq.segments().into())
+        })
+    }
+
+    /// A lease, if `words` are too many for the list of a tag.
+    fn lease(&self, words: usize) -> Result<Option<Lease>, BlkStatus> {
+        if words <= lists::SMALL {
+            return Ok(None);
+        }
+        self.mapper.lease().map(Some).ok_or(BlkStatus::RESOURCE)
+    }
+
+    /// The list for a request of one mapped segment; undoes the mapping on an error.
+    fn prp_list_of_one<T>(
+        &self,
+        rq: &mut Request<T>,
+        addr: u64,
+        len: u32,
+    ) -> Result<Data, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let result = self.lease(prp::list_entries(addr, len)).and_then(|lease| {
+            let list = self.lists.list(rq.tag(), lease.as_ref());
+            if let Some(lease) = lease {
+                rq.pdu_mut().pdu_mut().mapping.hold(lease);
+            }
+            let mut list = list.ok_or(BlkStatus::IOERR)?;
+            let mut builder = prp::Builder::new(len);
+            builder
+                .push(addr, len, &mut list)
+                .and_then(|()| builder.finish())
+                .map(Data::prp)
+                .map_err(|_| BlkStatus::IOERR)
+        });
+        if result.is_err() {
+            self.unmap(rq);
+        }
+        result
+    }
+
+    fn prp_list<T>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let bytes = rq.bytes();
+        let mut builder = prp::Builder::new(bytes);
+        // The worst case: data that begins just before the end of a page touches one page more.
+        let entries = prp::list_entries(prp::PAGE_MASK, bytes);
+        self.list(rq, entries, |addr, len, list| {
+            builder.push(addr, len, list).is_ok()
+        })?;
+        self.finish(rq, builder.finish().map(Data::prp))
+    }
+
+    fn sgl_list<T>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let mut builder = sgl::Builder::new(rq.bytes());
+        let words = usize::from(rq.segments()) * sgl::WORDS;
+        let list = self.list(rq, words, |addr, len, list| {
+            builder.push(addr, len, list).is_ok()
+        })?;
+        self.finish(rq, builder.finish(&list).map(Data::sgl))
+    }
+
+    /// Maps the segments of `rq`, each of which `push` adds to a list with room for `words`.
+    #[inline(always)]
+    fn list<T>(
+        &self,
+        rq: &mut Request<T>,
+        words: usize,
+        mut push: impl FnMut(u64, u32, &mut lists::ListRef<'_>) -> bool,
+    ) -> Result<lists::ListRef<'_>, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let lease = self.lease(words)?;
+        let Some(mut list) = self.lists.list(rq.tag(), lease.as_ref()) else {
+            if let Some(lease) = lease {
+                self.mapper.release(lease);
+            }
+            return Err(BlkStatus::IOERR);
+        };
+        let mapping = self
+            .mapper
+            .map_many(rq, lease, |addr, len| push(addr, len, &mut list))
+            .map_err(refusal)?;
+        rq.pdu_mut().pdu_mut().mapping = mapping;
+        Ok(list)
+    }
+
+    /// Too little data for its length: only a bug of the block layer could do that.
+    #[inline(always)]
+    fn finish<T, E>(&self, rq: &mut Request<T>, data: Result<Data, E>) -> Result<Data, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        data.map_err(|_| {
+            self.unmap(rq);
+            BlkStatus::IOERR
+        })
+    }
+
+    /// Undoes [`Self::map`]: the device is done with the data, or never got it.
+    #[inline(always)]
+    pub(crate) fn unmap<T>(&self, rq: &mut Request<T>)
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let mapping = core::mem::replace(&mut rq.pdu_mut().pdu_mut().mapping, Mapping::NONE);
+        self.mapper.unmap(rq, mapping);
+    }
+}
+
+fn refusal(error: MapError) -> BlkStatus {
+    match error {
+        MapError::Resource => BlkStatus::RESOURCE,
+        MapError::Invalid => BlkStatus::IOERR,
+    }
+}
+
+#[kernel::macros::kunit_tests(rnvme_transfer)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sgls_are_preferred_for_large_segments() {
+        // Threshold, bytes, segments.
+        for (threshold, bytes, segments, expected) in [
+            (32768, 65536, 2, true),
+            (32768, 65535, 2, false),
+            (32768, 1 << 20, 256, false),
+            (32768, 8 << 20, 256, true),
+            (1, 512, 256, true),
+            (0, 8 << 20, 2, false),
+        ] {
+            assert_eq!(SglThreshold(threshold).prefers(bytes, segments), expected);
+        }
+    }
+}
