@@ -6,6 +6,7 @@
 //! the command; the interrupt of the queue brings it back to [`Io::complete`].
 
 use crate::{
+    disk_limits::Atomic,
     limit::RateLimit,
     pdu::Pdu,
     queue::Queue,
@@ -13,16 +14,19 @@ use crate::{
         command::{
             opcode_name,
             RwControl,
-            Sqe, //
+            Sqe,
+            ZeroesControl, //
         },
         completion::{
             Outcome,
             Status, //
         },
+        identify::UniqueIds,
         ids::{
             BlockCount,
             Lba,
-            Nsid, //
+            Nsid,
+            RangeCount, //
         },
     },
     sys::{
@@ -35,6 +39,7 @@ use crate::{
             Operations,
             Timeout, //
         },
+        disk::Identity,
         request::{
             BlkStatus,
             Op,
@@ -63,6 +68,14 @@ pub(crate) struct Geometry {
     pub(crate) nsid: Nsid,
     /// log2 of the bytes of a logical block.
     pub(crate) lba_shift: u32,
+    /// Which writes are atomic.
+    pub(crate) atomic: Atomic,
+    /// Whether a discard may have more than one range.
+    pub(crate) many_ranges: bool,
+    /// Whether writing zeroes may deallocate.
+    pub(crate) deallocating_zeroes: bool,
+    /// What it is known by.
+    pub(crate) ids: UniqueIds,
     /// The controller's and the disk's number, to log by.
     pub(crate) name: (u32, u32),
     /// Keeps a failing medium from flooding the log.
@@ -91,6 +104,12 @@ fn range(lba_shift: u32, sector: u64, bytes: u32) -> Option<(Lba, BlockCount)> {
         return None;
     }
     Some((Lba::new(lba), BlockCount::new(blocks)?))
+}
+
+impl Identity for Geometry {
+    fn designator(&self) -> Option<&[u8]> {
+        self.ids.designator()
+    }
 }
 
 impl Types for Io {
@@ -163,8 +182,11 @@ fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
     let op = rq.op();
     let geometry = rq.queue_data();
     let nsid = geometry.nsid;
-    if op == Op::Flush {
-        return Ok(Sqe::flush(nsid));
+    match op {
+        Op::Flush => return Ok(Sqe::flush(nsid)),
+        // May be longer than what any other command can take.
+        Op::Discard => return discard(queue, rq),
+        _ => {}
     }
     let Some((lba, blocks)) = geometry.range(rq) else {
         return Err(BlkStatus::IOERR);
@@ -175,9 +197,36 @@ fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
     };
     match op {
         Op::Read => Ok(Sqe::read(nsid, lba, blocks, control, queue.map(rq)?)),
+        Op::Write if rq.is_atomic() && !geometry.atomic.allows(rq.sector(), rq.bytes()) => {
+            Err(BlkStatus::INVAL)
+        }
         Op::Write => Ok(Sqe::write(nsid, lba, blocks, control, queue.map(rq)?)),
+        Op::WriteZeroes => {
+            let control = ZeroesControl {
+                fua: control.fua,
+                deallocate: geometry.deallocating_zeroes && !rq.must_not_unmap(),
+            };
+            Ok(Sqe::write_zeroes(nsid, lba, blocks, control))
+        }
         _ => Err(BlkStatus::NOTSUPP),
     }
+}
+
+/// The command for a discard: a range for each piece.
+#[cold]
+fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
+    let geometry = rq.queue_data();
+    let (nsid, shift) = (geometry.nsid, geometry.lba_shift);
+    // Without segments it is one piece (`blk_rq_nr_discard_segments`). Where there may be only
+    // one range, the block layer merges what is contiguous.
+    let pieces = if geometry.many_ranges {
+        rq.segments().max(1)
+    } else {
+        1
+    };
+    let count = RangeCount::new(pieces).ok_or(BlkStatus::IOERR)?;
+    let data = queue.ranges(rq, shift, count)?;
+    Ok(Sqe::deallocate(nsid, count, data))
 }
 
 /// A command failed: again, or to the submitter.
@@ -203,6 +252,8 @@ fn report(queue: &Queue<Io>, rq: &Request<Io>, status: Status) {
     let opcode = match rq.op() {
         Op::Read => Sqe::OPCODE_READ,
         Op::Write => Sqe::OPCODE_WRITE,
+        Op::Discard => Sqe::OPCODE_DATASET_MANAGEMENT,
+        Op::WriteZeroes => Sqe::OPCODE_WRITE_ZEROES,
         _ => Sqe::OPCODE_FLUSH,
     };
     let lba = rq.sector() >> (geometry.lba_shift - SECTOR_SHIFT);
@@ -294,7 +345,7 @@ mod tests {
             // Retry hints do not change what it means.
             for hints in [0, 1 << 11, 1 << 14] {
                 let outcome = Status::from_raw(status | hints).outcome();
-                assert!(block_status(outcome) == expected, "{status:#x}");
+                assert!(block_status(outcome) == expected);
             }
         }
     }

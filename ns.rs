@@ -4,19 +4,28 @@
 
 use crate::{
     admin::AdminQueue,
+    disk_limits::{
+        DiskLimits,
+        Source, //
+    },
     io::{
         Geometry,
         Io, //
     },
     limit::RateLimit,
     recovery::Hardware,
-    regs,
+    regs::{
+        self,
+        VS, //
+    },
     spec::{
         command::Identify,
         identify::{
             ControllerInfo,
             NamespaceInfo,
-            NamespaceList, //
+            NamespaceList,
+            NvmLimits,
+            UniqueIds, //
         },
         ids::Nsid, //
     },
@@ -31,6 +40,7 @@ use crate::{
 };
 use kernel::{
     device::Device,
+    io::Io as _,
     prelude::*,
     sync::Arc, //
 };
@@ -40,7 +50,17 @@ const MAX_NAMESPACES: usize = 8192;
 
 /// A namespace with its disk, which goes when this is dropped.
 pub(crate) struct Namespace {
+    nsid: Nsid,
+    ids: UniqueIds,
     _disk: Disk<Io>,
+}
+
+/// What the controller says that matters to its namespaces.
+struct Common {
+    /// Major and minor version of the specification that it follows (VS).
+    version: (u16, u8),
+    /// Limits of commands without data.
+    nvm: NvmLimits,
 }
 
 /// What all disks of a controller have in common.
@@ -71,10 +91,11 @@ impl Scanner<'_> {
     /// meanwhile.
     pub(crate) fn scan(&self) -> Result<KVec<Namespace>> {
         let mut disks = KVec::new();
+        let controller = self.describe();
         for nsid in self.active()? {
             // Disks are numbered in the order of their namespaces, without gaps, as Linux does.
             let number = u32::try_from(disks.len())?.saturating_add(1);
-            match self.add(nsid, number) {
+            match self.add(nsid, number, &controller, &disks) {
                 Ok(disk) => disks.push(disk, GFP_KERNEL)?,
                 Err(_) if !self.hardware.is_live() => return Err(ENODEV),
                 Err(e) => dev_err!(
@@ -120,7 +141,51 @@ impl Scanner<'_> {
         Ok(found)
     }
 
-    fn add(&self, nsid: Nsid, number: u32) -> Result<Namespace> {
+    /// What is the same for all namespaces.
+    fn describe(&self) -> Common {
+        let hardware = self.hardware;
+        let version = hardware.bar().read(VS);
+        // CAST: 16 and 8 bits.
+        let version = (version.mjr().get() as u16, version.mnr().get() as u8);
+        let nvm = if hardware.caps().command_sets || version >= (2, 0) {
+            // A controller that refuses has none; the log has a line.
+            self.admin
+                .identify(&Identify::controller_nvm())
+                .and_then(|page| Ok(NvmLimits::decode(page.get()?)))
+                .unwrap_or_default()
+        } else {
+            NvmLimits::default()
+        };
+        Common { version, nvm }
+    }
+
+    /// What identifies the namespace wherever it is.
+    fn unique_ids(&self, nsid: Nsid, info: &NamespaceInfo, version: (u16, u8)) -> UniqueIds {
+        let mut ids = UniqueIds::default();
+        if version >= (1, 1) {
+            ids.eui64 = info.eui64;
+        }
+        if version >= (1, 2) {
+            ids.nguid = info.nguid;
+        }
+        if version >= (1, 3) {
+            // A controller that refuses has none; the log has a line.
+            if let Ok(page) = self.admin.identify(&Identify::descriptors(nsid)) {
+                if let Ok(Err(e)) = page.get().map(|list| ids.take(list)) {
+                    dev_warn!(self.parent, "namespace {}: {}\n", nsid.get(), e);
+                }
+            }
+        }
+        ids
+    }
+
+    fn add(
+        &self,
+        nsid: Nsid,
+        number: u32,
+        controller: &Common,
+        others: &[Namespace],
+    ) -> Result<Namespace> {
         let page = self.admin.identify(&Identify::namespace(nsid))?;
         let info = NamespaceInfo::decode(page.get()?).map_err(|e| {
             dev_err!(self.parent, "namespace {}: {}\n", nsid.get(), e);
@@ -137,18 +202,51 @@ impl Scanner<'_> {
             );
             return Err(ENODEV);
         }
+        let ids = self.unique_ids(nsid, &info, controller.version);
+        for other in others {
+            if let Some(id) = ids.clash(&other.ids) {
+                // To use both would be to take one for another path to the other.
+                dev_err!(
+                    self.parent,
+                    "namespace {}: the {} is that of namespace {}, too\n",
+                    nsid.get(),
+                    id,
+                    other.nsid.get()
+                );
+                return Err(EEXIST);
+            }
+        }
+        let (disk, ignored) = DiskLimits::new(&Source {
+            controller: self.info,
+            nvm: &controller.nvm,
+            namespace: &info,
+            max_transfer: self.max_transfer,
+            is_2_1: controller.version >= (2, 1),
+        });
+        if !ignored.is_empty() {
+            dev_warn!(
+                self.parent,
+                "namespace {}: what it says in {} is not believed\n",
+                nsid.get(),
+                ignored
+            );
+        }
         let limits = Limits {
-            logical_block: block,
-            physical_block: block,
+            disk,
             max_transfer: self.max_transfer,
             max_segments: MAX_SEGMENTS,
-            boundary: regs::PAGE_SIZE,
+            // SGLs take segments that begin and end anywhere.
+            boundary: if self.info.sgls { 1 } else { regs::PAGE_SIZE },
             write_cache: self.info.volatile_write_cache,
         };
         let geometry = Arc::pin_init(
             try_pin_init!(Geometry {
                 nsid,
                 lba_shift: info.lba_shift,
+                atomic: disk.atomic,
+                many_ranges: disk.discard.ranges > 1,
+                deallocating_zeroes: disk.deallocating_zeroes,
+                ids,
                 name: (self.instance, number),
                 log <- RateLimit::new(),
             }? Error),
@@ -162,6 +260,10 @@ impl Scanner<'_> {
             &limits,
             info.sectors,
         )?;
-        Ok(Namespace { _disk: disk })
+        Ok(Namespace {
+            nsid,
+            ids,
+            _disk: disk,
+        })
     }
 }

@@ -41,6 +41,12 @@ mod ring;
 
 mod prp;
 
+mod sgl;
+
+mod ranges;
+
+mod disk_limits;
+
 // The kernel's C interfaces, made safe.
 #[allow(unsafe_code, reason = "the one layer that may")]
 mod sys;
@@ -49,6 +55,8 @@ mod sys;
 mod lists;
 
 mod pdu;
+
+mod transfer;
 
 mod queue;
 
@@ -150,6 +158,7 @@ impl kernel::InPlaceModule for RnvmeModule {
                 module_parameters::io_queues.value(),
                 module_parameters::write_queues.value(),
                 module_parameters::poll_queues.value(),
+                module_parameters::sgl_threshold.value(),
                 module_parameters::io_timeout.value(),
                 module_parameters::admin_timeout.value(),
             )
@@ -192,6 +201,10 @@ module! {
         poll_queues: u32 {
             default: 0,
             description: "I/O queues to be polled, without interrupts (default 0)",
+        },
+        sgl_threshold: u32 {
+            default: 32768,
+            description: "Average bytes of a segment from which SGLs are preferred (default 32768, 0: only where they must be used)",
         },
         io_timeout: u32 {
             default: 30,

@@ -8,12 +8,26 @@
 //!
 //! Base 5.17.2.1 (controller).
 
+mod active;
+mod descriptors;
 mod namespace;
+mod nvm;
 
-pub(crate) use self::namespace::{
-    IdentifyNamespace,
-    NamespaceInfo,
-    NamespaceList, //
+pub(crate) use self::{
+    active::NamespaceList,
+    descriptors::{
+        NamespaceDescriptors,
+        UniqueIds, //
+    },
+    namespace::{
+        IdentifyNamespace,
+        NamespaceHints,
+        NamespaceInfo, //
+    },
+    nvm::{
+        IdentifyControllerNvm,
+        NvmLimits, //
+    }, //
 };
 
 use crate::regs::PAGE_SHIFT;
@@ -50,9 +64,13 @@ pub(crate) struct IdentifyController {
     _acl: [u8; 254],
     sqes: u8,
     cqes: u8,
-    _maxcmd: [u8; 11],
+    _maxcmd: [u8; 6],
+    oncs: u16,
+    _fuses: [u8; 3],
     vwc: u8,
-    _awun: [u8; 3570],
+    _awun: [u8; 10],
+    sgls: u32,
+    _mnan: [u8; 3556],
 }
 
 const _: () = {
@@ -65,7 +83,9 @@ const _: () = {
     assert!(offset_of!(IdentifyController, oacs) == 256);
     assert!(offset_of!(IdentifyController, sqes) == 512);
     assert!(offset_of!(IdentifyController, cqes) == 513);
+    assert!(offset_of!(IdentifyController, oncs) == 520);
     assert!(offset_of!(IdentifyController, vwc) == 525);
+    assert!(offset_of!(IdentifyController, sgls) == 536);
 };
 
 /// An ASCII field of Identify Controller: without the padding, and only printable characters.
@@ -123,6 +143,12 @@ pub(crate) struct ControllerInfo {
     pub(crate) max_transfer: Option<u32>,
     /// Whether there is a volatile write cache (VWC), so that flushes matter.
     pub(crate) volatile_write_cache: bool,
+    /// Whether it takes Dataset Management (ONCS bit 2).
+    pub(crate) dataset_management: bool,
+    /// Whether it takes Write Zeroes (ONCS bit 3).
+    pub(crate) write_zeroes: bool,
+    /// Whether it takes SGLs for I/O commands, of any bytes or of dwords: all data is of dwords.
+    pub(crate) sgls: bool,
     /// Whether it takes Doorbell Buffer Config (OACS bit 8).
     pub(crate) doorbell_buffer: bool,
     /// Typical time of a normal shutdown in microseconds (RTD3E); 0 if not reported.
@@ -176,7 +202,10 @@ impl ControllerInfo {
                 mdts => 1u32.checked_shl(PAGE_SHIFT + u32::from(mdts)),
             },
             volatile_write_cache: raw.vwc & 1 != 0,
+            dataset_management: raw.oncs & (1 << 2) != 0,
+            write_zeroes: raw.oncs & (1 << 3) != 0,
             doorbell_buffer: raw.oacs & (1 << 8) != 0,
+            sgls: matches!(raw.sgls & 3, 1 | 2),
             rtd3e_us: raw.rtd3e,
         })
     }
@@ -274,6 +303,24 @@ mod tests {
             let info = controller(&page(0, &[(512, &[sqes, cqes])])?);
             let error = IdentifyError::EntrySize { sqes, cqes };
             assert_eq!(info.err(), (!good).then_some(error));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn optional_commands() -> Result {
+        // ONCS, Dataset Management, Write Zeroes.
+        let cases = [
+            (0x00, false, false),
+            (0x04, true, false),
+            (0x08, false, true),
+            (0xf3, false, false),
+            (0xff, true, true),
+        ];
+        for (oncs, dataset_management, write_zeroes) in cases {
+            let info = controller(&page(0, &[SIZES, (520, &[oncs])])?).map_err(|_| EINVAL)?;
+            assert_eq!(info.dataset_management, dataset_management);
+            assert_eq!(info.write_zeroes, write_zeroes);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use super::{
     },
     ffi as bindings, //
 };
+use crate::disk_limits::DiskLimits;
 use core::ptr::NonNull;
 use kernel::{
     device::Device,
@@ -27,10 +28,8 @@ use kernel::{
 /// What a disk can do, in the units of the block layer. Validated by the caller: the block layer
 /// refuses what is inconsistent, with a warning.
 pub(crate) struct Limits {
-    /// Bytes of a logical block: a power of two, 512 or more.
-    pub(crate) logical_block: u32,
-    /// Bytes that are written at once: a power of two, at least `logical_block`.
-    pub(crate) physical_block: u32,
+    /// What the namespace says.
+    pub(crate) disk: DiskLimits,
     /// Bytes of the largest transfer.
     pub(crate) max_transfer: u32,
     /// The most pieces that one transfer may be in.
@@ -43,16 +42,34 @@ pub(crate) struct Limits {
 
 impl Limits {
     fn to_raw(&self) -> bindings::queue_limits {
-        const WRITE_CACHE: bindings::blk_features_t = 1 << 0;
-        const FUA: bindings::blk_features_t = 1 << 1;
+        let disk = &self.disk;
+        let mut features = 0;
+        if self.write_cache {
+            features |= bindings::BLK_FEAT_WRITE_CACHE | bindings::BLK_FEAT_FUA;
+        }
+        if disk.atomic.max != 0 {
+            features |= bindings::BLK_FEAT_ATOMIC_WRITES;
+        }
         bindings::queue_limits {
-            features: if self.write_cache {
-                WRITE_CACHE | FUA
+            features,
+            logical_block_size: disk.logical_block,
+            physical_block_size: disk.physical_block,
+            io_min: disk.io_min,
+            io_opt: disk.io_opt,
+            chunk_sectors: disk.chunk_sectors,
+            max_hw_discard_sectors: disk.discard.sectors,
+            discard_granularity: disk.discard.granularity,
+            max_discard_segments: disk.discard.ranges,
+            max_write_zeroes_sectors: disk.zeroes_sectors,
+            max_hw_wzeroes_unmap_sectors: if disk.deallocating_zeroes {
+                disk.zeroes_sectors
             } else {
                 0
             },
-            logical_block_size: self.logical_block,
-            physical_block_size: self.physical_block,
+            atomic_write_hw_max: disk.atomic.max,
+            atomic_write_hw_boundary: disk.atomic.boundary,
+            atomic_write_hw_unit_min: disk.atomic.max.min(disk.logical_block),
+            atomic_write_hw_unit_max: disk.atomic.unit(),
             max_hw_sectors: self.max_transfer >> bindings::SECTOR_SHIFT,
             max_segments: self.max_segments,
             max_segment_size: u32::MAX,
@@ -81,10 +98,20 @@ unsafe impl<T: Operations> Send for Disk<T> {}
 // SAFETY: as above.
 unsafe impl<T: Operations> Sync for Disk<T> {}
 
-impl<T: Operations> Disk<T> {
+/// What a disk is known by wherever it is.
+pub(crate) trait Identity {
+    /// The identifier of a disk as a SCSI disk would have it, of type EUI-64: 8 or 16 bytes.
+    fn designator(&self) -> Option<&[u8]>;
+}
+
+impl<T: Operations> Disk<T>
+where
+    T::QueueData: Identity,
+{
     const FOPS: &'static bindings::block_device_operations = &bindings::block_device_operations {
         owner: this_module::<crate::LocalModule>().as_ptr(),
         free_disk: Some(Self::free_disk),
+        get_unique_id: Some(Self::get_unique_id),
         ..pin_init::zeroed()
     };
 
@@ -169,6 +196,34 @@ impl<T: Operations> Disk<T> {
         // SAFETY: called once, when the last reference to an added disk is gone: its reference
         // to the data goes with it.
         drop(unsafe { Arc::from_raw((*disk).private_data.cast::<T::QueueData>()) })
+    }
+}
+
+impl<T: Operations> Disk<T>
+where
+    T::QueueData: Identity,
+{
+    /// # Safety
+    ///
+    /// For `struct block_device_operations` only.
+    unsafe extern "C" fn get_unique_id(
+        disk: *mut bindings::gendisk,
+        id: *mut u8,
+        kind: bindings::blk_unique_id,
+    ) -> c_int {
+        // SAFETY: the disk was added, so it holds its reference to the data until `free_disk`.
+        let data = unsafe { &*(*disk).private_data.cast::<T::QueueData>() };
+        let Some(designator) = data
+            .designator()
+            .filter(|_| kind == bindings::blk_unique_id_BLK_UID_EUI64)
+            .filter(|designator| designator.len() <= 16)
+        else {
+            return EINVAL.to_errno();
+        };
+        // SAFETY: `id` has room for 16 bytes, and this is not more.
+        unsafe { core::ptr::copy_nonoverlapping(designator.as_ptr(), id, designator.len()) };
+        // CAST: at most 16.
+        designator.len() as c_int
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
             DeleteIoSq,
             Identify,
             IdentifyData,
+            Range,
             SetNumberOfQueues,
             Sqe, //
         },
@@ -24,9 +25,12 @@ use crate::{
         },
         identify::{
             IdentifyController,
+            IdentifyControllerNvm,
             IdentifyNamespace,
+            NamespaceDescriptors,
             NamespaceList, //
         },
+        ids::RangeCount,
     }, //
 };
 
@@ -42,6 +46,8 @@ const _: () = {
     assert!(size_of::<Sqe>() == size_of::<ffi::nvme_command>());
     assert!(size_of::<Cqe>() == size_of::<ffi::nvme_completion>());
     assert!(size_of::<IdentifyController>() == size_of::<ffi::nvme_id_ctrl>());
+    assert!(size_of::<IdentifyControllerNvm>() == size_of::<ffi::nvme_id_ctrl_nvm>());
+    assert!(Range::WORDS * size_of::<u64>() == size_of::<ffi::nvme_dsm_range>());
     assert!(size_of::<IdentifyNamespace>() == size_of::<ffi::nvme_id_ns>());
 };
 
@@ -49,6 +55,14 @@ same! {
     Sqe::OPCODE_FLUSH => nvme_opcode_nvme_cmd_flush,
     Sqe::OPCODE_WRITE => nvme_opcode_nvme_cmd_write,
     Sqe::OPCODE_READ => nvme_opcode_nvme_cmd_read,
+    Sqe::OPCODE_WRITE_ZEROES => nvme_opcode_nvme_cmd_write_zeroes,
+    Sqe::OPCODE_DATASET_MANAGEMENT => nvme_opcode_nvme_cmd_dsm,
+    Sqe::DSM_DEALLOCATE => NVME_DSMGMT_AD,
+    Sqe::ZEROES_DEALLOCATE >> 16 => NVME_WZ_DEAC,
+    RangeCount::MAX => NVME_DSM_MAX_RANGES,
+    NamespaceDescriptors::EUI64 => NVME_NIDT_EUI64,
+    NamespaceDescriptors::NGUID => NVME_NIDT_NGUID,
+    NamespaceDescriptors::UUID => NVME_NIDT_UUID,
     DeleteIoSq::OPCODE => nvme_admin_opcode_nvme_admin_delete_sq,
     CreateIoSq::OPCODE => nvme_admin_opcode_nvme_admin_create_sq,
     DeleteIoCq::OPCODE => nvme_admin_opcode_nvme_admin_delete_cq,
@@ -58,6 +72,8 @@ same! {
     IdentifyController::CNS => NVME_ID_CNS_CTRL,
     IdentifyNamespace::CNS => NVME_ID_CNS_NS,
     NamespaceList::CNS => NVME_ID_CNS_NS_ACTIVE_LIST,
+    NamespaceDescriptors::CNS => NVME_ID_CNS_NS_DESC_LIST,
+    IdentifyControllerNvm::CNS => NVME_ID_CNS_CS_CTRL,
     Status::HOST_ABORTED.raw() => NVME_SC_HOST_ABORTED_CMD,
     regs::CAP => NVME_REG_CAP,
     regs::ASQ => NVME_REG_ASQ,

@@ -41,6 +41,8 @@ impl BlkStatus {
     pub(crate) const PROTECTION: Self = Self(bindings::BLK_STS_PROTECTION);
     /// Out of resources for now; only as the answer of `Operations::queue_rq`.
     pub(crate) const RESOURCE: Self = Self(bindings::BLK_STS_RESOURCE);
+    /// The request contradicts what the device promised to be able to do.
+    pub(crate) const INVAL: Self = Self(bindings::BLK_STS_INVAL);
     /// I/O error.
     pub(crate) const IOERR: Self = Self(bindings::BLK_STS_IOERR);
 
@@ -58,6 +60,10 @@ pub(crate) enum Op {
     Write,
     /// Write back the volatile cache.
     Flush,
+    /// Say that the data of sectors is not needed any more.
+    Discard,
+    /// Make sectors read as zeroes.
+    WriteZeroes,
     /// A command of the driver's own.
     Driver,
     /// Anything else.
@@ -149,6 +155,8 @@ impl<T: Types> Request<T> {
             bindings::req_op_REQ_OP_READ => Op::Read,
             bindings::req_op_REQ_OP_WRITE => Op::Write,
             bindings::req_op_REQ_OP_FLUSH => Op::Flush,
+            bindings::req_op_REQ_OP_DISCARD => Op::Discard,
+            bindings::req_op_REQ_OP_WRITE_ZEROES => Op::WriteZeroes,
             bindings::req_op_REQ_OP_DRV_IN | bindings::req_op_REQ_OP_DRV_OUT => Op::Driver,
             _ => Op::Other,
         }
@@ -158,6 +166,17 @@ impl<T: Types> Request<T> {
     #[inline(always)]
     pub(crate) fn is_fua(&self) -> bool {
         field!(self.cmd_flags) & (1 << bindings::req_flag_bits___REQ_FUA) != 0
+    }
+
+    /// Whether the data must be written as a whole or not at all.
+    #[inline(always)]
+    pub(crate) fn is_atomic(&self) -> bool {
+        field!(self.cmd_flags) & (1 << bindings::req_flag_bits___REQ_ATOMIC) != 0
+    }
+
+    /// Whether sectors that are to read as zeroes must keep their room on the device.
+    pub(crate) fn must_not_unmap(&self) -> bool {
+        field!(self.cmd_flags) & (1 << bindings::req_flag_bits___REQ_NOUNMAP) != 0
     }
 
     /// Whether the device should give up early on this request: the submitter can do without it,
@@ -212,10 +231,26 @@ impl<T: Types> Request<T> {
         field!(self.nr_phys_segments)
     }
 
+    /// Whether pieces of the data meet elsewhere than where the bits of `mask` are 0
+    /// (`req_phys_gap_mask`).
+    #[inline(always)]
+    pub(crate) fn has_gaps(&self, mask: u64) -> bool {
+        let lowest = (1u64.wrapping_shl(field!(self.phys_gap_bit).into())) >> 1;
+        !lowest.wrapping_sub(1) & mask != 0
+    }
+
     /// Whether the one segment of the request is one piece of memory from first to last byte.
     #[inline(always)]
     pub(crate) fn is_single(&self) -> bool {
         self.segments() == 1 && self.first_bvec().bv_len == self.bytes()
+    }
+
+    /// The pieces of a discard: one for each bio.
+    pub(crate) fn pieces(&self) -> Pieces<'_> {
+        Pieces {
+            next: field!(self.bio),
+            _request: PhantomData,
+        }
     }
 
     /// The data of the queue: the namespace.
@@ -298,6 +333,38 @@ impl<T: Types> Request<T> {
         // SAFETY: by the type invariant the request is ours and has not been started.
         unsafe { bindings::blk_mq_start_request(self.as_ptr()) };
         Started(self)
+    }
+}
+
+/// First 512-byte sector and number of bytes of each bio of a request.
+///
+/// # Invariants
+///
+/// `next` is null or a bio of a request that is the driver's as long as `'a`.
+pub(crate) struct Pieces<'a> {
+    next: *const bindings::bio,
+    _request: PhantomData<&'a ()>,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = (u64, u32);
+
+    fn next(&mut self) -> Option<(u64, u32)> {
+        if self.next.is_null() {
+            return None;
+        }
+        // SAFETY: by the type invariant this is a bio of a request that is the driver's: neither
+        // it nor its place in the list of bios (`__rq_for_each_bio`) changes meanwhile.
+        let (piece, next) = unsafe {
+            let iter = core::ptr::addr_of!((*self.next).bi_iter);
+            (
+                ((*iter).bi_sector, (*iter).bi_size),
+                core::ptr::addr_of!((*self.next).bi_next).read(),
+            )
+        };
+        // INVARIANT: the bio after a bio of a request is one of the same request, or null.
+        self.next = next;
+        Some(piece)
     }
 }
 

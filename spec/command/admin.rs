@@ -11,7 +11,9 @@ use super::{
 use crate::spec::{
     identify::{
         IdentifyController,
+        IdentifyControllerNvm,
         IdentifyNamespace,
+        NamespaceDescriptors,
         NamespaceList, //
     },
     ids::{
@@ -59,6 +61,14 @@ impl IdentifyData for NamespaceList {
     const CNS: u8 = 0x02;
 }
 
+impl IdentifyData for NamespaceDescriptors {
+    const CNS: u8 = 0x03;
+}
+
+impl IdentifyData for IdentifyControllerNvm {
+    const CNS: u8 = 0x06;
+}
+
 /// Identify (Base 5.17), for the data structure `D`. The data pointer comes later.
 pub(crate) struct Identify<D> {
     nsid: u32,
@@ -92,6 +102,21 @@ impl Identify<NamespaceList> {
     /// The first 1024 active namespaces above `after` (Base 5.17.2.2), which is 0 to begin with.
     pub(crate) const fn active_namespaces(after: u32) -> Self {
         Self::new(after)
+    }
+}
+
+impl Identify<NamespaceDescriptors> {
+    /// The identification descriptors of namespace `nsid` (Base 5.17.2.3).
+    pub(crate) const fn descriptors(nsid: Nsid) -> Self {
+        Self::new(nsid.get())
+    }
+}
+
+impl Identify<IdentifyControllerNvm> {
+    /// The controller as far as the NVM command set goes (NVM 4.1.5.4): that is set 0, so CDW11
+    /// stays 0.
+    pub(crate) const fn controller_nvm() -> Self {
+        Self::new(0)
     }
 }
 
@@ -295,6 +320,14 @@ mod tests {
         assert!(is(
             Identify::active_namespaces(0x400).sqe(),
             &[(0, &[6]), (5, &[4]), (40, &[2])]
+        ));
+        assert!(is(
+            Identify::descriptors(nsid).sqe(),
+            &[(0, &[6]), (4, &[2, 1]), (40, &[3])]
+        ));
+        assert!(is(
+            Identify::controller_nvm().sqe(),
+            &[(0, &[6]), (40, &[6])]
         ));
     }
 

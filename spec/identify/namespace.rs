@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What Identify says of namespaces: which there are, and what each is.
+//! What Identify says of a namespace.
 //!
-//! Base 5.17.2.2 (active namespaces); NVM 4.1.5.1 (namespace).
+//! NVM 4.1.5.1.
 
 use super::IDENTIFY_SIZE;
-use crate::spec::ids::Nsid;
-use core::{
-    mem::offset_of,
-    slice, //
-};
+use core::mem::offset_of;
 use kernel::{
     fmt,
     prelude::*, //
@@ -33,12 +29,30 @@ struct LbaFormat {
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct IdentifyNamespace {
     nsze: u64,
-    _ncap: [u8; 17],
+    _ncap: [u8; 16],
+    nsfeat: u8,
     nlbaf_z: u8,
     flbas: u8,
-    _mc: [u8; 55],
+    _mc: [u8; 6],
+    dlfeat: u8,
+    _nawun_z: u16,
+    nawupf_z: u16,
+    _nacwu_z: u16,
+    _nabsn_z: u16,
+    nabo: u16,
+    nabspf_z: u16,
+    noiob: u16,
+    _nvmcap: [u8; 16],
+    npwg_z: u16,
+    _npwa_z: u16,
+    npdg_z: u16,
+    npda_z: u16,
+    nows_z: u16,
+    _mssrl: [u8; 8],
     nulbaf: u8,
-    _kpiodaag: [u8; 45],
+    _kpiodaag: [u8; 21],
+    nguid: [u8; 16],
+    eui64: [u8; 8],
     lbaf: [LbaFormat; 64],
     _vs: [u8; 3712],
 }
@@ -46,14 +60,50 @@ pub(crate) struct IdentifyNamespace {
 const _: () = {
     assert!(size_of::<IdentifyNamespace>() == IDENTIFY_SIZE);
     assert!(offset_of!(IdentifyNamespace, nsze) == 0);
+    assert!(offset_of!(IdentifyNamespace, nsfeat) == 24);
     assert!(offset_of!(IdentifyNamespace, nlbaf_z) == 25);
     assert!(offset_of!(IdentifyNamespace, flbas) == 26);
+    assert!(offset_of!(IdentifyNamespace, dlfeat) == 33);
+    assert!(offset_of!(IdentifyNamespace, nawupf_z) == 36);
+    assert!(offset_of!(IdentifyNamespace, nabo) == 42);
+    assert!(offset_of!(IdentifyNamespace, nabspf_z) == 44);
+    assert!(offset_of!(IdentifyNamespace, noiob) == 46);
+    assert!(offset_of!(IdentifyNamespace, npwg_z) == 64);
+    assert!(offset_of!(IdentifyNamespace, npdg_z) == 68);
+    assert!(offset_of!(IdentifyNamespace, npda_z) == 70);
+    assert!(offset_of!(IdentifyNamespace, nows_z) == 72);
     assert!(offset_of!(IdentifyNamespace, nulbaf) == 82);
+    assert!(offset_of!(IdentifyNamespace, nguid) == 104);
+    assert!(offset_of!(IdentifyNamespace, eui64) == 120);
     assert!(offset_of!(IdentifyNamespace, lbaf) == 128);
     assert!(offset_of!(LbaFormat, ms) == 0);
     assert!(offset_of!(LbaFormat, lbads) == 2);
     assert!(size_of::<LbaFormat>() == 4);
 };
+
+/// What a namespace says of how it likes to be used, unchecked: in logical blocks, and zero-based
+/// where the name ends in `_z` (NVM 5.8.2).
+#[derive(Clone, Copy, Default)]
+pub(crate) struct NamespaceHints {
+    /// NSFEAT: which of these fields mean something.
+    pub(crate) features: u8,
+    /// NAWUPF: what is written atomically even if power fails.
+    pub(crate) atomic_z: u16,
+    /// NABSPF: writes across multiples of this are not atomic; 0: there are none.
+    pub(crate) atomic_boundary_z: u16,
+    /// NABO: where the first of these multiples is.
+    pub(crate) atomic_offset: u16,
+    /// NOIOB: commands better do not cross multiples of this; 0: it does not matter.
+    pub(crate) io_boundary: u16,
+    /// NPWG: the preferred granularity of writes.
+    pub(crate) write_granularity_z: u16,
+    /// NOWS: the optimal size of writes.
+    pub(crate) write_size_z: u16,
+    /// NPDG: the preferred granularity of deallocation.
+    pub(crate) deallocate_granularity_z: u16,
+    /// NPDA: the preferred alignment of deallocation.
+    pub(crate) deallocate_alignment_z: u16,
+}
 
 /// A namespace that can be a disk.
 pub(crate) struct NamespaceInfo {
@@ -61,6 +111,14 @@ pub(crate) struct NamespaceInfo {
     pub(crate) lba_shift: u32,
     /// Capacity in units of 512 bytes (from NSZE), 1 or more; in bytes it fits in an `i64`.
     pub(crate) sectors: u64,
+    /// Whether Write Zeroes may deallocate, and deallocated blocks read as zeroes (DLFEAT).
+    pub(crate) deallocating_zeroes: bool,
+    /// How it likes to be used.
+    pub(crate) hints: NamespaceHints,
+    /// NGUID; zeroes: none.
+    pub(crate) nguid: [u8; 16],
+    /// EUI64; zeroes: none.
+    pub(crate) eui64: [u8; 8],
 }
 
 /// Why a namespace cannot be a disk.
@@ -148,76 +206,22 @@ impl NamespaceInfo {
         Ok(Self {
             lba_shift,
             sectors: blocks << (lba_shift - 9),
+            // Bits 2:0: what deallocated blocks read as, 1 is zeroes; bit 3: DEAC is supported.
+            deallocating_zeroes: raw.dlfeat & 0xf == 0x9,
+            hints: NamespaceHints {
+                features: raw.nsfeat,
+                atomic_z: raw.nawupf_z,
+                atomic_boundary_z: raw.nabspf_z,
+                atomic_offset: raw.nabo,
+                io_boundary: raw.noiob,
+                write_granularity_z: raw.npwg_z,
+                write_size_z: raw.nows_z,
+                deallocate_granularity_z: raw.npdg_z,
+                deallocate_alignment_z: raw.npda_z,
+            },
+            nguid: raw.nguid,
+            eui64: raw.eui64,
         })
-    }
-}
-
-/// A page of the active namespace list (CNS 02h): ascending identifiers, then zeroes.
-#[repr(C)]
-#[derive(FromBytes, Immutable, KnownLayout)]
-pub(crate) struct NamespaceList {
-    nsids: [u32; Self::LEN],
-}
-
-const _: () = assert!(size_of::<NamespaceList>() == IDENTIFY_SIZE);
-
-impl NamespaceList {
-    /// Identifiers of a full page, after which another follows.
-    pub(crate) const LEN: usize = 1024;
-
-    /// The identifiers of a page that was asked for those above `after`.
-    ///
-    /// After an error there are no more: so a list ends, and so do the pages, whatever the device
-    /// says.
-    pub(crate) fn iter(&self, after: u32) -> ActiveNamespaces<'_> {
-        ActiveNamespaces {
-            rest: self.nsids.iter(),
-            last: after,
-        }
-    }
-}
-
-/// The identifiers of a [`NamespaceList`].
-pub(crate) struct ActiveNamespaces<'a> {
-    rest: slice::Iter<'a, u32>,
-    last: u32,
-}
-
-/// The list is not what the specification says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotAscending {
-    /// The identifier before, or the one that the list was asked to begin after.
-    previous: u32,
-    /// The one that is not above it, or is no namespace's.
-    next: u32,
-}
-
-impl fmt::Display for NotAscending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "active namespace list: identifier {:#x} cannot follow {:#x}",
-            self.next, self.previous
-        )
-    }
-}
-
-impl Iterator for ActiveNamespaces<'_> {
-    type Item = Result<Nsid, NotAscending>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = *self.rest.next()?;
-        if next == 0 {
-            self.rest = [].iter();
-            return None;
-        }
-        let previous = self.last;
-        let valid = Nsid::new(next).filter(|_| next > previous);
-        if valid.is_none() {
-            self.rest = [].iter();
-        }
-        self.last = next;
-        Some(valid.ok_or(NotAscending { previous, next }))
     }
 }
 
@@ -323,50 +327,56 @@ mod tests {
         Ok(())
     }
 
-    /// The identifiers of a list that begins with `ids` and what ended it, if that was an error.
-    fn list(fill: u8, ids: &[u32], after: u32) -> Result<(u32, u32, Option<(u32, u32)>)> {
-        let mut page = page(fill, &[])?;
-        for (i, id) in ids.iter().enumerate() {
-            page[4 * i..4 * i + 4].copy_from_slice(&id.to_le_bytes());
-        }
-        let list = NamespaceList::ref_from_bytes(&page).map_err(|_| EINVAL)?;
-        let (mut count, mut sum, mut error) = (0, 0, None);
-        for id in list.iter(after) {
-            // Nothing follows an error.
-            assert!(error.is_none());
-            match id {
-                Ok(id) => (count, sum) = (count + 1, sum + id.get()),
-                Err(e) => error = Some((e.previous, e.next)),
-            }
-        }
-        Ok((count, sum, error))
-    }
-
     #[test]
-    fn namespace_lists() -> Result {
-        assert_eq!(list(0, &[], 0)?, (0, 0, None));
-        assert_eq!(list(0, &[1, 2, 9], 0)?, (3, 12, None));
-        assert_eq!(list(0, &[1, 0, 9], 0)?, (1, 1, None));
-        assert_eq!(list(0, &[5], 4)?, (1, 5, None));
+    fn hints_are_at_their_places() -> Result {
+        let mut fields = [0; 128];
+        for (place, byte) in (0u8..).zip(&mut fields) {
+            *byte = place;
+        }
+        // The largest format index and the metadata would be wrong.
+        let fields: &[(usize, &[u8])] = &[
+            (0, &1u64.to_le_bytes()),
+            (24, &fields[24..26]),
+            (33, &fields[33..48]),
+            (64, &fields[64..74]),
+            (104, &fields[104..128]),
+            (130, &[9]),
+        ];
+        let page = page(0, fields)?;
+        let raw = IdentifyNamespace::ref_from_bytes(&page).map_err(|_| EINVAL)?;
+        let info = NamespaceInfo::decode(raw).map_err(|_| EINVAL)?;
+        let hints = info.hints;
+        assert_eq!(hints.features, 24);
+        assert_eq!(hints.atomic_z.to_le_bytes(), [36, 37]);
+        assert_eq!(hints.atomic_offset.to_le_bytes(), [42, 43]);
+        assert_eq!(hints.atomic_boundary_z.to_le_bytes(), [44, 45]);
+        assert_eq!(hints.io_boundary.to_le_bytes(), [46, 47]);
+        assert_eq!(hints.write_granularity_z.to_le_bytes(), [64, 65]);
+        assert_eq!(hints.deallocate_granularity_z.to_le_bytes(), [68, 69]);
+        assert_eq!(hints.deallocate_alignment_z.to_le_bytes(), [70, 71]);
+        assert_eq!(hints.write_size_z.to_le_bytes(), [72, 73]);
+        assert_eq!((info.nguid[0], info.nguid[15]), (104, 119));
+        assert_eq!((info.eui64[0], info.eui64[7]), (120, 127));
         Ok(())
     }
 
     #[test]
-    fn lists_that_do_not_ascend() -> Result {
-        assert_eq!(list(0, &[2, 1, 3], 0)?, (1, 2, Some((2, 1))));
-        assert_eq!(list(0, &[1, 1], 0)?, (1, 1, Some((1, 1))));
-        assert_eq!(list(0, &[4, 5], 4)?, (0, 0, Some((4, 4))));
-        assert_eq!(list(0xff, &[], 0)?, (0, 0, Some((0, u32::MAX))));
-        Ok(())
-    }
-
-    #[test]
-    fn full_list() -> Result {
-        let mut ids = KVec::with_capacity(NamespaceList::LEN, GFP_KERNEL)?;
-        for id in 1..=1024 {
-            ids.push(id, GFP_KERNEL)?;
+    fn zeroes_by_deallocation() -> Result {
+        for (dlfeat, expected) in [
+            (0x00, false),
+            (0x01, false),
+            (0x08, false),
+            (0x09, true),
+            (0x19, true),
+            (0x0a, false),
+            (0x0d, false),
+            (0xff, false),
+        ] {
+            let page = page(0, &[(0, &[1]), (33, &[dlfeat]), (130, &[9])])?;
+            let raw = IdentifyNamespace::ref_from_bytes(&page).map_err(|_| EINVAL)?;
+            let info = NamespaceInfo::decode(raw).map_err(|_| EINVAL)?;
+            assert_eq!(info.deallocating_zeroes, expected);
         }
-        assert_eq!(list(0, &ids, 0)?, (1024, 1024 * 1025 / 2, None));
         Ok(())
     }
 }

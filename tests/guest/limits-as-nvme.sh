@@ -8,7 +8,10 @@
 #@ timeout: 60
 . /tests/guest/lib.sh
 limits="logical_block_size physical_block_size minimum_io_size optimal_io_size
-    dma_alignment write_cache fua rotational max_hw_sectors_kb chunk_sectors"
+    dma_alignment write_cache fua rotational max_hw_sectors_kb chunk_sectors discard_granularity
+    discard_max_hw_bytes max_discard_segments write_zeroes_max_bytes write_zeroes_unmap_max_hw_bytes
+    atomic_write_max_bytes atomic_write_unit_min_bytes atomic_write_unit_max_bytes
+    atomic_write_boundary_bytes"
 show() { # NAME
     local limit
     for limit in $limits; do

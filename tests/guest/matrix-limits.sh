@@ -30,7 +30,9 @@ for number in 0 1 9; do
 done
 # QEMU says that there is a cache also when it is switched off.
 limit 8 write_cache "write back"
-# Nothing that the driver does not do is offered.
-limit 0 discard_max_hw_bytes 0
-limit 0 write_zeroes_max_bytes 0
+# Zeroes are written without data, but Linux keeps to the largest transfer.
+limit 0 write_zeroes_max_bytes $((2 << 20))
+limit 1 write_zeroes_max_bytes $((8 << 10))
+limit 0 max_discard_segments 255
+(($(cat /sys/block/rnvme0n1/queue/discard_max_hw_bytes) >= 1 << 30)) || die "discards are too small"
 unload

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Zeroing a range reaches the device as Write Zeroes, in commands as large as
+# transfers may be, and reads back as zeroes; what is beside the range stays.
+. /tests/guest/lib.sh
+load_disk
+queue=/sys/block/rnvme0n1/queue
+expect "largest Write Zeroes" $(($(<$queue/max_hw_sectors_kb) << 10)) "$(<$queue/write_zeroes_max_bytes)"
+zeroes() {
+    host trace-log pci_nvme_write | grep WRITE_ZEROES
+}
+for mebibyte in 1 2 3; do
+    put_noise rnvme0n1 $mebibyte
+done
+host trace-on pci_nvme_write
+blkdiscard -z -o 2M -l 1M /dev/rnvme0n1 || die "blkdiscard -z failed"
+cmp -n 1048576 -i 2097152:0 /dev/rnvme0n1 /dev/zero || die "not zeroes"
+expect_noise rnvme0n1 1
+expect_noise rnvme0n1 3
+expect "Write Zeroes commands" 2 "$(zeroes | wc -l)"
+zeroes | grep -q 'nlb 1024 .*lba 0x1000$' || die "the first half went elsewhere: $(zeroes)"
+zeroes | grep -q 'nlb 1024 .*lba 0x1400$' || die "the second half went elsewhere: $(zeroes)"
+# One block, not the first of its page.
+blkdiscard -z -o $((1048576 + 512)) -l 512 /dev/rnvme0n1 || die "blkdiscard -z of a block failed"
+zeroes | grep -q 'nlb 1 .*lba 0x801$' || die "the block was elsewhere: $(zeroes)"
+cmp -n 512 -i $((1048576 + 512)):0 /dev/rnvme0n1 /dev/zero || die "the block is not zero"
+cmp -n 512 -i 1048576:0 /dev/rnvme0n1 /tmp/noise || die "the block before has changed"
+cmp -n 4096 -i $((1048576 + 1024)):1024 /dev/rnvme0n1 /tmp/noise || die "those after have changed"
+host trace-off pci_nvme_write
+unload
