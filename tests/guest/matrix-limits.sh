@@ -20,7 +20,7 @@ done
 limit 9 logical_block_size 4096
 limit 9 physical_block_size 4096
 for number in 0 1 9; do
-    limit $number virt_boundary_mask 4095
+    limit $number virt_boundary_mask 0
     limit $number dma_alignment 3
     (($(cat /sys/block/rnvme${number}n1/queue/max_segments) >= 127)) ||
         die "too few segments: $(cat /sys/block/rnvme${number}n1/queue/max_segments)"
