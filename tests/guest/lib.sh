@@ -210,3 +210,19 @@ expect_fio_fails() { # SECONDS
         die "fio failed, but not for the disk"
     }
 }
+
+# The command that the first doorbell after so many in the trace told of, from
+# the ring in the guest's memory: its 16 dwords.  Both events must have been
+# traced: pci_nvme_create_sq while the driver was loaded.
+command_after() { # NUMBER-OF-DOORBELLS-BEFORE
+    local line sq tail addr size
+    line=$(host trace-log pci_nvme_mmio_doorbell_sq | sed -n "$(($1 + 1))p")
+    [[ $line =~ sqid\ ([0-9]+)\ new_tail\ ([0-9]+) ]] || die "no doorbell: $line"
+    sq=${BASH_REMATCH[1]} tail=${BASH_REMATCH[2]}
+    line=$(host trace-log pci_nvme_create_sq | grep "sqid=$sq,")
+    [[ $line =~ addr=(0x[0-9a-f]+).*qsize=([0-9]+) ]] || die "no such queue: $line"
+    addr=${BASH_REMATCH[1]} size=$((BASH_REMATCH[2] + 1))
+    addr=$(printf '0x%x' $((addr + (tail + size - 1) % size * 64)))
+    qmp human-monitor-command "{\"command-line\":\"xp /16wx $addr\"}" | tr -d '"\r\n' |
+        sed 's/\\[rn]/ /g; s/[0-9a-f]*://g'
+}
