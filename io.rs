@@ -267,7 +267,7 @@ mod tests {
             // Retry hints do not change what it means.
             for hints in [0, 1 << 11, 1 << 14] {
                 let outcome = Status::from_raw(status | hints).outcome();
-                assert!(block_status(outcome) == expected, "{status:#x}");
+                assert!(block_status(outcome) == expected);
             }
         }
     }

@@ -121,9 +121,9 @@ mod tests {
     fn tail_visits_every_entry_in_order() {
         for entries in SIZES {
             let mut tail = Tail::new(entries);
-            for round in 0..3 {
+            for _ in 0..3 {
                 for expected in 0..usize::from(entries) {
-                    assert_eq!(tail.index(), expected, "round {round} of {entries}");
+                    assert_eq!(tail.index(), expected);
                     tail.advance();
                 }
             }
@@ -145,7 +145,7 @@ mod tests {
         for entries in SIZES {
             let mut tail = Tail::new(entries);
             // From any position that the controller may know.
-            for start in 0..3 {
+            for _ in 0..3 {
                 let mut written = 0;
                 loop {
                     written += 1;
@@ -153,7 +153,7 @@ mod tests {
                         break;
                     }
                 }
-                assert_eq!(written, entries - 1, "from {start} of {entries}");
+                assert_eq!(written, entries - 1);
                 tail.ring();
             }
         }
