@@ -8,7 +8,7 @@
 //!   Live ── unbind, shutdown ─────────────────────────────────► Stopped
 //! ```
 //!
-//! Either way ends in [`State::halt`]: no new command, the device stopped (CC.EN = 0, or its DMA
+//! Either way ends in [`Hardware::halt`]: no new command, the device stopped (CC.EN = 0, or its DMA
 //! taken away), interrupts freed, what was in flight ended. Only then may rings be freed.
 //!
 //! LOCK: `Hardware::state` is taken by the timeout handlers, which wait for nothing but registers

@@ -256,7 +256,11 @@ def make_payload(path, module, top):
     archive.file("init", f"{top}/scripts/guestlib/init")
     archive.file("scripts/bind", f"{top}/scripts/bind")
     if module:
-        archive.file("rnvme.ko", module)
+        # Without debug information it is a fifth of the size, and loads so much faster.
+        stripped = f"{path}.ko"
+        subprocess.run(["objcopy", "--strip-debug", module, stripped], check=True)
+        archive.file("rnvme.ko", stripped)
+        os.unlink(stripped)
     for folder in ("tests/guest", "scripts/guestlib/jobs"):
         source = f"{top}/{folder}"
         for name in sorted(os.listdir(source)) if os.path.isdir(source) else ():
