@@ -10,16 +10,21 @@ load_disk
 text=$(($(cat /sys/module/rnvme/sections/.text)))
 size=$(awk '/^rnvme / { print $2 }' /proc/modules)
 budget=1000000
+books=$(awk '$3 ~ /^(debug_dma_|add_dma_entry|check_unmap|active_cacheline_)/ && $2 ~ /[tT]/ {
+    print $1 }' /proc/kallsyms | sort)
 arm() { # KIND PROBABILITY
     local knobs=/sys/kernel/debug/$1
     [[ -d $knobs ]] || skip "this kernel cannot make allocations fail"
-    printf '0x%x' $text >$knobs/require-start
-    printf '0x%x' $((text + size)) >$knobs/require-end
-    echo N >$knobs/ignore-gfp-wait
-    echo 0 >$knobs/verbose
-    echo 1 >$knobs/interval
-    echo $budget >$knobs/times
-    echo "$2" >$knobs/probability
+    printf '0x%x' $text >"$knobs"/require-start
+    printf '0x%x' $((text + size)) >"$knobs"/require-end
+    # What DMA debugging allocates to keep its books is not the driver's.
+    echo "0x${books%%$'\n'*}" >"$knobs"/reject-start
+    echo "0x${books##*$'\n'}" >"$knobs"/reject-end
+    echo N >"$knobs"/ignore-gfp-wait
+    echo 0 >"$knobs"/verbose
+    echo 1 >"$knobs"/interval
+    echo $budget >"$knobs"/times
+    echo "$2" >"$knobs"/probability
 }
 echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
 kinds="failslab fail_page_alloc"
@@ -27,21 +32,21 @@ kinds="failslab fail_page_alloc"
 # First that it would be noticed: binding allocates.
 bdf=$(pci_of rnvme0)
 echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
-for kind in $kinds; do arm $kind 100; done
+for kind in $kinds; do arm "$kind" 100; done
 (echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind) 2>/dev/null && die "the driver bound without memory"
-for kind in $kinds; do echo 0 >/sys/kernel/debug/$kind/probability; done
+for kind in $kinds; do echo 0 >"/sys/kernel/debug/$kind/probability"; done
 (($(cat /sys/kernel/debug/failslab/times) < budget)) || die "no allocation failed while binding"
 echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind
 wait_for 20 test -b /dev/rnvme0n1
 
-for kind in $kinds; do arm $kind 100; done
+for kind in $kinds; do arm "$kind" 100; done
 for bs in 4k 64k 512k; do
     fio --name=quiet --filename=/dev/rnvme0n1 --direct=1 --ioengine=io_uring --rw=randrw --bs=$bs \
         --iodepth=8 --size=64m --number_ios=200 >/tmp/fio.log 2>&1 || die "fio: $(cat /tmp/fio.log)"
 done
 for kind in $kinds; do
-    echo 0 >/sys/kernel/debug/$kind/probability
+    echo 0 >"/sys/kernel/debug/$kind/probability"
     expect "allocations of the driver for requests ($kind)" $budget \
-        "$(cat /sys/kernel/debug/$kind/times)"
+        "$(cat "/sys/kernel/debug/$kind/times")"
 done
 unload
