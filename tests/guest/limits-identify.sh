@@ -35,9 +35,15 @@ for number in 1 2 3 4; do
 done
 unload
 modprobe nvme || die "modprobe nvme failed"
-wait_for 30 test -b /dev/nvme0n4
+# It probes and scans in parallel, so that either controller may be the first, and
+# any namespace of it.
+theirs() { grep -lx 'a *' /sys/class/nvme/nvme*/serial; }
+wait_for 30 theirs
+name=$(basename "$(dirname "$(theirs)")")
+wait_for 30 test -b "/dev/${name}n4"
 for number in 1 2 3 4; do
-    show nvme0n$number >/tmp/theirs
+    disk=$(grep -lx $number /sys/block/"$name"n*/nsid) || die "nvme has no namespace $number"
+    show "$(basename "${disk%/nsid}")" >/tmp/theirs
     diff /tmp/theirs /tmp/ours.$number >/tmp/diff ||
         die "namespace $number: nvme (-) and rnvme (+) differ: $(cat /tmp/diff)"
 done
