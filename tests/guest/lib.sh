@@ -102,8 +102,7 @@ mark() {
 }
 
 klog() {
-    dmesg | awk -v mark="$klog_mark" 'index($0, mark) { text = ""; next } { text = text $0 "\n" }
-        END { printf "%s", text }'
+    dmesg | sed "1,/$klog_mark/d"
 }
 
 # How many lines of the kernel log from the last `mark` on have this text.
