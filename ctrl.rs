@@ -283,15 +283,17 @@ impl Enabled {
         let hardware = &self.running.0;
         let caps = hardware.caps();
         let fit = regs::queues_that_fit(hardware.bar().len(), caps.doorbell_stride) - 1;
-        let wanted = params.io_queues(possible_queues()).min(fit.try_into()?);
+        let wanted = params
+            .queues_to_ask_for(possible_queues())
+            .min(fit.try_into()?);
         let ask = SetNumberOfQueues {
             pairs: wanted.try_into()?,
         };
         let mut count = self.admin.execute(&ask)?.min(wanted);
         // CAST: the parameter is at most 4095, and so is the smaller.
-        let entries = params.io_queue_depth().min(caps.max_queue_entries) as u16;
+        let entries = params.io_queue_depth.min(caps.max_queue_entries) as u16;
         let shadows = self.shadow_doorbells(dev, info, count)?;
-        let sgl = info.sgls.then_some(SglThreshold(params.sgl_threshold()));
+        let sgl = info.sgls.then_some(SglThreshold(params.sgl_threshold));
         loop {
             let mut pairs =
                 self.allocate(dev, count, entries, max_transfer, sgl, shadows.as_ref())?;

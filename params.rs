@@ -7,16 +7,24 @@ use crate::counts::Wanted;
 use core::ops::RangeInclusive;
 use kernel::fmt;
 
-/// The values of the module parameters, all within their ranges.
+/// The values of the module parameters: as given, and after [`Params::checked`] all within their
+/// ranges.
 #[derive(Clone, Copy)]
 pub(crate) struct Params {
-    io_queue_depth: u32,
-    io_queues: u32,
-    write_queues: u32,
-    poll_queues: u32,
-    sgl_threshold: u32,
-    io_timeout: u32,
-    admin_timeout: u32,
+    /// Entries of an I/O queue.
+    pub(crate) io_queue_depth: u32,
+    /// The most I/O queues of a controller; 0: one for each CPU.
+    pub(crate) io_queues: u32,
+    /// I/O queues for writes; 0: all take both.
+    pub(crate) write_queues: u32,
+    /// I/O queues to be polled.
+    pub(crate) poll_queues: u32,
+    /// Average bytes of a segment from which SGLs are preferred; 0: never.
+    pub(crate) sgl_threshold: u32,
+    /// Seconds until an I/O command is late.
+    pub(crate) io_timeout: u32,
+    /// Seconds until an admin command is late.
+    pub(crate) admin_timeout: u32,
 }
 
 /// A parameter that is out of its range.
@@ -39,44 +47,30 @@ impl fmt::Display for OutOfRange {
     }
 }
 
-fn check(name: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<u32, OutOfRange> {
+fn check(name: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<(), OutOfRange> {
     if range.contains(&value) {
-        return Ok(value);
+        return Ok(());
     }
     Err(OutOfRange { name, value, range })
 }
 
 impl Params {
-    /// Checks the values as they were given.
-    pub(crate) fn new(
-        io_queue_depth: u32,
-        io_queues: u32,
-        write_queues: u32,
-        poll_queues: u32,
-        sgl_threshold: u32,
-        io_timeout: u32,
-        admin_timeout: u32,
-    ) -> Result<Self, OutOfRange> {
-        Ok(Self {
-            // A ring has at least two entries; a command id has 12 bits for the tag.
-            io_queue_depth: check("io_queue_depth", io_queue_depth, 2..=4095)?,
-            io_queues: check("io_queues", io_queues, 0..=65535)?,
-            write_queues: check("write_queues", write_queues, 0..=65535)?,
-            poll_queues: check("poll_queues", poll_queues, 0..=65535)?,
-            sgl_threshold: check("sgl_threshold", sgl_threshold, 0..=1 << 23)?,
-            io_timeout: check("io_timeout", io_timeout, 1..=86400)?,
-            admin_timeout: check("admin_timeout", admin_timeout, 1..=86400)?,
-        })
-    }
-
-    /// Entries of an I/O queue.
-    pub(crate) fn io_queue_depth(&self) -> u32 {
-        self.io_queue_depth
+    /// The values, if all are within their ranges; else the first that is not.
+    pub(crate) fn checked(self) -> Result<Self, OutOfRange> {
+        // A ring has at least two entries; a command id has 12 bits for the tag.
+        check("io_queue_depth", self.io_queue_depth, 2..=4095)?;
+        check("io_queues", self.io_queues, 0..=65535)?;
+        check("write_queues", self.write_queues, 0..=65535)?;
+        check("poll_queues", self.poll_queues, 0..=65535)?;
+        check("sgl_threshold", self.sgl_threshold, 0..=1 << 23)?;
+        check("io_timeout", self.io_timeout, 1..=86400)?;
+        check("admin_timeout", self.admin_timeout, 1..=86400)?;
+        Ok(self)
     }
 
     /// How many I/O queues to ask for on a machine of `cpus` CPUs: at least 1. Queues for writes
     /// and for polling come on top of one for each CPU.
-    pub(crate) fn io_queues(&self, cpus: u32) -> u32 {
+    pub(crate) fn queues_to_ask_for(&self, cpus: u32) -> u32 {
         let all = cpus
             .saturating_add(self.write_queues)
             .saturating_add(self.poll_queues);
@@ -95,11 +89,6 @@ impl Params {
         }
     }
 
-    /// Average bytes of a segment from which SGLs are preferred; 0: never.
-    pub(crate) fn sgl_threshold(&self) -> u32 {
-        self.sgl_threshold
-    }
-
     /// Milliseconds until an I/O command is late.
     pub(crate) fn io_timeout_ms(&self) -> u32 {
         self.io_timeout * 1000
@@ -115,28 +104,63 @@ impl Params {
 mod tests {
     use super::*;
 
+    const DEFAULTS: Params = Params {
+        io_queue_depth: 1024,
+        io_queues: 0,
+        write_queues: 0,
+        poll_queues: 0,
+        sgl_threshold: 32768,
+        io_timeout: 30,
+        admin_timeout: 60,
+    };
+
+    /// The defaults but for one parameter.
+    fn with(set: impl FnOnce(&mut Params)) -> Params {
+        let mut params = DEFAULTS;
+        set(&mut params);
+        params
+    }
+
     #[test]
     fn defaults_and_edges_are_taken() {
-        assert!(Params::new(1024, 0, 0, 0, 0, 30, 60).is_ok());
-        assert!(Params::new(2, 0, 0, 0, 0, 1, 1).is_ok());
-        assert!(Params::new(4095, 65535, 65535, 65535, 1 << 23, 86400, 86400).is_ok());
+        for params in [
+            DEFAULTS,
+            Params {
+                io_queue_depth: 2,
+                sgl_threshold: 0,
+                io_timeout: 1,
+                admin_timeout: 1,
+                ..DEFAULTS
+            },
+            Params {
+                io_queue_depth: 4095,
+                io_queues: 65535,
+                write_queues: 65535,
+                poll_queues: 65535,
+                sgl_threshold: 1 << 23,
+                io_timeout: 86400,
+                admin_timeout: 86400,
+            },
+        ] {
+            assert!(params.checked().is_ok());
+        }
     }
 
     #[test]
     fn values_out_of_range_are_named() {
-        for (v, name) in [
-            ([1, 0, 0, 0, 0, 30, 60], "io_queue_depth"),
-            ([4096, 0, 0, 0, 0, 30, 60], "io_queue_depth"),
-            ([1024, 65536, 0, 0, 0, 30, 60], "io_queues"),
-            ([1024, 0, 65536, 0, 0, 30, 60], "write_queues"),
-            ([1024, 0, 0, u32::MAX, 0, 30, 60], "poll_queues"),
-            ([1024, 0, 0, 0, (1 << 23) + 1, 30, 60], "sgl_threshold"),
-            ([1024, 0, 0, 0, 0, 0, 60], "io_timeout"),
-            ([1024, 0, 0, 0, 0, 86401, 60], "io_timeout"),
-            ([1024, 0, 0, 0, 0, 30, 0], "admin_timeout"),
-            ([1024, 0, 0, 0, 0, 30, u32::MAX], "admin_timeout"),
+        for (params, name) in [
+            (with(|p| p.io_queue_depth = 1), "io_queue_depth"),
+            (with(|p| p.io_queue_depth = 4096), "io_queue_depth"),
+            (with(|p| p.io_queues = 65536), "io_queues"),
+            (with(|p| p.write_queues = 65536), "write_queues"),
+            (with(|p| p.poll_queues = u32::MAX), "poll_queues"),
+            (with(|p| p.sgl_threshold = (1 << 23) + 1), "sgl_threshold"),
+            (with(|p| p.io_timeout = 0), "io_timeout"),
+            (with(|p| p.io_timeout = 86401), "io_timeout"),
+            (with(|p| p.admin_timeout = 0), "admin_timeout"),
+            (with(|p| p.admin_timeout = u32::MAX), "admin_timeout"),
         ] {
-            let refused = Params::new(v[0], v[1], v[2], v[3], v[4], v[5], v[6]).err();
+            let refused = params.checked().err();
             assert_eq!(refused.map(|e| e.name), Some(name));
         }
     }
@@ -154,9 +178,13 @@ mod tests {
             (4, 2, 1, 2, 4),
             (0, 65535, 65535, 65535, 65535),
         ] {
-            let params = Params::new(1024, limit, write, poll, 0, 30, 60);
-            let queues = params.map(|p| p.io_queues(cpus));
-            assert_eq!(queues.ok(), Some(expected));
+            let params = Params {
+                io_queues: limit,
+                write_queues: write,
+                poll_queues: poll,
+                ..DEFAULTS
+            };
+            assert_eq!(params.queues_to_ask_for(cpus), expected);
         }
     }
 }

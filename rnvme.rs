@@ -153,15 +153,16 @@ struct RnvmeModule {
 impl kernel::InPlaceModule for RnvmeModule {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
-            let params = Params::new(
-                module_parameters::io_queue_depth.value(),
-                module_parameters::io_queues.value(),
-                module_parameters::write_queues.value(),
-                module_parameters::poll_queues.value(),
-                module_parameters::sgl_threshold.value(),
-                module_parameters::io_timeout.value(),
-                module_parameters::admin_timeout.value(),
-            )
+            let params = Params {
+                io_queue_depth: module_parameters::io_queue_depth.value(),
+                io_queues: module_parameters::io_queues.value(),
+                write_queues: module_parameters::write_queues.value(),
+                poll_queues: module_parameters::poll_queues.value(),
+                sgl_threshold: module_parameters::sgl_threshold.value(),
+                io_timeout: module_parameters::io_timeout.value(),
+                admin_timeout: module_parameters::admin_timeout.value(),
+            }
+            .checked()
             .map_err(|e| {
                 pr_err!("{}\n", e);
                 EINVAL

@@ -49,10 +49,12 @@ use kernel::{
 pub(crate) struct SglThreshold(pub(crate) u32);
 
 impl SglThreshold {
-    /// Whether a request of `bytes` in `segments` (1 or more) is better off with an SGL.
+    /// Whether a request of `bytes` in `segments` is better off with an SGL. Without a division,
+    /// whose check for zero would be code that never runs.
     #[inline(always)]
-    const fn prefers(self, bytes: u32, segments: u32) -> bool {
-        self.0 != 0 && bytes / segments >= self.0
+    const fn prefers(self, bytes: u32, segments: u16) -> bool {
+        // CAST: widening; 2^32 times 2^16 fits.
+        self.0 != 0 && bytes as u64 >= (self.0 as u64).wrapping_mul(segments as u64)
     }
 }
 
@@ -124,8 +126,7 @@ impl Transfers {
     fn is_for_sgl<T: Types>(&self, rq: &Request<T>) -> bool {
         // CAST: a page has 4096 bytes.
         self.sgl.is_some_and(|threshold| {
-            rq.has_gaps(regs::PAGE_SIZE as u64 - 1)
-                || threshold.prefers(rq.bytes(), rq.segments().into())
+            rq.has_gaps(regs::PAGE_SIZE as u64 - 1) || threshold.prefers(rq.bytes(), rq.segments())
         })
     }
 
