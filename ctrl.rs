@@ -6,12 +6,13 @@
 //! [`Reset`] (registers mapped, controller disabled) → [`Enabled`] (admin queue live) →
 //! [`Controller`] (I/O queues and disks). A step that fails drops what the steps before it made.
 
+mod queues;
+
 use crate::{
     admin::{
         self,
         AdminQueue, //
     },
-    counts::QueueCounts,
     instance::Instance,
     io::Io,
     ns::{
@@ -20,7 +21,6 @@ use crate::{
     },
     params::Params,
     queue::{
-        Pair,
         Queue,
         Shape, //
     },
@@ -34,38 +34,20 @@ use crate::{
         VS, //
     },
     spec::{
-        command::{
-            CreateIoCq,
-            CreateIoSq,
-            DeleteIoCq,
-            DeleteIoSq,
-            DoorbellBufferConfig,
-            Identify,
-            SetNumberOfQueues, //
-        },
+        command::Identify,
         identify::ControllerInfo,
         ids::QueueId, //
     },
     sys::{
-        blk::{
-            possible_queues,
-            QueueMap,
-            TagSet, //
-        },
+        blk::TagSet,
         class::ClassDevice,
         dma,
-        doorbell::{
-            Doorbell,
-            Shadows, //
-        },
         mmio::Bar,
         pci::{
             is_present,
-            node,
             Claim, //
         },
     },
-    transfer::SglThreshold, //
 };
 use kernel::{
     device::{
@@ -177,6 +159,7 @@ impl Reset {
             doorbell_stride: hardware.caps().doorbell_stride,
             sgl: None,
             shadows: None,
+            memory: None,
         };
         let (queue, completions) = Queue::new(dev, hardware.bar(), &shape, hardware.clone())?;
         // From here on the hardware is stopped before the queue goes.
@@ -226,7 +209,15 @@ impl Enabled {
             .max_transfer
             .map_or(mappable, |mdts| mdts.min(mappable));
         let class = ClassDevice::new(dev, self.instance.number())?;
-        let (io, queues, depth) = self.create_queues(dev, params, &info, max_transfer)?;
+        let io = queues::Plan {
+            pdev,
+            admin: &self.admin,
+            hardware: &self.running.0,
+            params,
+            info: &info,
+            max_transfer,
+        }
+        .create()?;
         dev_info!(
             pdev,
             "rnvme{}: {}, serial {}, firmware {}, NVMe {}.{}, {}/{}/{} default/read/poll queues of {}, transfers up to {} KiB\n",
@@ -236,12 +227,19 @@ impl Enabled {
             info.firmware,
             version.mjr().get(),
             version.mnr().get(),
-            queues.default,
-            queues.read,
-            queues.poll,
-            depth,
+            io.counts.default,
+            io.counts.read,
+            io.counts.poll,
+            io.entries,
             max_transfer >> 10
         );
+        if io.in_controller > 0 {
+            dev_info!(
+                pdev,
+                "{} submission queues are in the controller's memory\n",
+                io.in_controller
+            );
+        }
         let Self {
             admin,
             running,
@@ -250,8 +248,8 @@ impl Enabled {
         } = self;
         let mut controller = Controller {
             disks: KVec::new(),
-            io,
-            queues: queues.total().try_into()?,
+            io: io.set,
+            queues: io.counts.total().try_into()?,
             class,
             admin,
             running,
@@ -269,159 +267,6 @@ impl Enabled {
         }
         .scan()?;
         Ok(controller)
-    }
-
-    /// Makes as many I/O queues as there are CPUs, or as controller, vectors, doorbells, memory
-    /// and parameters allow; at least one. Returns their tag set, their number and their depth.
-    fn create_queues(
-        &self,
-        dev: &Device<Bound>,
-        params: &Params,
-        info: &ControllerInfo,
-        max_transfer: u32,
-    ) -> Result<(Arc<TagSet<Io>>, QueueCounts, u16)> {
-        let hardware = &self.running.0;
-        let caps = hardware.caps();
-        let fit = regs::queues_that_fit(hardware.bar().len(), caps.doorbell_stride) - 1;
-        let wanted = params
-            .queues_to_ask_for(possible_queues())
-            .min(fit.try_into()?);
-        let ask = SetNumberOfQueues {
-            pairs: wanted.try_into()?,
-        };
-        let mut count = self.admin.execute(&ask)?.min(wanted);
-        // CAST: the parameter is at most 4095, and so is the smaller.
-        let entries = params.io_queue_depth.min(caps.max_queue_entries) as u16;
-        let shadows = self.shadow_doorbells(dev, info, count)?;
-        let sgl = info.sgls.then_some(SglThreshold(params.sgl_threshold));
-        loop {
-            let mut pairs =
-                self.allocate(dev, count, entries, max_transfer, sgl, shadows.as_ref())?;
-            let made = pairs.len().try_into()?;
-            let wanted = params.wanted();
-            // As many vectors as there will be queues with interrupts, if there are as many.
-            let plan = QueueCounts::plan(made, made, wanted);
-            let vectors = hardware.reallocate_vectors(plan.interrupt(), wanted.write)?;
-            // Each queue with interrupts has a vector of its own, or all share one.
-            let shared = vectors.count() == 1;
-            let served = vectors.count().saturating_sub(1).max(1);
-            let counts = QueueCounts::plan(made, served, wanted);
-            // CAST: u32 to usize widens.
-            pairs.truncate(counts.total() as usize);
-            let mut queues = KVec::with_capacity(pairs.len(), GFP_KERNEL)?;
-            for (queue, _) in &pairs {
-                queues.push(queue.clone(), GFP_KERNEL)?;
-            }
-            hardware.attach_io(&vectors, pairs, counts.interrupt())?;
-            let created = self.announce(&queues, shared, counts.interrupt());
-            if created == queues.len() {
-                let normal: &Device = dev;
-                let map = QueueMap {
-                    counts,
-                    vectors: (!shared).then(|| normal.into()),
-                };
-                let node = node(dev);
-                // One entry of a ring stays free.
-                let set = TagSet::new(queues, entries - 1, node, params.io_timeout_ms(), map)?;
-                return Ok((set, counts, entries));
-            }
-            if created == 0 {
-                dev_err!(dev, "controller refuses to create an I/O queue\n");
-                return Err(EIO);
-            }
-            // The vectors must be spread over the queues that there are: once more with these.
-            count = created.try_into()?;
-            delete_queues(&self.admin, hardware, created.try_into()?);
-        }
-    }
-
-    /// Announces shadow doorbells for `count` I/O queues, if the controller takes them and a page
-    /// has room for them. Without them the registers do.
-    fn shadow_doorbells(
-        &self,
-        dev: &Device<Bound>,
-        info: &ControllerInfo,
-        count: u32,
-    ) -> Result<Option<Arc<Shadows>>> {
-        let stride = self.running.0.caps().doorbell_stride;
-        let last = regs::cq_doorbell(count.try_into()?, stride);
-        if !info.doorbell_buffer || !Doorbell::has_shadow(regs::DOORBELLS, last) {
-            return Ok(None);
-        }
-        let shadows = Shadows::new(dev)?;
-        let config = DoorbellBufferConfig {
-            doorbells: shadows.doorbells(),
-            events: shadows.events(),
-        };
-        self.running.0.keep_shadows(shadows.clone());
-        Ok(self.admin.execute(&config).is_ok().then_some(shadows))
-    }
-
-    /// Allocates `count` queue pairs; fewer, but at least one, if memory is short.
-    fn allocate(
-        &self,
-        dev: &Device<Bound>,
-        count: u32,
-        entries: u16,
-        max_transfer: u32,
-        sgl: Option<SglThreshold>,
-        shadows: Option<&Arc<Shadows>>,
-    ) -> Result<KVec<Pair<Io>>> {
-        let hardware = &self.running.0;
-        let mut pairs = KVec::new();
-        for id in 1..=count.max(1) {
-            let shape = Shape {
-                id: QueueId::new(id.try_into()?),
-                entries,
-                max_transfer,
-                doorbell_stride: hardware.caps().doorbell_stride,
-                sgl,
-                shadows: shadows.cloned(),
-            };
-            let pair = Queue::new(dev, hardware.bar(), &shape, hardware.clone());
-            match pair.and_then(|pair| Ok(pairs.push(pair, GFP_KERNEL)?)) {
-                Ok(()) => {}
-                Err(e) if pairs.is_empty() => return Err(e),
-                Err(_) => {
-                    dev_warn!(dev, "memory for {} of {} I/O queues only\n", id - 1, count);
-                    break;
-                }
-            }
-        }
-        Ok(pairs)
-    }
-
-    /// Tells the controller of the queues, in order, the first `interrupt` of which have interrupts;
-    /// returns how many it took.
-    fn announce(&self, queues: &[Arc<Queue<Io>>], shared: bool, interrupt: u32) -> usize {
-        for (index, queue) in queues.iter().enumerate() {
-            let id = queue.id();
-            let cq = CreateIoCq {
-                id,
-                entries: queue.entries(),
-                ring: queue.completion_ring(),
-                vector: (u32::from(id.raw()) <= interrupt).then_some(if shared {
-                    0
-                } else {
-                    id.raw()
-                }),
-            };
-            if self.admin.execute(&cq).is_err() {
-                return index;
-            }
-            let sq = CreateIoSq {
-                id,
-                entries: queue.entries(),
-                ring: queue.submission_ring(),
-                cq: id,
-            };
-            if self.admin.execute(&sq).is_err() {
-                let _ = self.admin.execute(&DeleteIoCq(id));
-                return index;
-            }
-            queue.enable();
-        }
-        queues.len()
     }
 }
 
@@ -443,7 +288,7 @@ impl Controller {
             self.running.0.fail();
         }
         self.disks = KVec::new();
-        delete_queues(&self.admin, &self.running.0, self.queues);
+        queues::delete(&self.admin, &self.running.0, self.queues);
     }
 
     /// Lets the I/O in flight end, accepts no more and stops the controller: the system goes down.
@@ -455,18 +300,5 @@ impl Controller {
         self.running.0.stop();
         // What comes now fails at once, instead of waiting for ever.
         self.io.unquiesce();
-    }
-}
-
-/// Deletes I/O queues 1 to `count`, as far as the controller answers: what it does not delete now
-/// goes when it is disabled.
-fn delete_queues(admin: &AdminQueue, hardware: &Hardware, count: u16) {
-    for id in 1..=count {
-        if !hardware.is_live() {
-            return;
-        }
-        let id = QueueId::new(id);
-        let _ = admin.execute(&DeleteIoSq(id));
-        let _ = admin.execute(&DeleteIoCq(id));
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Params {
     pub(crate) poll_queues: u32,
     /// Average bytes of a segment from which SGLs are preferred; 0: never.
     pub(crate) sgl_threshold: u32,
+    /// 1: submission queues in controller memory.
+    pub(crate) use_cmb_sqes: u32,
     /// Seconds until an I/O command is late.
     pub(crate) io_timeout: u32,
     /// Seconds until an admin command is late.
@@ -63,6 +65,7 @@ impl Params {
         check("write_queues", self.write_queues, 0..=65535)?;
         check("poll_queues", self.poll_queues, 0..=65535)?;
         check("sgl_threshold", self.sgl_threshold, 0..=1 << 23)?;
+        check("use_cmb_sqes", self.use_cmb_sqes, 0..=1)?;
         check("io_timeout", self.io_timeout, 1..=86400)?;
         check("admin_timeout", self.admin_timeout, 1..=86400)?;
         Ok(self)
@@ -110,6 +113,7 @@ mod tests {
         write_queues: 0,
         poll_queues: 0,
         sgl_threshold: 32768,
+        use_cmb_sqes: 0,
         io_timeout: 30,
         admin_timeout: 60,
     };
@@ -138,6 +142,7 @@ mod tests {
                 write_queues: 65535,
                 poll_queues: 65535,
                 sgl_threshold: 1 << 23,
+                use_cmb_sqes: 1,
                 io_timeout: 86400,
                 admin_timeout: 86400,
             },
@@ -155,6 +160,7 @@ mod tests {
             (with(|p| p.write_queues = 65536), "write_queues"),
             (with(|p| p.poll_queues = u32::MAX), "poll_queues"),
             (with(|p| p.sgl_threshold = (1 << 23) + 1), "sgl_threshold"),
+            (with(|p| p.use_cmb_sqes = 2), "use_cmb_sqes"),
             (with(|p| p.io_timeout = 0), "io_timeout"),
             (with(|p| p.io_timeout = 86401), "io_timeout"),
             (with(|p| p.admin_timeout = 0), "admin_timeout"),

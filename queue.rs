@@ -49,6 +49,7 @@ use crate::{
             Operations,
             Timeout, //
         },
+        cmb::ControllerMemory,
         dma::{
             read_barrier,
             Words, //
@@ -142,7 +143,7 @@ pub(crate) struct Completions<T: Types> {
 pub(crate) type Pair<T> = (Arc<Queue<T>>, Completions<T>);
 
 /// What a new queue pair is made of.
-pub(crate) struct Shape {
+pub(crate) struct Shape<'a> {
     /// Which one.
     pub(crate) id: QueueId,
     /// Entries of either ring, 2 to 4096.
@@ -154,7 +155,21 @@ pub(crate) struct Shape {
     /// Bytes from doorbell to doorbell.
     pub(crate) doorbell_stride: usize,
     /// The shadows of its doorbells, if the controller takes them.
-    pub(crate) shadows: Option<Arc<Shadows>>,
+    pub(crate) shadows: Option<&'a Arc<Shadows>>,
+    /// The controller's own memory, for the submission rings that fit.
+    pub(crate) memory: Option<&'a ControllerMemory>,
+}
+
+impl Shape<'_> {
+    /// The submission ring, in the controller's memory where there is room for it.
+    fn submission_ring(&self, dev: &Device<Bound>) -> Result<Words> {
+        let len = usize::from(self.entries) * SQE_WORDS;
+        // Queue 1 is the first; the admin queue has no such memory.
+        let index = usize::from(self.id.raw()).wrapping_sub(1);
+        self.memory
+            .and_then(|memory| Words::of_controller(memory, index, len))
+            .map_or_else(|| Words::zeroed(dev, len), Ok)
+    }
 }
 
 impl<T: Types> Queue<T>
@@ -169,7 +184,7 @@ where
     pub(crate) fn new(
         dev: &Device<Bound>,
         bar: &Arc<Bar>,
-        shape: &Shape,
+        shape: &Shape<'_>,
         watchdog: Arc<dyn Watchdog>,
     ) -> Result<Pair<T>> {
         let entries = usize::from(shape.entries);
@@ -180,11 +195,11 @@ where
         let completion_ring_address = completion_ring.address();
         let stride = shape.doorbell_stride;
         let id = shape.id;
-        let shadows = shape.shadows.as_ref();
+        let shadows = shape.shadows;
         let doorbell = |offset| Doorbell::new(bar, regs::DOORBELLS, offset, shadows);
         let queue = Arc::pin_init(
             try_pin_init!(Self {
-                ring: Words::zeroed(dev, entries * SQE_WORDS)?,
+                ring: shape.submission_ring(dev)?,
                 doorbell: doorbell(regs::sq_doorbell(id.raw(), stride))?,
                 entries: shape.entries,
                 id,
@@ -220,6 +235,11 @@ where
     /// Entries of either ring.
     pub(crate) fn entries(&self) -> u16 {
         self.entries
+    }
+
+    /// Whether the submission ring is in the controller's own memory.
+    pub(crate) fn is_in_controller(&self) -> bool {
+        self.ring.is_in_controller()
     }
 
     /// The device's address of the submission ring.

@@ -36,6 +36,7 @@ use crate::{
     sys::{
         batch::Completed,
         blk::Timeout,
+        cmb::ControllerMemory,
         doorbell::Shadows,
         irq::{
             Handler,
@@ -122,6 +123,8 @@ struct State {
     io: KVec<Arc<Queue<Io>>>,
     /// The controller writes to these, too.
     shadows: Option<Arc<Shadows>>,
+    /// There are queues in it.
+    memory: Option<Arc<ControllerMemory>>,
 }
 
 /// A controller's registers, interrupts and queues.
@@ -165,6 +168,7 @@ impl Hardware {
                     shutdown: SHUTDOWN,
                     admin: None,
                     shadows: None,
+                    memory: None,
                     io: KVec::new(),
                 }),
             }),
@@ -334,6 +338,11 @@ impl Hardware {
         self.state.lock().shadows = Some(shadows);
     }
 
+    /// Keeps the controller's own memory switched on until the controller is stopped.
+    pub(crate) fn keep_memory(&self, memory: Arc<ControllerMemory>) {
+        self.state.lock().memory = Some(memory);
+    }
+
     /// Whether commands can be given.
     pub(crate) fn is_live(&self) -> bool {
         self.state.lock().life == Life::Live
@@ -399,6 +408,7 @@ impl Hardware {
         if !stopped {
             core::mem::forget(shadows);
         }
+        state.memory = None;
         state.admin = None;
         for queue in core::mem::take(&mut state.io) {
             let Some(mut completions) = queue.detach_polled() else {

@@ -83,6 +83,8 @@ register! {
 bitfield! {
     /// The fields of CAP that the driver looks at.
     struct Cap(u64) {
+        /// Whether the controller memory buffer is switched on by CMBMSC.
+        57:57 cmbs;
         /// Minimum memory page size, as CC.MPS.
         51:48 mpsmin;
         /// Command sets supported, one bit each; bit 0 is the NVM command set.
@@ -106,6 +108,8 @@ pub(crate) struct Capabilities {
     pub(crate) doorbell_stride: usize,
     /// Whether it knows of command sets and what Identify says of each (CAP.CSS bit 6).
     pub(crate) command_sets: bool,
+    /// Whether a controller memory buffer has to be switched on by CMBMSC.
+    pub(crate) cmb_control: bool,
 }
 
 /// Why a controller with these capabilities cannot be driven.
@@ -174,6 +178,7 @@ impl Capabilities {
             timeout_ms: cap.to().cast::<u32>().get().max(1) * 500,
             doorbell_stride: 4 << cap.dstrd().get(),
             command_sets: css & (1 << 6) != 0,
+            cmb_control: cap.cmbs() != 0,
         })
     }
 }

@@ -35,6 +35,8 @@ mod params;
 
 mod regs;
 
+mod cmb;
+
 mod spec;
 
 mod ring;
@@ -159,6 +161,7 @@ impl kernel::InPlaceModule for RnvmeModule {
                 write_queues: module_parameters::write_queues.value(),
                 poll_queues: module_parameters::poll_queues.value(),
                 sgl_threshold: module_parameters::sgl_threshold.value(),
+                use_cmb_sqes: module_parameters::use_cmb_sqes.value(),
                 io_timeout: module_parameters::io_timeout.value(),
                 admin_timeout: module_parameters::admin_timeout.value(),
             }
@@ -206,6 +209,10 @@ module! {
         sgl_threshold: u32 {
             default: 32768,
             description: "Average bytes of a segment from which SGLs are preferred (default 32768, 0: only where they must be used)",
+        },
+        use_cmb_sqes: u32 {
+            default: 0,
+            description: "1: submission queues in the controller's own memory, where it has some (default 0)",
         },
         io_timeout: u32 {
             default: 30,

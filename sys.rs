@@ -11,8 +11,8 @@
 //!   ([`dma::Words`]), and every index is checked.
 //! - An interrupt handler never runs on state that is gone, and never at the same time as
 //!   somebody else's access to that state ([`irq::Line`]).
-//! - A BAR stays mapped as long as anything holds a register or a doorbell of it
-//!   ([`mmio::Bar`], [`doorbell::Doorbell`]).
+//! - A BAR stays mapped as long as anything holds a register, a doorbell or a ring in it
+//!   ([`mmio::Bar`], [`doorbell::Doorbell`], [`dma::Words`]).
 //! - Callbacks of the kernel get their objects through pointers that this layer stored itself and
 //!   that outlive the callback.
 //!
@@ -22,6 +22,7 @@
 pub(crate) mod ffi;
 
 pub(crate) mod class;
+pub(crate) mod cmb;
 pub(crate) mod dma;
 pub(crate) mod doorbell;
 pub(crate) mod irq;

@@ -3,7 +3,13 @@
 //! Memory that the device reads and writes: rings and lists ([`Words`]), and what the
 //! device can address.
 
-use super::ffi as bindings;
+use super::{
+    cmb::{
+        ControllerMemory,
+        Mapping, //
+    },
+    ffi as bindings, //
+};
 use core::sync::atomic::{
     fence,
     Ordering, //
@@ -21,7 +27,8 @@ use kernel::{
         DmaMask, //
     },
     pci,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 
 /// Coherent memory as an array of little-endian 64-bit words, shared with the device.
@@ -31,14 +38,23 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `base` points to `len` words that `mem` owns.
+/// `base` points to `len` words that `owner` keeps.
 pub(crate) struct Words {
     base: *mut u64,
     len: usize,
-    mem: Coherent<[u64]>,
+    address: DmaAddress,
+    owner: Owner,
 }
 
-// SAFETY: the memory belongs to no thread and `Coherent` is `Send`.
+/// Whose memory [`Words`] are.
+enum Owner {
+    /// The host's.
+    Host { _memory: Coherent<[u64]> },
+    /// The controller's own.
+    Controller { _memory: Arc<Mapping> },
+}
+
+// SAFETY: the memory belongs to no thread and its owners are `Send`.
 unsafe impl Send for Words {}
 // SAFETY: all access is by volatile loads and stores of aligned words, which do not tear; who may
 // write which word is agreed on above this layer, and a mix-up yields a wrong word, no more.
@@ -59,13 +75,42 @@ impl Words {
         Ok(Self {
             base: mem.as_mut_ptr().cast(),
             len,
-            mem,
+            address: mem.dma_address(),
+            owner: Owner::Host { _memory: mem },
         })
+    }
+
+    /// The `index`th of pieces of `len` words of the controller's own memory, if it has that many;
+    /// with whatever is in it.
+    pub(crate) fn of_controller(
+        memory: &ControllerMemory,
+        index: usize,
+        len: usize,
+    ) -> Option<Self> {
+        let bytes = len.checked_mul(size_of::<u64>())?;
+        let mapping = memory.mapping();
+        let (base, address) = mapping.piece(index, bytes)?;
+        // INVARIANT: a piece has `len` words, which stay mapped as long as `mapping`. Plain
+        // volatile accesses are what `readq` and `writeq` are on x86-64; where they are more, it
+        // is order that they add, which the doorbell's own barrier adds for all of them.
+        Some(Self {
+            base,
+            len,
+            address,
+            owner: Owner::Controller {
+                _memory: mapping.clone(),
+            },
+        })
+    }
+
+    /// Whether they are the controller's own memory.
+    pub(crate) fn is_in_controller(&self) -> bool {
+        matches!(self.owner, Owner::Controller { .. })
     }
 
     /// The device's address of the first word.
     pub(crate) fn address(&self) -> DmaAddress {
-        self.mem.dma_address()
+        self.address
     }
 
     /// The number of words.

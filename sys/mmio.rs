@@ -97,6 +97,14 @@ impl Bar {
         Ok(u64::from(high) << 32 | u64::from(low))
     }
 
+    /// Writes a 64-bit register as two 32-bit ones, high half first: for one whose low half sets
+    /// off what the register is for.
+    pub(crate) fn write_hi_lo(&self, offset: usize, value: u64) -> Result {
+        // CAST: the two halves of `value`.
+        self.try_write32((value >> 32) as u32, offset + 4)?;
+        self.try_write32(value as u32, offset)
+    }
+
     /// Writes a 64-bit register as two 32-bit ones, low half first.
     pub(crate) fn write_lo_hi(&self, offset: usize, value: u64) -> Result {
         // CAST: the two halves of `value`.

@@ -5,6 +5,7 @@
 
 use super::ffi;
 use crate::{
+    cmb,
     regs,
     spec::{
         command::{
@@ -76,6 +77,9 @@ same! {
     IdentifyControllerNvm::CNS => NVME_ID_CNS_CS_CTRL,
     Status::HOST_ABORTED.raw() => NVME_SC_HOST_ABORTED_CMD,
     regs::CAP => NVME_REG_CAP,
+    cmb::CMBMSC => NVME_REG_CMBMSC,
+    cmb::CMBMSC_CRE => NVME_CMBMSC_CRE,
+    cmb::CMBMSC_CMSE => NVME_CMBMSC_CMSE,
     regs::ASQ => NVME_REG_ASQ,
     regs::ACQ => NVME_REG_ACQ,
     regs::DOORBELLS => NVME_REG_DBS,

@@ -77,6 +77,17 @@ impl Drop for Claim {
     }
 }
 
+/// The bytes of BAR `bar`, if it is there and in memory space.
+pub(crate) fn memory_bar(pdev: &pci::Device<device::Bound>, bar: u32) -> Option<u64> {
+    // CAST: u32 to usize widens.
+    // SAFETY: `pdev` is a valid device; its resources do not change while it is bound.
+    let flags = unsafe { (*raw(pdev)).resource.get(bar as usize)?.flags };
+    if flags & bindings::IORESOURCE_MEM as usize == 0 {
+        return None;
+    }
+    pdev.resource_len(bar).ok()
+}
+
 /// Takes bus mastering from the device: it can start no DMA and no message interrupt any more.
 pub(crate) fn stop_dma(pdev: &pci::Device) {
     // SAFETY: `pdev` is a valid device; clearing the bit needs nothing else.

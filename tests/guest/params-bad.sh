@@ -14,6 +14,10 @@ for value in 0 1 4096 65536 4294967295; do
     bad "io_queue_depth=$value" "2 to 4095"
 done
 bad io_queues=70000 "0 to 65535"
+bad write_queues=65536 "0 to 65535"
+bad poll_queues=65536 "0 to 65535"
+bad sgl_threshold=8388609 "0 to 8388608"
+bad use_cmb_sqes=2 "0 to 1"
 bad io_timeout=0 "1 to 86400"
 bad io_timeout=86401 "1 to 86400"
 bad admin_timeout=0 "1 to 86400"

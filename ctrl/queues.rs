@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The I/O queues of a controller: how many there are, where they are, and the commands that
+//! create and delete them.
+
+use crate::{
+    admin::AdminQueue,
+    cmb::{
+        self,
+        Layout,
+        CMBLOC,
+        CMBSTS,
+        CMBSZ, //
+    },
+    counts::QueueCounts,
+    io::Io,
+    params::Params,
+    queue::{
+        Pair,
+        Queue,
+        Shape, //
+    },
+    recovery::Hardware,
+    regs,
+    spec::{
+        command::{
+            CreateIoCq,
+            CreateIoSq,
+            DeleteIoCq,
+            DeleteIoSq,
+            DoorbellBufferConfig,
+            SetNumberOfQueues, //
+        },
+        identify::ControllerInfo,
+        ids::QueueId, //
+    },
+    sys::{
+        blk::{
+            possible_queues,
+            QueueMap,
+            TagSet, //
+        },
+        cmb::ControllerMemory,
+        doorbell::{
+            Doorbell,
+            Shadows, //
+        },
+        pci::{
+            memory_bar,
+            node, //
+        },
+    },
+    transfer::SglThreshold, //
+};
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    io::Io as _,
+    pci,
+    prelude::*,
+    sync::Arc, //
+};
+
+/// What I/O queues are made from.
+pub(super) struct Plan<'a> {
+    /// The device.
+    pub(super) pdev: &'a pci::Device<Bound>,
+    /// To ask and tell the controller.
+    pub(super) admin: &'a AdminQueue,
+    /// Its registers and interrupts.
+    pub(super) hardware: &'a Arc<Hardware>,
+    /// What the user wants.
+    pub(super) params: &'a Params,
+    /// What the controller says.
+    pub(super) info: &'a ControllerInfo,
+    /// Bytes of the largest transfer.
+    pub(super) max_transfer: u32,
+}
+
+/// I/O queues that the controller knows.
+pub(super) struct IoQueues {
+    /// blk-mq's side of them.
+    pub(super) set: Arc<TagSet<Io>>,
+    /// How many there are of each kind.
+    pub(super) counts: QueueCounts,
+    /// Entries of a ring.
+    pub(super) entries: u16,
+    /// How many have their submission ring in the controller's memory.
+    pub(super) in_controller: usize,
+}
+
+impl Plan<'_> {
+    /// Makes as many I/O queues as there are CPUs, or as controller, vectors, doorbells, memory
+    /// and parameters allow; at least one.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the controller does not create even one; `ENOMEM`; what the allocation of vectors
+    /// returns.
+    pub(super) fn create(&self) -> Result<IoQueues> {
+        let hardware = self.hardware;
+        let caps = hardware.caps();
+        let fit = regs::queues_that_fit(hardware.bar().len(), caps.doorbell_stride) - 1;
+        let wanted = self
+            .params
+            .queues_to_ask_for(possible_queues())
+            .min(fit.try_into()?);
+        let ask = SetNumberOfQueues {
+            pairs: wanted.try_into()?,
+        };
+        let mut count = self.admin.execute(&ask)?.min(wanted);
+        // CAST: the parameter is at most 4095, and so is the smaller.
+        let entries = self.params.io_queue_depth.min(caps.max_queue_entries) as u16;
+        let shadows = self.shadow_doorbells(count)?;
+        let memory = self.controller_memory(count)?;
+        loop {
+            let mut pairs = self.allocate(count, entries, shadows.as_ref(), memory.as_deref())?;
+            let made = pairs.len().try_into()?;
+            let wanted = self.params.wanted();
+            // As many vectors as there will be queues with interrupts, if there are as many.
+            let plan = QueueCounts::plan(made, made, wanted);
+            let vectors = hardware.reallocate_vectors(plan.interrupt(), wanted.write)?;
+            // Each queue with interrupts has a vector of its own, or all share one.
+            let shared = vectors.count() == 1;
+            let served = vectors.count().saturating_sub(1).max(1);
+            let counts = QueueCounts::plan(made, served, wanted);
+            // CAST: u32 to usize widens.
+            pairs.truncate(counts.total() as usize);
+            let mut queues = KVec::with_capacity(pairs.len(), GFP_KERNEL)?;
+            for (queue, _) in &pairs {
+                queues.push(queue.clone(), GFP_KERNEL)?;
+            }
+            hardware.attach_io(&vectors, pairs, counts.interrupt())?;
+            let created = self.announce(&queues, shared, counts.interrupt());
+            if created == queues.len() {
+                let in_controller = queues.iter().filter(|q| q.is_in_controller()).count();
+                return Ok(IoQueues {
+                    set: self.tag_set(queues, entries, counts, shared)?,
+                    counts,
+                    entries,
+                    in_controller,
+                });
+            }
+            if created == 0 {
+                dev_err!(self.pdev, "controller refuses to create an I/O queue\n");
+                return Err(EIO);
+            }
+            // The vectors must be spread over the queues that there are: once more with these.
+            count = created.try_into()?;
+            delete(self.admin, hardware, created.try_into()?);
+        }
+    }
+
+    fn tag_set(
+        &self,
+        queues: KVec<Arc<Queue<Io>>>,
+        entries: u16,
+        counts: QueueCounts,
+        shared: bool,
+    ) -> Result<Arc<TagSet<Io>>> {
+        let dev: &Device<Bound> = self.pdev.as_ref();
+        let normal: &Device = dev;
+        let map = QueueMap {
+            counts,
+            vectors: (!shared).then(|| normal.into()),
+        };
+        // One entry of a ring stays free.
+        let depth = entries - 1;
+        TagSet::new(queues, depth, node(dev), self.params.io_timeout_ms(), map)
+    }
+
+    /// Announces shadow doorbells for `count` I/O queues, if the controller takes them and a page
+    /// has room for them. Without them the registers do.
+    fn shadow_doorbells(&self, count: u32) -> Result<Option<Arc<Shadows>>> {
+        let stride = self.hardware.caps().doorbell_stride;
+        let last = regs::cq_doorbell(count.try_into()?, stride);
+        if !self.info.doorbell_buffer || !Doorbell::has_shadow(regs::DOORBELLS, last) {
+            return Ok(None);
+        }
+        let shadows = Shadows::new(self.pdev.as_ref())?;
+        let config = DoorbellBufferConfig {
+            doorbells: shadows.doorbells(),
+            events: shadows.events(),
+        };
+        self.hardware.keep_shadows(shadows.clone());
+        Ok(self.admin.execute(&config).is_ok().then_some(shadows))
+    }
+
+    /// The controller's own memory for the submission rings of `count` queues, if it is wanted and
+    /// there. What keeps it from being used is said in the log; host memory does as well.
+    fn controller_memory(&self, count: u32) -> Result<Option<Arc<ControllerMemory>>> {
+        if self.params.use_cmb_sqes == 0 {
+            return Ok(None);
+        }
+        let bar = self.hardware.bar();
+        let caps = self.hardware.caps();
+        if caps.cmb_control {
+            bar.write_hi_lo(cmb::CMBMSC, cmb::CMBMSC_CRE)?;
+        }
+        let last = regs::cq_doorbell(count.try_into()?, caps.doorbell_stride);
+        // CAST: usize to u64 is lossless on 64-bit machines.
+        let registers_end = last as u64 + 4;
+        let (location, size) = (bar.read(CMBLOC), bar.read(CMBSZ));
+        let layout = Layout::decode(location, size, registers_end, |bar| {
+            memory_bar(self.pdev, bar)
+        });
+        let layout = match layout {
+            Ok(layout) => layout,
+            Err(reason) => {
+                dev_warn!(self.pdev, "controller memory buffer: {}\n", reason);
+                return Ok(None);
+            }
+        };
+        let memory = match ControllerMemory::map(self.pdev, bar, layout, caps.cmb_control) {
+            Ok(memory) => memory,
+            Err(e) => {
+                dev_warn!(
+                    self.pdev,
+                    "controller memory buffer cannot be mapped: error {}\n",
+                    e.to_errno()
+                );
+                return Ok(None);
+            }
+        };
+        if caps.cmb_control && bar.read(CMBSTS).cbai() != 0 {
+            dev_warn!(
+                self.pdev,
+                "controller memory buffer: its address is refused\n"
+            );
+            return Ok(None);
+        }
+        let memory = Arc::new(memory, GFP_KERNEL)?;
+        self.hardware.keep_memory(memory.clone());
+        Ok(Some(memory))
+    }
+
+    /// Allocates `count` queue pairs; fewer, but at least one, if memory is short.
+    fn allocate(
+        &self,
+        count: u32,
+        entries: u16,
+        shadows: Option<&Arc<Shadows>>,
+        memory: Option<&ControllerMemory>,
+    ) -> Result<KVec<Pair<Io>>> {
+        let dev: &Device<Bound> = self.pdev.as_ref();
+        let bar = self.hardware.bar();
+        let sgl = self
+            .info
+            .sgls
+            .then_some(SglThreshold(self.params.sgl_threshold));
+        let mut pairs = KVec::new();
+        for id in 1..=count.max(1) {
+            let shape = Shape {
+                id: QueueId::new(id.try_into()?),
+                entries,
+                max_transfer: self.max_transfer,
+                doorbell_stride: self.hardware.caps().doorbell_stride,
+                sgl,
+                shadows,
+                memory,
+            };
+            let pair = Queue::new(dev, bar, &shape, self.hardware.clone());
+            match pair.and_then(|pair| Ok(pairs.push(pair, GFP_KERNEL)?)) {
+                Ok(()) => {}
+                Err(e) if pairs.is_empty() => return Err(e),
+                Err(_) => {
+                    dev_warn!(dev, "memory for {} of {} I/O queues only\n", id - 1, count);
+                    break;
+                }
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Tells the controller of the queues, in order, the first `interrupt` of which have
+    /// interrupts; returns how many it took.
+    fn announce(&self, queues: &[Arc<Queue<Io>>], shared: bool, interrupt: u32) -> usize {
+        for (index, queue) in queues.iter().enumerate() {
+            let id = queue.id();
+            let own = if shared { 0 } else { id.raw() };
+            let cq = CreateIoCq {
+                id,
+                entries: queue.entries(),
+                ring: queue.completion_ring(),
+                vector: (u32::from(id.raw()) <= interrupt).then_some(own),
+            };
+            if self.admin.execute(&cq).is_err() {
+                return index;
+            }
+            let sq = CreateIoSq {
+                id,
+                entries: queue.entries(),
+                ring: queue.submission_ring(),
+                cq: id,
+            };
+            if self.admin.execute(&sq).is_err() {
+                let _ = self.admin.execute(&DeleteIoCq(id));
+                return index;
+            }
+            queue.enable();
+        }
+        queues.len()
+    }
+}
+
+/// Deletes I/O queues 1 to `count`, as far as the controller answers: what it does not delete now
+/// goes when it is disabled.
+pub(super) fn delete(admin: &AdminQueue, hardware: &Hardware, count: u16) {
+    for id in 1..=count {
+        if !hardware.is_live() {
+            return;
+        }
+        let id = QueueId::new(id);
+        let _ = admin.execute(&DeleteIoSq(id));
+        let _ = admin.execute(&DeleteIoCq(id));
+    }
+}
