@@ -5,7 +5,7 @@
 //! | data | PRPs | SGL, if the controller has them |
 //! |---|---|---|
 //! | one segment on one or two pages | PRP1, PRP2 | |
-//! | one segment, larger | list | one descriptor, no list |
+//! | one segment, larger | list | one descriptor, no list (unless only where it must be) |
 //! | segments that meet at pages | list | list, if they are large on average |
 //! | segments with gaps | impossible | list |
 
@@ -49,12 +49,17 @@ use kernel::{
 pub(crate) struct SglThreshold(pub(crate) u32);
 
 impl SglThreshold {
+    /// Whether an SGL may be used where a PRP list would do.
+    const fn allows_choice(self) -> bool {
+        self.0 != 0
+    }
+
     /// Whether a request of `bytes` in `segments` is better off with an SGL. Without a division,
     /// whose check for zero would be code that never runs.
     #[inline(always)]
     const fn prefers(self, bytes: u32, segments: u16) -> bool {
         // CAST: widening; 2^32 times 2^16 fits.
-        self.0 != 0 && bytes as u64 >= (self.0 as u64).wrapping_mul(segments as u64)
+        self.allows_choice() && bytes as u64 >= (self.0 as u64).wrapping_mul(segments as u64)
     }
 }
 
@@ -107,7 +112,7 @@ impl Transfers {
             if prp::pages(addr, len) <= 2 {
                 return Ok(Data::prp(prp::simple(addr, len)));
             }
-            if self.sgl.is_some() {
+            if self.sgl.is_some_and(SglThreshold::allows_choice) {
                 return Ok(Data::sgl(sgl::single(addr, len)));
             }
             return self.prp_list_of_one(rq, addr, len);

@@ -152,6 +152,34 @@ verify() { # DISK FIO-OPTION...
     rm -f "$log"
 }
 
+# What was written is read back in every mode of the data path: PRPs and SGLs,
+# interrupts and polling, 512 bytes to 1 MiB, one command and 32 at a time.
+verify_modes() { # DISK...
+    local bs poll threshold disk jobs options
+    for threshold in 0 1; do
+        load poll_queues=1 sgl_threshold=$threshold
+        wait_for 20 test -b "/dev/${*: -1}"
+        for disk; do
+            echo 1024 >"/sys/block/$disk/queue/max_sectors_kb" ||
+                die "$disk has no transfers of 1 MiB"
+            for poll in 0 1; do
+                jobs=()
+                for bs in 512 4k 128k 1m; do
+                    options=(--bs=$bs --stonewall)
+                    jobs+=(--name="$bs-1" "${options[@]}" --iodepth=1 --number_ios=8
+                        --name="$bs-32" "${options[@]}" --iodepth=32 --number_ios=40)
+                done
+                fio --filename="/dev/$disk" --direct=1 --ioengine=io_uring --hipri=$poll \
+                    --rw=randwrite --size=40m --iomem_align=4096 --verify=crc32c --do_verify=1 \
+                    --verify_fatal=1 --randseed=$RANDOM "${jobs[@]}" >/tmp/fio.log 2>&1 ||
+                    die "$disk threshold $threshold poll $poll: $(cat /tmp/fio.log)"
+                expect "jobs that wrote and read" 16 "$(grep -c -E '^ *(read|write): IOPS' /tmp/fio.log)"
+            done
+        done
+        unload
+    done
+}
+
 # 1 MiB of noise, written to and later expected at a place of a disk.
 put_noise() { # DISK MEBIBYTE
     [[ -e /tmp/noise ]] || dd if=/dev/urandom of=/tmp/noise bs=1M count=1 status=none

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The whole matrix of modes, verified.
+#@ machine: modes
+#@ timeout: 120
+. /tests/guest/lib.sh
+host trace-on "pci_nvme_map_prp"
+host trace-on "pci_nvme_map_sgl"
+host trace-on pci_nvme_dbbuf_config
+verify_modes rnvme0n1 rnvme1n1
+(($(host trace-count pci_nvme_map_prp) > 100)) || die "no PRPs"
+(($(host trace-count pci_nvme_map_sgl) > 100)) || die "no SGLs"
+expect "controllers with shadow doorbells, loaded twice" 2 "$(host trace-count pci_nvme_dbbuf_config)"
