@@ -35,7 +35,10 @@ use crate::{
     },
     spec::{
         command::Identify,
-        identify::ControllerInfo,
+        identify::{
+            ControllerInfo,
+            SubsystemName, //
+        },
         ids::QueueId, //
     },
     sys::{
@@ -190,17 +193,19 @@ impl Reset {
 }
 
 impl Enabled {
-    fn identify(&self, dev: &Device) -> Result<ControllerInfo> {
+    fn identify(&self, dev: &Device) -> Result<(ControllerInfo, Arc<SubsystemName>)> {
         let page = self.admin.identify(&Identify::controller())?;
-        ControllerInfo::decode(page.get()?).map_err(|e| {
+        let raw = page.get()?;
+        let info = ControllerInfo::decode(raw).map_err(|e| {
             dev_err!(dev, "{}\n", e);
             ENODEV
-        })
+        })?;
+        Ok((info, Arc::new(raw.subsystem(), GFP_KERNEL)?))
     }
 
     fn start(self, pdev: &pci::Device<Core<'_>>, params: &Params) -> Result<Controller> {
         let dev: &Device<Bound> = pdev.as_ref();
-        let info = self.identify(dev)?;
+        let (info, subsystem) = self.identify(dev)?;
         self.running.0.set_shutdown_time(info.rtd3e_us);
         let version = self.running.0.bar().read(VS);
         // CAST: at most 8 MiB.
@@ -263,6 +268,7 @@ impl Enabled {
             parent: controller.class.device(),
             instance: controller._instance.number(),
             info: &info,
+            subsystem,
             max_transfer,
         }
         .scan()?;

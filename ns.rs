@@ -14,6 +14,10 @@ use crate::{
     },
     limit::RateLimit,
     recovery::Hardware,
+    registry::{
+        Entry,
+        Relation, //
+    },
     regs::{
         self,
         VS, //
@@ -25,6 +29,7 @@ use crate::{
             NamespaceInfo,
             NamespaceList,
             NvmLimits,
+            SubsystemName,
             UniqueIds, //
         },
         ids::Nsid, //
@@ -35,6 +40,7 @@ use crate::{
             Disk,
             Limits, //
         },
+        global::with_registry,
         mapping::MAX_SEGMENTS,
     }, //
 };
@@ -50,9 +56,22 @@ const MAX_NAMESPACES: usize = 8192;
 
 /// A namespace with its disk, which goes when this is dropped.
 pub(crate) struct Namespace {
-    nsid: Nsid,
-    ids: UniqueIds,
     _disk: Disk<Io>,
+    /// After the disk.
+    _registered: Registered,
+}
+
+/// A namespace in the list of those that are in use.
+struct Registered {
+    instance: u32,
+    nsid: Nsid,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        // There is a list, as this is in it.
+        let _ = with_registry(|registry| registry.remove(self.instance, self.nsid));
+    }
 }
 
 /// What the controller says that matters to its namespaces.
@@ -77,6 +96,8 @@ pub(crate) struct Scanner<'a> {
     pub(crate) instance: u32,
     /// What Identify said of the controller.
     pub(crate) info: &'a ControllerInfo,
+    /// The subsystem that the controller belongs to.
+    pub(crate) subsystem: Arc<SubsystemName>,
     /// Bytes of the largest transfer.
     pub(crate) max_transfer: u32,
 }
@@ -95,7 +116,7 @@ impl Scanner<'_> {
         for nsid in self.active()? {
             // Disks are numbered in the order of their namespaces, without gaps, as Linux does.
             let number = u32::try_from(disks.len())?.saturating_add(1);
-            match self.add(nsid, number, &controller, &disks) {
+            match self.add(nsid, number, &controller) {
                 Ok(disk) => disks.push(disk, GFP_KERNEL)?,
                 Err(_) if !self.hardware.is_live() => return Err(ENODEV),
                 Err(e) => dev_err!(
@@ -179,13 +200,79 @@ impl Scanner<'_> {
         ids
     }
 
-    fn add(
+    /// Enters the namespace into the list of those in use, and says by what it can be known.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` if it cannot be told from another one.
+    fn register(
         &self,
         nsid: Nsid,
-        number: u32,
-        controller: &Common,
-        others: &[Namespace],
-    ) -> Result<Namespace> {
+        info: &NamespaceInfo,
+        version: (u16, u8),
+    ) -> Result<(Registered, UniqueIds)> {
+        let ids = self.unique_ids(nsid, info, version);
+        let entry = Entry {
+            instance: self.instance,
+            subsystem: self.subsystem.clone(),
+            nsid,
+            ids,
+            shared: self.info.multi_controller && info.shared,
+        };
+        let relation = with_registry(|registry| registry.add(entry))??;
+        let entered = |ids| {
+            let registered = Registered {
+                instance: self.instance,
+                nsid,
+            };
+            Ok((registered, ids))
+        };
+        match relation {
+            Relation::New => entered(ids),
+            Relation::OtherPath { instance } => {
+                dev_warn!(
+                    self.parent,
+                    "namespace {}: rnvme{} has a disk of it, too: use one of them only\n",
+                    nsid.get(),
+                    instance
+                );
+                entered(ids)
+            }
+            Relation::Twin {
+                id,
+                instance,
+                nsid: other,
+            } => {
+                // To use both would be to take one for the other.
+                dev_err!(
+                    self.parent,
+                    "namespace {}: the {} is that of namespace {} of rnvme{}, too\n",
+                    nsid.get(),
+                    id,
+                    other.get(),
+                    instance
+                );
+                Err(EEXIST)
+            }
+            Relation::NotUnique {
+                id,
+                instance,
+                nsid: other,
+            } => {
+                dev_warn!(
+                    self.parent,
+                    "namespace {}: the {} is that of namespace {} of rnvme{}: its identifiers are not used\n",
+                    nsid.get(),
+                    id,
+                    other.get(),
+                    instance
+                );
+                entered(UniqueIds::default())
+            }
+        }
+    }
+
+    fn add(&self, nsid: Nsid, number: u32, controller: &Common) -> Result<Namespace> {
         let page = self.admin.identify(&Identify::namespace(nsid))?;
         let info = NamespaceInfo::decode(page.get()?).map_err(|e| {
             dev_err!(self.parent, "namespace {}: {}\n", nsid.get(), e);
@@ -202,20 +289,7 @@ impl Scanner<'_> {
             );
             return Err(ENODEV);
         }
-        let ids = self.unique_ids(nsid, &info, controller.version);
-        for other in others {
-            if let Some(id) = ids.clash(&other.ids) {
-                // To use both would be to take one for another path to the other.
-                dev_err!(
-                    self.parent,
-                    "namespace {}: the {} is that of namespace {}, too\n",
-                    nsid.get(),
-                    id,
-                    other.nsid.get()
-                );
-                return Err(EEXIST);
-            }
-        }
+        let (registered, ids) = self.register(nsid, &info, controller.version)?;
         let (disk, ignored) = DiskLimits::new(&Source {
             controller: self.info,
             nvm: &controller.nvm,
@@ -261,9 +335,8 @@ impl Scanner<'_> {
             info.sectors,
         )?;
         Ok(Namespace {
-            nsid,
-            ids,
             _disk: disk,
+            _registered: registered,
         })
     }
 }

@@ -49,6 +49,8 @@ mod ranges;
 
 mod disk_limits;
 
+mod registry;
+
 // The kernel's C interfaces, made safe.
 #[allow(unsafe_code, reason = "the one layer that may")]
 mod sys;
@@ -171,6 +173,7 @@ impl kernel::InPlaceModule for RnvmeModule {
                 EINVAL
             })?;
             PARAMS.populate(params);
+            sys::global::init();
             let class = Class::register(c"rnvme")?;
             Ok(try_pin_init!(Self {
                 _class: class,

@@ -25,6 +25,7 @@ pub(crate) mod class;
 pub(crate) mod cmb;
 pub(crate) mod dma;
 pub(crate) mod doorbell;
+pub(crate) mod global;
 pub(crate) mod irq;
 pub(crate) mod lock;
 pub(crate) mod mmio;

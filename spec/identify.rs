@@ -55,7 +55,8 @@ pub(crate) struct IdentifyController {
     sn: [u8; 20],
     mn: [u8; 40],
     fr: [u8; 8],
-    _rab: [u8; 5],
+    _rab: [u8; 4],
+    cmic: u8,
     mdts: u8,
     _cntlid: [u8; 10],
     rtd3e: u32,
@@ -70,7 +71,9 @@ pub(crate) struct IdentifyController {
     vwc: u8,
     _awun: [u8; 10],
     sgls: u32,
-    _mnan: [u8; 3556],
+    _mnan: [u8; 228],
+    subnqn: [u8; 256],
+    _ioccsz: [u8; 3072],
 }
 
 const _: () = {
@@ -78,6 +81,7 @@ const _: () = {
     assert!(offset_of!(IdentifyController, sn) == 4);
     assert!(offset_of!(IdentifyController, mn) == 24);
     assert!(offset_of!(IdentifyController, fr) == 64);
+    assert!(offset_of!(IdentifyController, cmic) == 76);
     assert!(offset_of!(IdentifyController, mdts) == 77);
     assert!(offset_of!(IdentifyController, rtd3e) == 88);
     assert!(offset_of!(IdentifyController, oacs) == 256);
@@ -86,7 +90,26 @@ const _: () = {
     assert!(offset_of!(IdentifyController, oncs) == 520);
     assert!(offset_of!(IdentifyController, vwc) == 525);
     assert!(offset_of!(IdentifyController, sgls) == 536);
+    assert!(offset_of!(IdentifyController, subnqn) == 768);
 };
+
+/// What a subsystem is known by: its NVMe Qualified Name, as it stands in Identify.
+pub(crate) type SubsystemName = [u8; 256];
+
+impl IdentifyController {
+    /// The name of the subsystem: SUBNQN or, if the controller is older than that, serial and
+    /// model number.
+    pub(crate) fn subsystem(&self) -> SubsystemName {
+        let mut name = self.subnqn;
+        if name.iter().all(|byte| *byte == 0) {
+            let old = Iterator::chain(self.sn.iter(), &self.mn);
+            for (to, from) in name.iter_mut().zip(old) {
+                *to = *from;
+            }
+        }
+        name
+    }
+}
 
 /// An ASCII field of Identify Controller: without the padding, and only printable characters.
 #[derive(Clone, Copy)]
@@ -151,6 +174,8 @@ pub(crate) struct ControllerInfo {
     pub(crate) sgls: bool,
     /// Whether it takes Doorbell Buffer Config (OACS bit 8).
     pub(crate) doorbell_buffer: bool,
+    /// Whether its subsystem may have other controllers (CMIC bit 1).
+    pub(crate) multi_controller: bool,
     /// Typical time of a normal shutdown in microseconds (RTD3E); 0 if not reported.
     pub(crate) rtd3e_us: u32,
 }
@@ -206,6 +231,7 @@ impl ControllerInfo {
             write_zeroes: raw.oncs & (1 << 3) != 0,
             doorbell_buffer: raw.oacs & (1 << 8) != 0,
             sgls: matches!(raw.sgls & 3, 1 | 2),
+            multi_controller: raw.cmic & (1 << 1) != 0,
             rtd3e_us: raw.rtd3e,
         })
     }
@@ -234,6 +260,20 @@ mod tests {
     const SIZES: (usize, &[u8]) = (512, &[0x66, 0x44]);
 
     #[test]
+    fn subsystems_have_names() -> Result {
+        let name = |fields| -> Result<SubsystemName> {
+            let page = page(0, fields)?;
+            let raw = IdentifyController::ref_from_bytes(&page).map_err(|_| EINVAL)?;
+            Ok(raw.subsystem())
+        };
+        let modern = name(&[(4, b"S1"), (768, b"nqn.x")])?;
+        assert!(modern.starts_with(b"nqn.x\0"));
+        let old = name(&[(4, b"S1"), (24, b"M1")])?;
+        assert!(old.starts_with(b"S1\0") && old[20..].starts_with(b"M1\0"));
+        Ok(())
+    }
+
+    #[test]
     fn controller_fields() -> Result {
         let page = page(
             0,
@@ -242,7 +282,7 @@ mod tests {
                 (4, b"  S/N 1             "),
                 (24, b"Model\0name\xff\n"),
                 (64, b"fw 1.2  "),
-                (77, &[5]),
+                (76, &[0x02, 5]),
                 (88, &[0x40, 0x42, 0x0f, 0x00]),
                 (525, &[0x07]),
             ],
@@ -253,7 +293,7 @@ mod tests {
         assert_eq!(info.firmware.as_str(), "fw 1.2");
         assert_eq!(info.max_transfer, Some(128 << 10));
         assert_eq!(info.rtd3e_us, 1_000_000);
-        assert!(info.volatile_write_cache);
+        assert!(info.volatile_write_cache && info.multi_controller);
         Ok(())
     }
 

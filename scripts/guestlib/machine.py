@@ -62,6 +62,7 @@ class Definition:
     """A machine: QEMU arguments in a file, with headers.
 
     `#@ disk: NAME SIZE` makes a sparse file, {NAME} stands for its path;
+    `#@ each: N ARGUMENTS` stands for the arguments N times, {n} being 1 to N;
     `#@ append: ...` goes to the kernel's command line; `#@ mem: MiB`,
     `#@ smp: N` and `#@ machine: options of -M` say more about the machine.
     """
@@ -75,6 +76,10 @@ class Definition:
         self.cpus = head.get("smp", ["2"])[0]
         self.options = "".join("," + value for value in head.get("machine", []))
         self.arguments = shlex.split(initramfs.read(path), comments=True)
+        for value in head.get("each", []):
+            number, arguments = value.split(" ", 1)
+            for n in range(1, int(number) + 1):
+                self.arguments += shlex.split(arguments.replace("{n}", str(n)))
 
 
 class Guest:

@@ -33,7 +33,9 @@ pub(crate) struct IdentifyNamespace {
     nsfeat: u8,
     nlbaf_z: u8,
     flbas: u8,
-    _mc: [u8; 6],
+    _mc: [u8; 3],
+    nmic: u8,
+    _rescap: [u8; 2],
     dlfeat: u8,
     _nawun_z: u16,
     nawupf_z: u16,
@@ -63,6 +65,7 @@ const _: () = {
     assert!(offset_of!(IdentifyNamespace, nsfeat) == 24);
     assert!(offset_of!(IdentifyNamespace, nlbaf_z) == 25);
     assert!(offset_of!(IdentifyNamespace, flbas) == 26);
+    assert!(offset_of!(IdentifyNamespace, nmic) == 30);
     assert!(offset_of!(IdentifyNamespace, dlfeat) == 33);
     assert!(offset_of!(IdentifyNamespace, nawupf_z) == 36);
     assert!(offset_of!(IdentifyNamespace, nabo) == 42);
@@ -113,6 +116,8 @@ pub(crate) struct NamespaceInfo {
     pub(crate) sectors: u64,
     /// Whether Write Zeroes may deallocate, and deallocated blocks read as zeroes (DLFEAT).
     pub(crate) deallocating_zeroes: bool,
+    /// Whether other controllers may have it attached, too (NMIC bit 0).
+    pub(crate) shared: bool,
     /// How it likes to be used.
     pub(crate) hints: NamespaceHints,
     /// NGUID; zeroes: none.
@@ -208,6 +213,7 @@ impl NamespaceInfo {
             sectors: blocks << (lba_shift - 9),
             // Bits 2:0: what deallocated blocks read as, 1 is zeroes; bit 3: DEAC is supported.
             deallocating_zeroes: raw.dlfeat & 0xf == 0x9,
+            shared: raw.nmic & 1 != 0,
             hints: NamespaceHints {
                 features: raw.nsfeat,
                 atomic_z: raw.nawupf_z,
