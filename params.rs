@@ -27,6 +27,8 @@ pub(crate) struct Params {
     pub(crate) io_timeout: u32,
     /// Seconds until an admin command is late.
     pub(crate) admin_timeout: u32,
+    /// 1: interrupts are handled in threads.
+    pub(crate) use_threaded_interrupts: u32,
 }
 
 /// A parameter that is out of its range.
@@ -68,6 +70,11 @@ impl Params {
         check("use_cmb_sqes", self.use_cmb_sqes, 0..=1)?;
         check("io_timeout", self.io_timeout, 1..=86400)?;
         check("admin_timeout", self.admin_timeout, 1..=86400)?;
+        check(
+            "use_threaded_interrupts",
+            self.use_threaded_interrupts,
+            0..=1,
+        )?;
         Ok(self)
     }
 
@@ -116,6 +123,7 @@ mod tests {
         use_cmb_sqes: 0,
         io_timeout: 30,
         admin_timeout: 60,
+        use_threaded_interrupts: 0,
     };
 
     /// The defaults but for one parameter.
@@ -145,6 +153,7 @@ mod tests {
                 use_cmb_sqes: 1,
                 io_timeout: 86400,
                 admin_timeout: 86400,
+                use_threaded_interrupts: 1,
             },
         ] {
             assert!(params.checked().is_ok());
@@ -165,6 +174,10 @@ mod tests {
             (with(|p| p.io_timeout = 86401), "io_timeout"),
             (with(|p| p.admin_timeout = 0), "admin_timeout"),
             (with(|p| p.admin_timeout = u32::MAX), "admin_timeout"),
+            (
+                with(|p| p.use_threaded_interrupts = 2),
+                "use_threaded_interrupts",
+            ),
         ] {
             let refused = params.checked().err();
             assert_eq!(refused.map(|e| e.name), Some(name));

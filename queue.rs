@@ -420,17 +420,29 @@ where
         found
     }
 
+    /// Where the next entry is, and its end if it is new.
+    #[inline(always)]
+    fn next(&self) -> (usize, Option<CqeTail>) {
+        let index = self.head.index().wrapping_mul(CQE_WORDS);
+        // Dwords 2 and 3 in one load: what the phase tag vouches for cannot be torn from it.
+        let tail = CqeTail::from_raw(self.ring.read(index.wrapping_add(1)));
+        let is_new = (tail.phase() != 0) == self.head.phase();
+        (index, is_new.then_some(tail))
+    }
+
+    /// Whether there is a new entry.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.next().1.is_some()
+    }
+
     /// A pass is bounded by the size of the ring, however fast the device writes.
     #[inline(always)]
     fn take_new(&mut self, done: &mut Completed<'_, T>) -> bool {
         let mut taken: u16 = 0;
         while taken < self.entries {
-            let index = self.head.index().wrapping_mul(CQE_WORDS);
-            // Dwords 2 and 3 in one load: what the phase tag vouches for cannot be torn from it.
-            let tail = CqeTail::from_raw(self.ring.read(index.wrapping_add(1)));
-            if (tail.phase() != 0) != self.head.phase() {
+            let (index, Some(tail)) = self.next() else {
                 break;
-            }
+            };
             // Pairs with the device's write of the entry: the rest of it, and the data of the
             // request, are read after the phase tag.
             read_barrier();

@@ -65,6 +65,8 @@ mod queue;
 mod admin;
 mod io;
 
+mod vector;
+
 // Policy: what happens when things go wrong.
 mod recovery;
 
@@ -164,6 +166,7 @@ impl kernel::InPlaceModule for RnvmeModule {
                 use_cmb_sqes: module_parameters::use_cmb_sqes.value(),
                 io_timeout: module_parameters::io_timeout.value(),
                 admin_timeout: module_parameters::admin_timeout.value(),
+                use_threaded_interrupts: module_parameters::use_threaded_interrupts.value(),
             }
             .checked()
             .map_err(|e| {
@@ -221,6 +224,10 @@ module! {
         admin_timeout: u32 {
             default: 60,
             description: "Seconds until an admin command is late, 1 to 86400 (default 60)",
+        },
+        use_threaded_interrupts: u32 {
+            default: 0,
+            description: "1: completions are handled in threads, 0: in the interrupts (default 0)",
         },
     },
 }
