@@ -210,8 +210,9 @@ impl AdminQueue {
                 Err(e) => {
                     dev_err!(
                         self.queue.device(),
-                        "admin command {} failed: {}\n",
+                        "admin command {}{} failed: {}\n",
                         opcode_name(QueueId::ADMIN, C::OPCODE),
+                        C::DETAIL,
                         pdu.queue.status()
                     );
                     Err(e)
