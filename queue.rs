@@ -289,18 +289,28 @@ where
         self.transfers.unmap(rq);
     }
 
-    /// Puts a command into the ring and, if it is the last of a series, tells the device.
+    /// Starts `rq`, whose data is mapped, puts its command into the ring and, if it is the last of
+    /// a series, tells the device.
     ///
     /// # Errors
     ///
-    /// Gives the request back if the queue is disabled.
+    /// Gives the request back, its data unmapped, if the queue is disabled.
     #[inline(always)]
     pub(crate) fn submit(
         &self,
-        rq: Started<T>,
+        rq: Request<T>,
         command: Sqe,
         last: bool,
-    ) -> Result<(), Started<T>> {
+    ) -> Result<(), (Request<T>, BlkStatus)> {
+        self.try_submit(rq.start(), command, last)
+            .map_err(|mut rq| {
+                self.unmap(&mut rq);
+                (rq.into_request(), BlkStatus::IOERR)
+            })
+    }
+
+    #[inline(always)]
+    fn try_submit(&self, rq: Started<T>, command: Sqe, last: bool) -> Result<(), Started<T>> {
         let mut submission = self.submission.lock();
         if !submission.enabled {
             return Err(rq);
