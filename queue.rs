@@ -52,6 +52,7 @@ use crate::{
         cmb::ControllerMemory,
         dma::{
             read_barrier,
+            Ring,
             Words, //
         },
         doorbell::{
@@ -76,6 +77,7 @@ use crate::{
         Transfers, //
     }, //
 };
+use core::mem::offset_of;
 use kernel::{
     device::{
         Bound,
@@ -107,36 +109,76 @@ struct Submission<T: Types> {
     enabled: bool,
 }
 
-/// A queue pair, as those who submit see it.
-///
-/// The first cache lines are only read after set-up, the last is written by each submission.
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// As a field of no size: what comes after it in a `repr(C)` structure begins a cache line.
+#[repr(align(64))]
+struct LineBegins;
+
+/// A queue pair, as those who submit see it: by cache line, and by who writes to it.
 #[repr(C, align(128))]
 #[pin_data]
 pub(crate) struct Queue<T: Types> {
-    ring: Words,
+    // Only read. The first line has what each command needs (a small read no more).
+    ring: Ring,
     doorbell: Doorbell,
-    entries: u16,
-    id: QueueId,
     transfers: Transfers,
-    completion_ring_address: u64,
-    watchdog: Arc<dyn Watchdog>,
+    // Written by each submission.
+    _submission: [LineBegins; 0],
+    #[pin]
+    submission: SpinLock<Submission<T>>,
+    // Written by each completion, if the queue is polled.
+    _polled: [LineBegins; 0],
     /// The completion side of a queue without interrupts, until the hardware is stopped.
     #[pin]
     polled: SpinLock<Option<Completions<T>>>,
-    #[pin]
-    submission: SpinLock<Submission<T>>,
+    // Hardly ever needed.
+    _rest: [LineBegins; 0],
+    watchdog: Arc<dyn Watchdog>,
+    completion_ring_address: u64,
+    entries: u16,
+    id: QueueId,
 }
 
 /// The completion side of a queue pair: owned by the handler of the queue's interrupt.
+#[repr(C, align(64))]
 pub(crate) struct Completions<T: Types> {
-    ring: Words,
-    head: Head,
-    entries: u16,
-    doorbell: Doorbell,
+    // For each completion.
+    ring: Ring,
     reaper: Reaper<T>,
+    head: Head,
+    // For each pass.
+    _pass: [LineBegins; 0],
+    doorbell: Doorbell,
     queue: Arc<Queue<T>>,
     /// Entries that named no command in flight.
     spurious: u64,
+}
+
+/// What each side writes lies in lines of its own, and there are no more of them than need be.
+impl<T: Types> Queue<T> {
+    const LAYOUT: () = {
+        let written = offset_of!(Self, submission);
+        let polled = offset_of!(Self, polled);
+        assert!(offset_of!(Self, transfers) + Transfers::HOT <= LINE);
+        assert!(last_line(offset_of!(Self, transfers), size_of::<Transfers>()) < written / LINE);
+        assert!(last_line(written, size_of::<SpinLock<Submission<T>>>()) < polled / LINE);
+        assert!(
+            last_line(polled, size_of::<SpinLock<Option<Completions<T>>>>())
+                < offset_of!(Self, watchdog) / LINE
+        );
+        assert!(align_of::<Completions<T>>() % LINE == 0);
+        assert!(offset_of!(Completions<T>, doorbell) == LINE);
+        // A lock that is watched over is larger.
+        #[cfg(not(any(CONFIG_DEBUG_SPINLOCK, CONFIG_DEBUG_LOCK_ALLOC)))]
+        assert!(size_of::<SpinLock<Submission<T>>>() <= LINE);
+    };
+}
+
+/// The cache line of the last byte of a field.
+const fn last_line(offset: usize, size: usize) -> usize {
+    (offset + size - 1) / LINE
 }
 
 /// Both sides of a queue pair.
@@ -187,11 +229,12 @@ where
         shape: &Shape<'_>,
         watchdog: Arc<dyn Watchdog>,
     ) -> Result<Pair<T>> {
+        let () = Self::LAYOUT;
         let entries = usize::from(shape.entries);
         // One entry stays free, else a full ring would look like an empty one.
         let tags = shape.entries.saturating_sub(1);
         let (in_flight, reaper) = InFlight::new(tags)?;
-        let completion_ring = Words::zeroed(dev, entries * CQE_WORDS)?;
+        let completion_ring = Ring::new(Words::zeroed(dev, entries * CQE_WORDS)?)?;
         let completion_ring_address = completion_ring.address();
         let stride = shape.doorbell_stride;
         let id = shape.id;
@@ -199,28 +242,31 @@ where
         let doorbell = |offset| Doorbell::new(bar, regs::DOORBELLS, offset, shadows);
         let queue = Arc::pin_init(
             try_pin_init!(Self {
-                ring: shape.submission_ring(dev)?,
+                ring: Ring::new(shape.submission_ring(dev)?)?,
                 doorbell: doorbell(regs::sq_doorbell(id.raw(), stride))?,
-                entries: shape.entries,
-                id,
                 transfers: Transfers::new(dev, tags, shape.max_transfer, shape.sgl)?,
-                completion_ring_address,
-                watchdog,
-                polled <- SpinLock::new(None, c"rnvme_polled", static_lock_class!()),
+                _submission: [],
                 submission <- SpinLock::new(
                     Submission { in_flight, tail: Tail::new(shape.entries), enabled: false },
                     c"rnvme_submission",
                     static_lock_class!(),
                 ),
+                _polled: [],
+                polled <- SpinLock::new(None, c"rnvme_polled", static_lock_class!()),
+                _rest: [],
+                watchdog,
+                completion_ring_address,
+                entries: shape.entries,
+                id,
             }? Error),
             GFP_KERNEL,
         )?;
         let completions = Completions {
             ring: completion_ring,
-            head: Head::new(shape.entries),
-            entries: shape.entries,
-            doorbell: doorbell(regs::cq_doorbell(id.raw(), stride))?,
             reaper,
+            head: Head::new(shape.entries),
+            _pass: [],
+            doorbell: doorbell(regs::cq_doorbell(id.raw(), stride))?,
             queue: queue.clone(),
             spurious: 0,
         };
@@ -449,7 +495,7 @@ where
     #[inline(always)]
     fn take_new(&mut self, done: &mut Completed<'_, T>) -> bool {
         let mut taken: u16 = 0;
-        while taken < self.entries {
+        while taken < self.head.entries() {
             let (index, Some(tail)) = self.next() else {
                 break;
             };
