@@ -17,25 +17,22 @@
 //! `Queue::submission` there are only locks of the kernel's own (timers, the IOMMU's
 //! address space); it is never taken in interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
+mod completions;
+
+pub(crate) use self::completions::Completions;
+
+use self::completions::CQE_WORDS;
 use crate::{
     pdu::Carrier,
     regs,
-    ring::{
-        Head,
-        Tail, //
-    },
+    ring::Tail,
     spec::{
         command::{
             Data,
             DataPtr,
             Sqe, //
         },
-        completion::{
-            CqeTail,
-            Status, //
-        },
         ids::{
-            CommandId,
             QueueId,
             RangeCount, //
         },
@@ -51,7 +48,6 @@ use crate::{
         },
         cmb::ControllerMemory,
         dma::{
-            read_barrier,
             Ring,
             Words, //
         },
@@ -59,12 +55,10 @@ use crate::{
             Doorbell,
             Shadows, //
         },
-        inflight::{
-            InFlight,
-            Reaper, //
-        },
+        inflight::InFlight,
         lock::SpinLock,
         mmio::Bar,
+        node,
         request::{
             BlkStatus,
             Request,
@@ -92,8 +86,6 @@ use kernel::{
 
 /// 64-bit words of a submission queue entry.
 const SQE_WORDS: usize = 8;
-/// 64-bit words of a completion queue entry.
-const CQE_WORDS: usize = 2;
 
 /// Who decides when a request does not come back. Implemented above: mechanism does not judge.
 pub(crate) trait Watchdog: Send + Sync {
@@ -141,21 +133,6 @@ pub(crate) struct Queue<T: Types> {
     id: QueueId,
 }
 
-/// The completion side of a queue pair: owned by the handler of the queue's interrupt.
-#[repr(C, align(64))]
-pub(crate) struct Completions<T: Types> {
-    // For each completion.
-    ring: Ring,
-    reaper: Reaper<T>,
-    head: Head,
-    // For each pass.
-    _pass: [LineBegins; 0],
-    doorbell: Doorbell,
-    queue: Arc<Queue<T>>,
-    /// Entries that named no command in flight.
-    spurious: u64,
-}
-
 /// What each side writes lies in lines of its own, and there are no more of them than need be.
 impl<T: Types> Queue<T> {
     const LAYOUT: () = {
@@ -168,8 +145,6 @@ impl<T: Types> Queue<T> {
             last_line(polled, size_of::<SpinLock<Option<Completions<T>>>>())
                 < offset_of!(Self, watchdog) / LINE
         );
-        assert!(align_of::<Completions<T>>() % LINE == 0);
-        assert!(offset_of!(Completions<T>, doorbell) == LINE);
         // A lock that is watched over is larger.
         #[cfg(not(any(CONFIG_DEBUG_SPINLOCK, CONFIG_DEBUG_LOCK_ALLOC)))]
         assert!(size_of::<SpinLock<Submission<T>>>() <= LINE);
@@ -233,7 +208,7 @@ where
         let entries = usize::from(shape.entries);
         // One entry stays free, else a full ring would look like an empty one.
         let tags = shape.entries.saturating_sub(1);
-        let (in_flight, reaper) = InFlight::new(tags)?;
+        let (in_flight, reaper) = InFlight::new(tags, node::of(dev))?;
         let completion_ring = Ring::new(Words::zeroed(dev, entries * CQE_WORDS)?)?;
         let completion_ring_address = completion_ring.address();
         let stride = shape.doorbell_stride;
@@ -261,15 +236,14 @@ where
             }? Error),
             GFP_KERNEL,
         )?;
-        let completions = Completions {
-            ring: completion_ring,
+        let doorbell = doorbell(regs::cq_doorbell(id.raw(), stride))?;
+        let completions = Completions::new(
+            completion_ring,
             reaper,
-            head: Head::new(shape.entries),
-            _pass: [],
-            doorbell: doorbell(regs::cq_doorbell(id.raw(), stride))?,
-            queue: queue.clone(),
-            spurious: 0,
-        };
+            shape.entries,
+            doorbell,
+            queue.clone(),
+        );
         Ok((queue, completions))
     }
 
@@ -456,110 +430,5 @@ where
     /// Whether the device has no request of this queue, if it is polled.
     pub(crate) fn is_idle(&self) -> bool {
         self.polled.lock().as_ref().is_none_or(Completions::is_idle)
-    }
-}
-
-impl<T> Completions<T>
-where
-    T: Operations<Queue = Queue<T>>,
-    T::Pdu: Carrier,
-{
-    /// Takes every new entry of the completion ring, and tells the device that it may use them
-    /// again; returns whether there was one.
-    #[inline(always)]
-    pub(crate) fn reap(&mut self, done: &mut Completed<'_, T>) -> bool {
-        let found = self.take_new(done);
-        if found {
-            // One doorbell a pass.
-            self.doorbell.ring(self.head.ring());
-        }
-        found
-    }
-
-    /// Where the next entry is, and its end if it is new.
-    #[inline(always)]
-    fn next(&self) -> (usize, Option<CqeTail>) {
-        let index = self.head.index().wrapping_mul(CQE_WORDS);
-        // Dwords 2 and 3 in one load: what the phase tag vouches for cannot be torn from it.
-        let tail = CqeTail::from_raw(self.ring.read(index.wrapping_add(1)));
-        let is_new = (tail.phase() != 0) == self.head.phase();
-        (index, is_new.then_some(tail))
-    }
-
-    /// Whether there is a new entry.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.next().1.is_some()
-    }
-
-    /// A pass is bounded by the size of the ring, however fast the device writes.
-    #[inline(always)]
-    fn take_new(&mut self, done: &mut Completed<'_, T>) -> bool {
-        let mut taken: u16 = 0;
-        while taken < self.head.entries() {
-            let (index, Some(tail)) = self.next() else {
-                break;
-            };
-            // Pairs with the device's write of the entry: the rest of it, and the data of the
-            // request, are read after the phase tag.
-            read_barrier();
-            self.complete(tail, index, done);
-            self.head.advance();
-            taken = taken.wrapping_add(1);
-        }
-        taken != 0
-    }
-
-    #[inline(always)]
-    fn complete(&mut self, tail: CqeTail, index: usize, done: &mut Completed<'_, T>) {
-        let Some(mut rq) = self.reaper.take(tail.command_id()) else {
-            self.note_spurious(tail.command_id());
-            return;
-        };
-        let pdu = rq.pdu_mut().pdu_mut();
-        pdu.status = tail.status().raw();
-        pdu.result = self.ring.read(index);
-        let success = tail.status().is_success();
-        let Some(rq) = rq.complete_remote() else {
-            return;
-        };
-        let alone = if success { done.add(rq) } else { Err(rq) };
-        if let Err(rq) = alone {
-            T::complete(&self.queue, rq);
-        }
-    }
-
-    #[cold]
-    fn note_spurious(&mut self, cid: CommandId) {
-        self.spurious = self.spurious.saturating_add(1);
-        // A device that does this all the time must not flood the log: powers of two only.
-        if self.spurious.is_power_of_two() {
-            dev_warn!(
-                self.queue.device(),
-                "queue {}: completion for command {:#06x}, which is not in flight ({} so far)\n",
-                self.queue.id.raw(),
-                cid.raw(),
-                self.spurious
-            );
-        }
-    }
-
-    /// Whether the device has no request of this queue.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.reaper.is_idle()
-    }
-
-    /// Ends all that is in flight, for the queue is disabled and the device stopped: what it has
-    /// completed as it says, the rest with `status`. Returns how many the rest are.
-    pub(crate) fn cancel(&mut self, status: Status) -> u32 {
-        Completed::collect(|done| self.take_new(done));
-        let mut count = 0;
-        while let Some(mut rq) = self.reaper.take_any() {
-            count += 1;
-            rq.pdu_mut().pdu_mut().status = status.raw();
-            if let Some(rq) = rq.complete_remote() {
-                T::complete(&self.queue, rq);
-            }
-        }
-        count
     }
 }

@@ -44,6 +44,10 @@ use crate::{
             Vectors, //
         },
         mmio::Bar,
+        node::{
+            box_on,
+            vec_on, //
+        },
         pci::{
             is_present,
             stop_dma, //
@@ -284,9 +288,9 @@ impl Hardware {
         }
         self.serve_parked(state, vectors)?;
         for (index, completions) in (1..).zip(own) {
-            let mut io = KVec::with_capacity(1, GFP_KERNEL)?;
+            let mut io = vec_on(vectors.node(), 1)?;
             io.push(completions, GFP_KERNEL)?;
-            let vector = KBox::new(Vector { admin: None, io }, GFP_KERNEL)?;
+            let vector = box_on(vectors.node(), Vector { admin: None, io })?;
             let line =
                 Line::request(vectors, index, self.instance, index, vector).map_err(|(e, _)| e)?;
             state.lines.push(line, GFP_KERNEL)?;

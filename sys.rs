@@ -28,6 +28,7 @@ pub(crate) mod doorbell;
 pub(crate) mod irq;
 pub(crate) mod lock;
 pub(crate) mod mmio;
+pub(crate) mod node;
 pub(crate) mod pci;
 
 pub(crate) mod batch;

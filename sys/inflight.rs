@@ -9,6 +9,7 @@
 
 use super::{
     ffi as bindings,
+    node::vec_on,
     request::{
         Started,
         Types, //
@@ -24,6 +25,7 @@ use core::{
     }, //
 };
 use kernel::{
+    alloc::NumaNode,
     prelude::*,
     sync::Arc, //
 };
@@ -105,9 +107,9 @@ unsafe impl<T: Types> Send for Slots<T> {}
 unsafe impl<T: Types> Sync for Slots<T> {}
 
 impl<T: Types> InFlight<T> {
-    /// Room for tags 0 to `depth - 1`, nothing in flight.
-    pub(crate) fn new(depth: u16) -> Result<(Self, Reaper<T>)> {
-        let mut slots = KVec::with_capacity(depth.into(), GFP_KERNEL)?;
+    /// Room for tags 0 to `depth - 1`, on `node`; nothing in flight.
+    pub(crate) fn new(depth: u16, node: NumaNode) -> Result<(Self, Reaper<T>)> {
+        let mut slots = vec_on(node, depth.into())?;
         for _ in 0..depth {
             slots.push(
                 Slot {

@@ -11,7 +11,10 @@
 //! wakes the thread, which does it. Here the flag is contended in earnest: by the next interrupt,
 //! which comes while the thread is at work.
 
-use super::ffi as bindings;
+use super::{
+    ffi as bindings,
+    node, //
+};
 use crate::counts::QueueCounts;
 use core::{
     cell::UnsafeCell,
@@ -22,6 +25,7 @@ use core::{
     }, //
 };
 use kernel::{
+    alloc::NumaNode,
     error::to_result,
     pci,
     prelude::*,
@@ -91,6 +95,11 @@ impl Vectors {
             threads: threads && has_messages(pdev),
         };
         Ok(Arc::new(vectors, GFP_KERNEL)?)
+    }
+
+    /// The node of the device: for what its handlers need.
+    pub(crate) fn node(&self) -> NumaNode {
+        node::of(self.pdev.as_ref())
     }
 
     /// How many there are.
@@ -230,9 +239,9 @@ impl<H: Handler> Line<H> {
             busy: AtomicBool::new(false),
             state: UnsafeCell::new(state),
         };
-        let shared = match KBox::<Shared<H>>::new_uninit(GFP_KERNEL) {
+        let shared = match node::uninit_on(vectors.node()) {
             Ok(memory) => KBox::into_raw(memory.write(shared)),
-            Err(e) => return Err((e.into(), shared.state.into_inner())),
+            Err(e) => return Err((e, shared.state.into_inner())),
         };
         let (handler, thread): (Callback, Option<Callback>) = if vectors.threads {
             (Self::wake, Some(Self::thread))

@@ -7,6 +7,7 @@
 
 use super::{
     ffi as bindings,
+    node,
     request::{
         Request,
         Types, //
@@ -130,20 +131,19 @@ impl Mapper {
     /// `ENOMEM`.
     pub(crate) fn new(dev: &Device<Bound>) -> Result<Self> {
         let count = LEASES * usize::from(MAX_SEGMENTS) * 2;
-        let mut segments = KVVec::with_capacity(count, GFP_KERNEL)?;
+        let normal: &Device = dev;
+        let node = node::of(normal);
+        let mut segments = node::vec_on(node, count)?;
         for _ in 0..count {
             segments.push(Atomic::new(0), GFP_KERNEL)?;
         }
-        let normal: &Device = dev;
+        let kept = Kept {
+            leased: Atomic::new(0),
+            segments,
+        };
         Ok(Self {
             dev: normal.into(),
-            kept: KBox::new(
-                Kept {
-                    leased: Atomic::new(0),
-                    segments,
-                },
-                GFP_KERNEL,
-            )?,
+            kept: node::box_on(node, kept)?,
         })
     }
 
