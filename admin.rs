@@ -20,7 +20,7 @@ use crate::{
             IdentifyData,
             Sqe, //
         },
-        identify::IDENTIFY_SIZE,
+        identify,
         ids::QueueId, //
     },
     sys::{
@@ -106,13 +106,7 @@ impl Operations for Admin {
         if rq.segments() != 0 {
             command = command.with_data(data);
         }
-        match queue.submit(rq.start(), command, last) {
-            Ok(()) => Ok(()),
-            Err(mut rq) => {
-                queue.unmap(&mut rq);
-                Err((rq.into_request(), BlkStatus::IOERR))
-            }
-        }
+        queue.submit(rq, command, last)
     }
 
     fn queue_rqs(_queue: &Queue<Admin>, _requests: &mut Submissions<'_, Self>) {
@@ -188,7 +182,7 @@ impl AdminQueue {
     /// `EIO` if the controller refused it, with a line in the log that says which and why, or if
     /// it did not answer; `ENOMEM`.
     pub(crate) fn identify<D: IdentifyData>(&self, command: &Identify<D>) -> Result<Page<D>> {
-        let mut page = KVec::from_elem(0, IDENTIFY_SIZE, GFP_KERNEL)?;
+        let mut page = identify::page(0)?;
         self.run(command, Buffer::Read(&mut page))?;
         Ok(Page {
             bytes: page,
@@ -210,8 +204,9 @@ impl AdminQueue {
                 Err(e) => {
                     dev_err!(
                         self.queue.device(),
-                        "admin command {} failed: {}\n",
+                        "admin command {}{} failed: {}\n",
                         opcode_name(QueueId::ADMIN, C::OPCODE),
+                        C::DETAIL,
                         pdu.queue.status()
                     );
                     Err(e)

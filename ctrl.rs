@@ -113,7 +113,7 @@ pub(crate) struct Controller {
 }
 
 impl Reset {
-    fn new(pdev: &pci::Device<Core<'_>>) -> Result<Self> {
+    fn new(pdev: &pci::Device<Core<'_>>, params: &Params) -> Result<Self> {
         dma::set_up(pdev, regs::PAGE_SIZE)?;
         let claim = Claim::new(pdev)?;
         let bar = Bar::map(pdev)?;
@@ -132,7 +132,8 @@ impl Reset {
         }
         let instance = Instance::allocate()?;
         let bar = Arc::new(bar, GFP_KERNEL)?;
-        let hardware = Hardware::new(pdev, bar, caps, instance.number())?;
+        let threads = params.use_threaded_interrupts != 0;
+        let hardware = Hardware::new(pdev, bar, caps, instance.number(), threads)?;
         // Firmware may have left it running, or a reset may still be under way: its queues can be
         // replaced only once it is ready for neither.
         hardware.disable().inspect_err(|_| {
@@ -283,7 +284,7 @@ impl Controller {
     ///
     /// The log says in one line what was wrong; nothing is left behind.
     pub(crate) fn start(pdev: &pci::Device<Core<'_>>, params: &Params) -> Result<Self> {
-        Reset::new(pdev)?
+        Reset::new(pdev, params)?
             .enable(pdev.as_ref(), params)?
             .start(pdev, params)
     }

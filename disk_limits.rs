@@ -226,7 +226,10 @@ fn power_below(bytes: u64) -> u32 {
 #[kunit_tests(rnvme_disk_limits)]
 mod tests {
     use super::*;
-    use crate::spec::identify::IdentifyController;
+    use crate::spec::identify::{
+        self,
+        IdentifyController, //
+    };
     use core::num::NonZeroU64;
     use zerocopy::FromBytes;
 
@@ -264,7 +267,7 @@ mod tests {
 
     impl Device {
         pub(super) fn limits(&self) -> (DiskLimits, Ignored) {
-            let mut page = KVec::from_elem(0, 4096, GFP_KERNEL).unwrap();
+            let mut page = identify::page(0).unwrap();
             page[520] = self.oncs;
             let page = IdentifyController::ref_from_bytes(&page).unwrap();
             let source = Source {

@@ -136,13 +136,7 @@ impl Operations for Io {
             Ok(command) => command,
             Err(status) => return Err((rq, status)),
         };
-        match queue.submit(rq.start(), command, last) {
-            Ok(()) => Ok(()),
-            Err(mut rq) => {
-                queue.unmap(&mut rq);
-                Err((rq.into_request(), BlkStatus::IOERR))
-            }
-        }
+        queue.submit(rq, command, last)
     }
 
     fn queue_rqs(queue: &Queue<Io>, requests: &mut Submissions<'_, Self>) {

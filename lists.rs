@@ -14,6 +14,10 @@ use crate::{
         mapping::{
             Lease,
             LEASES, //
+        },
+        node::{
+            self,
+            vec_on, //
         }, //
     }, //
 };
@@ -76,7 +80,7 @@ impl Lists {
 
 /// `count` pieces of `len` words.
 fn words(dev: &Device<Bound>, count: usize, len: usize) -> Result<KVec<Words>> {
-    let mut pieces = KVec::with_capacity(count, GFP_KERNEL)?;
+    let mut pieces = vec_on(node::of(dev), count)?;
     for _ in 0..count {
         pieces.push(Words::zeroed(dev, len)?, GFP_KERNEL)?;
     }

@@ -27,6 +27,13 @@ pub(crate) struct Params {
     pub(crate) io_timeout: u32,
     /// Seconds until an admin command is late.
     pub(crate) admin_timeout: u32,
+    /// 1: interrupts are handled in threads.
+    pub(crate) use_threaded_interrupts: u32,
+    /// The longest that an interrupt waits for more completions, in units of 100 microseconds; 0:
+    /// it does not wait.
+    pub(crate) irq_coalescing_time: u32,
+    /// How many completions it waits for at most; 0 or 1: it does not wait.
+    pub(crate) irq_coalescing_threshold: u32,
 }
 
 /// A parameter that is out of its range.
@@ -68,6 +75,17 @@ impl Params {
         check("use_cmb_sqes", self.use_cmb_sqes, 0..=1)?;
         check("io_timeout", self.io_timeout, 1..=86400)?;
         check("admin_timeout", self.admin_timeout, 1..=86400)?;
+        check(
+            "use_threaded_interrupts",
+            self.use_threaded_interrupts,
+            0..=1,
+        )?;
+        // Neither does anything without the other.
+        let (time, threshold) = (self.irq_coalescing_time, self.irq_coalescing_threshold);
+        let least = |other: u32, least| if other > 0 { least } else { 0 };
+        check("irq_coalescing_time", time, 0..=255)?;
+        check("irq_coalescing_threshold", threshold, least(time, 2)..=256)?;
+        check("irq_coalescing_time", time, least(threshold, 1)..=255)?;
         Ok(self)
     }
 
@@ -90,6 +108,16 @@ impl Params {
             write: self.write_queues,
             poll: self.poll_queues,
         }
+    }
+
+    /// The longest wait of an interrupt, in units of 100 microseconds, and the number of completions
+    /// that end it; `None` if it is not to wait.
+    pub(crate) fn coalescing(&self) -> Option<(u8, u16)> {
+        // CAST: `checked` has bounded both.
+        (self.irq_coalescing_time > 0).then_some((
+            self.irq_coalescing_time as u8,
+            self.irq_coalescing_threshold as u16,
+        ))
     }
 
     /// Milliseconds until an I/O command is late.
@@ -116,6 +144,9 @@ mod tests {
         use_cmb_sqes: 0,
         io_timeout: 30,
         admin_timeout: 60,
+        use_threaded_interrupts: 0,
+        irq_coalescing_time: 0,
+        irq_coalescing_threshold: 0,
     };
 
     /// The defaults but for one parameter.
@@ -145,6 +176,9 @@ mod tests {
                 use_cmb_sqes: 1,
                 io_timeout: 86400,
                 admin_timeout: 86400,
+                use_threaded_interrupts: 1,
+                irq_coalescing_time: 255,
+                irq_coalescing_threshold: 256,
             },
         ] {
             assert!(params.checked().is_ok());
@@ -165,9 +199,37 @@ mod tests {
             (with(|p| p.io_timeout = 86401), "io_timeout"),
             (with(|p| p.admin_timeout = 0), "admin_timeout"),
             (with(|p| p.admin_timeout = u32::MAX), "admin_timeout"),
+            (
+                with(|p| p.use_threaded_interrupts = 2),
+                "use_threaded_interrupts",
+            ),
         ] {
             let refused = params.checked().err();
             assert_eq!(refused.map(|e| e.name), Some(name));
+        }
+    }
+
+    #[test]
+    fn coalescing_needs_time_and_threshold() {
+        // Time, threshold: the parameter that is wrong, or what is meant.
+        for (time, threshold, expected) in [
+            (0, 0, Ok(None)),
+            (1, 2, Ok(Some((1, 2)))),
+            (255, 256, Ok(Some((255, 256)))),
+            (0, 1, Err("irq_coalescing_time")),
+            (0, 8, Err("irq_coalescing_time")),
+            (256, 8, Err("irq_coalescing_time")),
+            (3, 0, Err("irq_coalescing_threshold")),
+            (3, 1, Err("irq_coalescing_threshold")),
+            (3, 257, Err("irq_coalescing_threshold")),
+            (0, u32::MAX, Err("irq_coalescing_threshold")),
+        ] {
+            let params = with(|p| {
+                p.irq_coalescing_time = time;
+                p.irq_coalescing_threshold = threshold;
+            });
+            let meant = params.checked().map(|p| p.coalescing());
+            assert!(meant.map_err(|e| e.name) == expected);
         }
     }
 

@@ -17,25 +17,22 @@
 //! `Queue::submission` there are only locks of the kernel's own (timers, the IOMMU's
 //! address space); it is never taken in interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
+mod completions;
+
+pub(crate) use self::completions::Completions;
+
+use self::completions::CQE_WORDS;
 use crate::{
     pdu::Carrier,
     regs,
-    ring::{
-        Head,
-        Tail, //
-    },
+    ring::Tail,
     spec::{
         command::{
             Data,
             DataPtr,
             Sqe, //
         },
-        completion::{
-            CqeTail,
-            Status, //
-        },
         ids::{
-            CommandId,
             QueueId,
             RangeCount, //
         },
@@ -51,19 +48,17 @@ use crate::{
         },
         cmb::ControllerMemory,
         dma::{
-            read_barrier,
+            Ring,
             Words, //
         },
         doorbell::{
             Doorbell,
             Shadows, //
         },
-        inflight::{
-            InFlight,
-            Reaper, //
-        },
+        inflight::InFlight,
         lock::SpinLock,
         mmio::Bar,
+        node,
         request::{
             BlkStatus,
             Request,
@@ -76,6 +71,7 @@ use crate::{
         Transfers, //
     }, //
 };
+use core::mem::offset_of;
 use kernel::{
     device::{
         Bound,
@@ -90,8 +86,6 @@ use kernel::{
 
 /// 64-bit words of a submission queue entry.
 const SQE_WORDS: usize = 8;
-/// 64-bit words of a completion queue entry.
-const CQE_WORDS: usize = 2;
 
 /// Who decides when a request does not come back. Implemented above: mechanism does not judge.
 pub(crate) trait Watchdog: Send + Sync {
@@ -107,36 +101,59 @@ struct Submission<T: Types> {
     enabled: bool,
 }
 
-/// A queue pair, as those who submit see it.
-///
-/// The first cache lines are only read after set-up, the last is written by each submission.
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// As a field of no size: what comes after it in a `repr(C)` structure begins a cache line.
+#[repr(align(64))]
+struct LineBegins;
+
+/// A queue pair, as those who submit see it: by cache line, and by who writes to it.
 #[repr(C, align(128))]
 #[pin_data]
 pub(crate) struct Queue<T: Types> {
-    ring: Words,
+    // Only read. The first line has what each command needs (a small read no more).
+    ring: Ring,
     doorbell: Doorbell,
-    entries: u16,
-    id: QueueId,
     transfers: Transfers,
-    completion_ring_address: u64,
-    watchdog: Arc<dyn Watchdog>,
+    // Written by each submission.
+    _submission: [LineBegins; 0],
+    #[pin]
+    submission: SpinLock<Submission<T>>,
+    // Written by each completion, if the queue is polled.
+    _polled: [LineBegins; 0],
     /// The completion side of a queue without interrupts, until the hardware is stopped.
     #[pin]
     polled: SpinLock<Option<Completions<T>>>,
-    #[pin]
-    submission: SpinLock<Submission<T>>,
+    // Hardly ever needed.
+    _rest: [LineBegins; 0],
+    watchdog: Arc<dyn Watchdog>,
+    completion_ring_address: u64,
+    entries: u16,
+    id: QueueId,
 }
 
-/// The completion side of a queue pair: owned by the handler of the queue's interrupt.
-pub(crate) struct Completions<T: Types> {
-    ring: Words,
-    head: Head,
-    entries: u16,
-    doorbell: Doorbell,
-    reaper: Reaper<T>,
-    queue: Arc<Queue<T>>,
-    /// Entries that named no command in flight.
-    spurious: u64,
+/// What each side writes lies in lines of its own, and there are no more of them than need be.
+impl<T: Types> Queue<T> {
+    const LAYOUT: () = {
+        let written = offset_of!(Self, submission);
+        let polled = offset_of!(Self, polled);
+        assert!(offset_of!(Self, transfers) + Transfers::HOT <= LINE);
+        assert!(last_line(offset_of!(Self, transfers), size_of::<Transfers>()) < written / LINE);
+        assert!(last_line(written, size_of::<SpinLock<Submission<T>>>()) < polled / LINE);
+        assert!(
+            last_line(polled, size_of::<SpinLock<Option<Completions<T>>>>())
+                < offset_of!(Self, watchdog) / LINE
+        );
+        // A lock that is watched over is larger.
+        #[cfg(not(any(CONFIG_DEBUG_SPINLOCK, CONFIG_DEBUG_LOCK_ALLOC)))]
+        assert!(size_of::<SpinLock<Submission<T>>>() <= LINE);
+    };
+}
+
+/// The cache line of the last byte of a field.
+const fn last_line(offset: usize, size: usize) -> usize {
+    (offset + size - 1) / LINE
 }
 
 /// Both sides of a queue pair.
@@ -187,11 +204,12 @@ where
         shape: &Shape<'_>,
         watchdog: Arc<dyn Watchdog>,
     ) -> Result<Pair<T>> {
+        let () = Self::LAYOUT;
         let entries = usize::from(shape.entries);
         // One entry stays free, else a full ring would look like an empty one.
         let tags = shape.entries.saturating_sub(1);
-        let (in_flight, reaper) = InFlight::new(tags)?;
-        let completion_ring = Words::zeroed(dev, entries * CQE_WORDS)?;
+        let (in_flight, reaper) = InFlight::new(tags, node::of(dev))?;
+        let completion_ring = Ring::new(Words::zeroed(dev, entries * CQE_WORDS)?)?;
         let completion_ring_address = completion_ring.address();
         let stride = shape.doorbell_stride;
         let id = shape.id;
@@ -199,31 +217,33 @@ where
         let doorbell = |offset| Doorbell::new(bar, regs::DOORBELLS, offset, shadows);
         let queue = Arc::pin_init(
             try_pin_init!(Self {
-                ring: shape.submission_ring(dev)?,
+                ring: Ring::new(shape.submission_ring(dev)?)?,
                 doorbell: doorbell(regs::sq_doorbell(id.raw(), stride))?,
-                entries: shape.entries,
-                id,
                 transfers: Transfers::new(dev, tags, shape.max_transfer, shape.sgl)?,
-                completion_ring_address,
-                watchdog,
-                polled <- SpinLock::new(None, c"rnvme_polled", static_lock_class!()),
+                _submission: [],
                 submission <- SpinLock::new(
                     Submission { in_flight, tail: Tail::new(shape.entries), enabled: false },
                     c"rnvme_submission",
                     static_lock_class!(),
                 ),
+                _polled: [],
+                polled <- SpinLock::new(None, c"rnvme_polled", static_lock_class!()),
+                _rest: [],
+                watchdog,
+                completion_ring_address,
+                entries: shape.entries,
+                id,
             }? Error),
             GFP_KERNEL,
         )?;
-        let completions = Completions {
-            ring: completion_ring,
-            head: Head::new(shape.entries),
-            entries: shape.entries,
-            doorbell: doorbell(regs::cq_doorbell(id.raw(), stride))?,
+        let doorbell = doorbell(regs::cq_doorbell(id.raw(), stride))?;
+        let completions = Completions::new(
+            completion_ring,
             reaper,
-            queue: queue.clone(),
-            spurious: 0,
-        };
+            shape.entries,
+            doorbell,
+            queue.clone(),
+        );
         Ok((queue, completions))
     }
 
@@ -289,18 +309,28 @@ where
         self.transfers.unmap(rq);
     }
 
-    /// Puts a command into the ring and, if it is the last of a series, tells the device.
+    /// Starts `rq`, whose data is mapped, puts its command into the ring and, if it is the last of
+    /// a series, tells the device.
     ///
     /// # Errors
     ///
-    /// Gives the request back if the queue is disabled.
+    /// Gives the request back, its data unmapped, if the queue is disabled.
     #[inline(always)]
     pub(crate) fn submit(
         &self,
-        rq: Started<T>,
+        rq: Request<T>,
         command: Sqe,
         last: bool,
-    ) -> Result<(), Started<T>> {
+    ) -> Result<(), (Request<T>, BlkStatus)> {
+        self.try_submit(rq.start(), command, last)
+            .map_err(|mut rq| {
+                self.unmap(&mut rq);
+                (rq.into_request(), BlkStatus::IOERR)
+            })
+    }
+
+    #[inline(always)]
+    fn try_submit(&self, rq: Started<T>, command: Sqe, last: bool) -> Result<(), Started<T>> {
         let mut submission = self.submission.lock();
         if !submission.enabled {
             return Err(rq);
@@ -400,98 +430,5 @@ where
     /// Whether the device has no request of this queue, if it is polled.
     pub(crate) fn is_idle(&self) -> bool {
         self.polled.lock().as_ref().is_none_or(Completions::is_idle)
-    }
-}
-
-impl<T> Completions<T>
-where
-    T: Operations<Queue = Queue<T>>,
-    T::Pdu: Carrier,
-{
-    /// Takes every new entry of the completion ring, and tells the device that it may use them
-    /// again; returns whether there was one.
-    #[inline(always)]
-    pub(crate) fn reap(&mut self, done: &mut Completed<'_, T>) -> bool {
-        let found = self.take_new(done);
-        if found {
-            // One doorbell a pass.
-            self.doorbell.ring(self.head.ring());
-        }
-        found
-    }
-
-    /// A pass is bounded by the size of the ring, however fast the device writes.
-    #[inline(always)]
-    fn take_new(&mut self, done: &mut Completed<'_, T>) -> bool {
-        let mut taken: u16 = 0;
-        while taken < self.entries {
-            let index = self.head.index().wrapping_mul(CQE_WORDS);
-            // Dwords 2 and 3 in one load: what the phase tag vouches for cannot be torn from it.
-            let tail = CqeTail::from_raw(self.ring.read(index.wrapping_add(1)));
-            if (tail.phase() != 0) != self.head.phase() {
-                break;
-            }
-            // Pairs with the device's write of the entry: the rest of it, and the data of the
-            // request, are read after the phase tag.
-            read_barrier();
-            self.complete(tail, index, done);
-            self.head.advance();
-            taken = taken.wrapping_add(1);
-        }
-        taken != 0
-    }
-
-    #[inline(always)]
-    fn complete(&mut self, tail: CqeTail, index: usize, done: &mut Completed<'_, T>) {
-        let Some(mut rq) = self.reaper.take(tail.command_id()) else {
-            self.note_spurious(tail.command_id());
-            return;
-        };
-        let pdu = rq.pdu_mut().pdu_mut();
-        pdu.status = tail.status().raw();
-        pdu.result = self.ring.read(index);
-        let success = tail.status().is_success();
-        let Some(rq) = rq.complete_remote() else {
-            return;
-        };
-        let alone = if success { done.add(rq) } else { Err(rq) };
-        if let Err(rq) = alone {
-            T::complete(&self.queue, rq);
-        }
-    }
-
-    #[cold]
-    fn note_spurious(&mut self, cid: CommandId) {
-        self.spurious = self.spurious.saturating_add(1);
-        // A device that does this all the time must not flood the log: powers of two only.
-        if self.spurious.is_power_of_two() {
-            dev_warn!(
-                self.queue.device(),
-                "queue {}: completion for command {:#06x}, which is not in flight ({} so far)\n",
-                self.queue.id.raw(),
-                cid.raw(),
-                self.spurious
-            );
-        }
-    }
-
-    /// Whether the device has no request of this queue.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.reaper.is_idle()
-    }
-
-    /// Ends all that is in flight, for the queue is disabled and the device stopped: what it has
-    /// completed as it says, the rest with `status`. Returns how many the rest are.
-    pub(crate) fn cancel(&mut self, status: Status) -> u32 {
-        Completed::collect(|done| self.take_new(done));
-        let mut count = 0;
-        while let Some(mut rq) = self.reaper.take_any() {
-            count += 1;
-            rq.pdu_mut().pdu_mut().status = status.raw();
-            if let Some(rq) = rq.complete_remote() {
-                T::complete(&self.queue, rq);
-            }
-        }
-        count
     }
 }

@@ -44,11 +44,16 @@ use crate::{
             Vectors, //
         },
         mmio::Bar,
+        node::{
+            box_on,
+            vec_on, //
+        },
         pci::{
             is_present,
             stop_dma, //
         },
-    }, //
+    },
+    vector::Vector, //
 };
 use kernel::{
     io::{
@@ -65,44 +70,6 @@ use kernel::{
     },
     time::Delta, //
 };
-
-/// All that one interrupt vector serves.
-pub(crate) struct Vector {
-    /// The admin queue's completions, on the first vector.
-    pub(crate) admin: Option<Completions<Admin>>,
-    /// Those of I/O queues.
-    pub(crate) io: KVec<Completions<Io>>,
-}
-
-impl Vector {
-    fn is_idle(&self) -> bool {
-        self.io.iter().all(Completions::is_idle)
-    }
-
-    /// Ends what the device will not end; returns how many commands that were.
-    fn cancel(&mut self) -> u32 {
-        let status = Status::HOST_ABORTED;
-        let admin: u32 = self.admin.iter_mut().map(|c| c.cancel(status)).sum();
-        let io: u32 = self.io.iter_mut().map(|c| c.cancel(status)).sum();
-        admin + io
-    }
-}
-
-impl Handler for Vector {
-    #[inline(always)]
-    fn handle(&mut self) -> bool {
-        let mut found = false;
-        Completed::collect(|done| {
-            for completions in &mut self.io {
-                found |= completions.reap(done);
-            }
-        });
-        if let Some(completions) = &mut self.admin {
-            found |= Completed::collect(|done| completions.reap(done));
-        }
-        found
-    }
-}
 
 /// Not to be taken for the phase tag of a completion.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,6 +101,8 @@ pub(crate) struct Hardware {
     bar: Arc<Bar>,
     caps: Capabilities,
     instance: u32,
+    /// Whether interrupts are handled in threads.
+    threads: bool,
     #[pin]
     state: Mutex<State>,
 }
@@ -154,6 +123,7 @@ impl Hardware {
         bar: Arc<Bar>,
         caps: Capabilities,
         instance: u32,
+        threads: bool,
     ) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
@@ -161,6 +131,7 @@ impl Hardware {
                 bar,
                 caps,
                 instance,
+                threads,
                 state <- new_mutex!(State {
                     life: Life::Live,
                     lines: KVec::new(),
@@ -239,7 +210,7 @@ impl Hardware {
         queue: &Arc<Queue<Admin>>,
         completions: Completions<Admin>,
     ) -> Result {
-        let vectors = Vectors::allocate(&self.pdev, 1, 0)?;
+        let vectors = Vectors::allocate(&self.pdev, 1, 0, self.threads)?;
         let vector = Vector {
             admin: Some(completions),
             io: KVec::new(),
@@ -264,8 +235,9 @@ impl Hardware {
     }
 
     /// Allocates vectors for the admin queue and up to `queues` I/O queues with interrupts, `write`
-    /// of them for writes if that is not 0, in place of those that there are. The admin queue is deaf until [`Self::attach_io`]; I/O queues that were attached
-    /// are dropped: the controller must not know them any more.
+    /// of them for writes if that is not 0, in place of those that there are. The admin queue is
+    /// deaf until [`Self::attach_io`]; I/O queues that were attached are dropped: the controller
+    /// must not know them any more.
     ///
     /// # Errors
     ///
@@ -285,7 +257,7 @@ impl Hardware {
         for queue in core::mem::take(&mut state.io) {
             drop(queue.detach_polled());
         }
-        Vectors::allocate(&self.pdev, queues.saturating_add(1), write)
+        Vectors::allocate(&self.pdev, queues.saturating_add(1), write, self.threads)
     }
 
     /// Takes over the I/O queues, which the controller does not know yet: the first `interrupt` get
@@ -316,9 +288,9 @@ impl Hardware {
         }
         self.serve_parked(state, vectors)?;
         for (index, completions) in (1..).zip(own) {
-            let mut io = KVec::with_capacity(1, GFP_KERNEL)?;
+            let mut io = vec_on(vectors.node(), 1)?;
             io.push(completions, GFP_KERNEL)?;
-            let vector = KBox::new(Vector { admin: None, io }, GFP_KERNEL)?;
+            let vector = box_on(vectors.node(), Vector { admin: None, io })?;
             let line =
                 Line::request(vectors, index, self.instance, index, vector).map_err(|(e, _)| e)?;
             state.lines.push(line, GFP_KERNEL)?;

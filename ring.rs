@@ -100,6 +100,12 @@ impl Head {
         self.at as usize
     }
 
+    /// How many entries the ring has.
+    #[inline(always)]
+    pub(crate) const fn entries(&self) -> u16 {
+        self.entries
+    }
+
     /// The phase tag that the entry has once it is new.
     #[inline(always)]
     pub(crate) const fn phase(&self) -> bool {

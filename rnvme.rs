@@ -67,6 +67,8 @@ mod queue;
 mod admin;
 mod io;
 
+mod vector;
+
 // Policy: what happens when things go wrong.
 mod recovery;
 
@@ -166,6 +168,9 @@ impl kernel::InPlaceModule for RnvmeModule {
                 use_cmb_sqes: module_parameters::use_cmb_sqes.value(),
                 io_timeout: module_parameters::io_timeout.value(),
                 admin_timeout: module_parameters::admin_timeout.value(),
+                use_threaded_interrupts: module_parameters::use_threaded_interrupts.value(),
+                irq_coalescing_time: module_parameters::irq_coalescing_time.value(),
+                irq_coalescing_threshold: module_parameters::irq_coalescing_threshold.value(),
             }
             .checked()
             .map_err(|e| {
@@ -224,6 +229,18 @@ module! {
         admin_timeout: u32 {
             default: 60,
             description: "Seconds until an admin command is late, 1 to 86400 (default 60)",
+        },
+        use_threaded_interrupts: u32 {
+            default: 0,
+            description: "1: completions are handled in threads, 0: in the interrupts (default 0)",
+        },
+        irq_coalescing_time: u32 {
+            default: 0,
+            description: "The longest that an interrupt waits for more completions, in 100 us, to 255 (default 0: not at all)",
+        },
+        irq_coalescing_threshold: u32 {
+            default: 0,
+            description: "How many completions it waits for at most, 2 to 256 (default 0: not at all)",
         },
     },
 }

@@ -29,6 +29,7 @@ pub(crate) mod global;
 pub(crate) mod irq;
 pub(crate) mod lock;
 pub(crate) mod mmio;
+pub(crate) mod node;
 pub(crate) mod pci;
 
 pub(crate) mod batch;

@@ -35,6 +35,7 @@ use crate::{
         }, //
     }, //
 };
+use core::mem::offset_of;
 use kernel::{
     device::{
         Bound,
@@ -63,14 +64,18 @@ impl SglThreshold {
     }
 }
 
-/// What a queue needs to describe data.
+/// What a queue needs to describe data. In the order of how often it is needed.
+#[repr(C)]
 pub(crate) struct Transfers {
     mapper: Mapper,
-    lists: Lists,
     sgl: Option<SglThreshold>,
+    lists: Lists,
 }
 
 impl Transfers {
+    /// Bytes from its beginning that a request of one segment on two pages needs.
+    pub(crate) const HOT: usize = offset_of!(Self, mapper) + Mapper::HOT;
+
     /// For `tags` requests of up to `max_transfer` bytes.
     ///
     /// # Errors

@@ -28,7 +28,9 @@ use crate::{
             CreateIoSq,
             DeleteIoCq,
             DeleteIoSq,
+            DisableCoalescing,
             DoorbellBufferConfig,
+            SetInterruptCoalescing,
             SetNumberOfQueues, //
         },
         identify::ControllerInfo,
@@ -135,6 +137,7 @@ impl Plan<'_> {
             hardware.attach_io(&vectors, pairs, counts.interrupt())?;
             let created = self.announce(&queues, shared, counts.interrupt());
             if created == queues.len() {
+                self.set_coalescing(shared);
                 let in_controller = queues.iter().filter(|q| q.is_in_controller()).count();
                 return Ok(IoQueues {
                     set: self.tag_set(queues, entries, counts, shared)?,
@@ -169,6 +172,22 @@ impl Plan<'_> {
         // One entry of a ring stays free.
         let depth = entries - 1;
         TagSet::new(queues, depth, node(dev), self.params.io_timeout_ms(), map)
+    }
+
+    /// Has the controller wait for more completions before it interrupts, where that is wanted. One
+    /// that refuses does not wait; the log has a line.
+    fn set_coalescing(&self, shared: bool) {
+        let Some((time, entries)) = self.params.coalescing() else {
+            return;
+        };
+        // Admin commands come one at a time: nothing is worth waiting for. First, so that it never
+        // happens; not at all if it would go for I/O queues, too.
+        if !shared {
+            let _ = self.admin.execute(&DisableCoalescing { vector: 0 });
+        }
+        let _ = self
+            .admin
+            .execute(&SetInterruptCoalescing { time, entries });
     }
 
     /// Announces shadow doorbells for `count` I/O queues, if the controller takes them and a page

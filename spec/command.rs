@@ -10,6 +10,7 @@
 //! Management).
 
 mod admin;
+mod features;
 mod ranges;
 
 pub(crate) use self::admin::{
@@ -20,7 +21,11 @@ pub(crate) use self::admin::{
     DeleteIoSq,
     DoorbellBufferConfig,
     Identify,
-    IdentifyData,
+    IdentifyData, //
+};
+pub(crate) use self::features::{
+    DisableCoalescing,
+    SetInterruptCoalescing,
     SetNumberOfQueues, //
 };
 pub(crate) use self::ranges::{

@@ -237,6 +237,15 @@ impl ControllerInfo {
     }
 }
 
+/// Room for what Identify returns, full of `fill`.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn page(fill: u8) -> Result<KVec<u8>> {
+    Ok(KVec::from_elem(fill, IDENTIFY_SIZE, GFP_KERNEL)?)
+}
+
 #[kunit_tests(rnvme_identify)]
 mod tests {
     use super::*;
@@ -245,7 +254,7 @@ mod tests {
 
     /// A page of `fill` but for `fields`, each an offset and what is there.
     pub(super) fn page(fill: u8, fields: &[(usize, &[u8])]) -> Result<KVec<u8>> {
-        let mut page = KVec::from_elem(fill, IDENTIFY_SIZE, GFP_KERNEL)?;
+        let mut page = super::page(fill)?;
         for (offset, bytes) in fields {
             page[*offset..*offset + bytes.len()].copy_from_slice(bytes);
         }

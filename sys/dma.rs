@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that the device reads and writes: rings and lists ([`Words`]), and what the
+//! Memory that the device reads and writes: lists ([`Words`]) and rings ([`Ring`]), and what the
 //! device can address.
 
 use super::{
@@ -38,15 +38,23 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `base` points to `len` words that `owner` keeps.
-pub(crate) struct Words {
+/// `base` points to `len` words that `mem` keeps.
+pub(crate) struct Words<M = Memory> {
     base: *mut u64,
     len: usize,
+    mem: M,
+}
+
+/// Words in 24 bytes: what is needed only once is elsewhere.
+pub(crate) type Ring = Words<KBox<Memory>>;
+
+/// What [`Words`] are in.
+pub(crate) struct Memory {
     address: DmaAddress,
     owner: Owner,
 }
 
-/// Whose memory [`Words`] are.
+/// Whose memory it is.
 enum Owner {
     /// The host's.
     Host { _memory: Coherent<[u64]> },
@@ -55,10 +63,10 @@ enum Owner {
 }
 
 // SAFETY: the memory belongs to no thread and its owners are `Send`.
-unsafe impl Send for Words {}
+unsafe impl<M: Send> Send for Words<M> {}
 // SAFETY: all access is by volatile loads and stores of aligned words, which do not tear; who may
 // write which word is agreed on above this layer, and a mix-up yields a wrong word, no more.
-unsafe impl Sync for Words {}
+unsafe impl<M: Send> Sync for Words<M> {}
 
 impl Words {
     /// Allocates `len` zeroed words for `dev`; page-aligned in the device's view.
@@ -75,8 +83,10 @@ impl Words {
         Ok(Self {
             base: mem.as_mut_ptr().cast(),
             len,
-            address: mem.dma_address(),
-            owner: Owner::Host { _memory: mem },
+            mem: Memory {
+                address: mem.dma_address(),
+                owner: Owner::Host { _memory: mem },
+            },
         })
     }
 
@@ -96,23 +106,48 @@ impl Words {
         Some(Self {
             base,
             len,
-            address,
-            owner: Owner::Controller {
-                _memory: mapping.clone(),
+            mem: Memory {
+                address,
+                owner: Owner::Controller {
+                    _memory: mapping.clone(),
+                },
             },
         })
     }
 
-    /// Whether they are the controller's own memory.
-    pub(crate) fn is_in_controller(&self) -> bool {
-        matches!(self.owner, Owner::Controller { .. })
+    /// The device's address of the first word.
+    pub(crate) fn address(&self) -> DmaAddress {
+        self.mem.address
+    }
+}
+
+impl Ring {
+    /// Makes a ring of `words`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(words: Words) -> Result<Self> {
+        // INVARIANT: the same memory, owned by what is in the box.
+        Ok(Self {
+            base: words.base,
+            len: words.len,
+            mem: KBox::new(words.mem, GFP_KERNEL)?,
+        })
     }
 
     /// The device's address of the first word.
     pub(crate) fn address(&self) -> DmaAddress {
-        self.address
+        self.mem.address
     }
 
+    /// Whether they are the controller's own memory.
+    pub(crate) fn is_in_controller(&self) -> bool {
+        matches!(self.mem.owner, Owner::Controller { .. })
+    }
+}
+
+impl<M> Words<M> {
     /// The number of words.
     pub(crate) fn len(&self) -> usize {
         self.len

@@ -24,10 +24,13 @@
 
 use super::mmio::Bar;
 use crate::ring::needs_event;
-use core::sync::atomic::{
-    compiler_fence,
-    fence,
-    Ordering, //
+use core::{
+    ptr::NonNull,
+    sync::atomic::{
+        compiler_fence,
+        fence,
+        Ordering, //
+    }, //
 };
 use kernel::{
     device::{
@@ -80,26 +83,23 @@ impl Shadows {
 ///
 /// # Invariants
 ///
-/// `ptr` is 4-byte aligned and lies in the mapping that `_bar` keeps.
+/// `ptr` is 4-byte aligned and lies in the mapping that `_home` keeps; the pointers of `shadow` are
+/// to elements of the pages that `_home` keeps.
 pub(crate) struct Doorbell {
     ptr: *mut u32,
     shadow: Option<Shadow>,
-    _bar: Arc<Bar>,
+    /// Elsewhere: a doorbell is to fit into the cache line of what else a command needs.
+    _home: KBox<(Arc<Bar>, Option<Arc<Shadows>>)>,
 }
 
-/// The shadow of a doorbell.
-///
-/// # Invariants
-///
-/// Both pointers are to elements of the pages that `_pages` keeps.
+/// The shadow of a doorbell: see there.
 struct Shadow {
-    value: *mut u32,
+    value: NonNull<u32>,
     event: *const u32,
-    _pages: Arc<Shadows>,
 }
 
-// SAFETY: a doorbell is an address in a mapping that `_bar` (which is `Send`) keeps, and addresses
-// in memory that `_pages` keeps; 32-bit accesses to them do not tear, from whichever CPU.
+// SAFETY: a doorbell is an address in a mapping that `_home` (which is `Send`) keeps, and addresses
+// in memory that it keeps, too; 32-bit accesses to them do not tear, from whichever CPU.
 unsafe impl Send for Doorbell {}
 // SAFETY: as above; `ring` takes `&self` and does aligned volatile accesses.
 unsafe impl Sync for Doorbell {}
@@ -110,7 +110,7 @@ impl Doorbell {
     ///
     /// # Errors
     ///
-    /// `ENXIO` if the BAR, or the page of shadows, ends before it.
+    /// `ENXIO` if the BAR, or the page of shadows, ends before it; `ENOMEM`.
     pub(crate) fn new(
         bar: &Arc<Bar>,
         base: usize,
@@ -137,18 +137,17 @@ impl Doorbell {
                     )
                 };
                 Some(Shadow {
-                    value,
+                    value: NonNull::new(value).ok_or(ENXIO)?,
                     event,
-                    _pages: pages.clone(),
                 })
             }
             None => None,
         };
-        // INVARIANT: aligned and inside the mapping, as checked; `_bar` keeps the mapping.
+        // INVARIANT: aligned and inside the mapping, as checked; `_home` keeps mapping and pages.
         Ok(Self {
             ptr: (bar.addr() + offset) as *mut u32,
             shadow,
-            _bar: bar.clone(),
+            _home: KBox::new((bar.clone(), shadows.cloned()), GFP_KERNEL)?,
         })
     }
 
@@ -198,7 +197,7 @@ impl Shadow {
         compiler_fence(Ordering::SeqCst);
         #[cfg(not(target_arch = "x86_64"))]
         kernel::sync::barrier::dma_mb(kernel::sync::barrier::Write);
-        // SAFETY: by the type invariant the pointer is to memory of ours, aligned.
+        // SAFETY: by the invariant of `Doorbell` the pointer is to memory of ours, aligned.
         unsafe { self.value.write_volatile(u32::from(new).to_le()) };
         // (B)
         fence(Ordering::SeqCst);

@@ -9,6 +9,7 @@
 
 use super::{
     ffi as bindings,
+    node::vec_on,
     request::{
         Started,
         Types, //
@@ -17,12 +18,14 @@ use super::{
 use core::{
     cell::UnsafeCell,
     marker::PhantomData,
+    ptr::NonNull,
     sync::atomic::{
         AtomicU32,
         Ordering, //
     }, //
 };
 use kernel::{
+    alloc::NumaNode,
     prelude::*,
     sync::Arc, //
 };
@@ -47,13 +50,49 @@ const ARMED: u32 = 1 << 16;
 /// `InFlight`, one that is armed to the one [`Reaper`]; `state` says which, and each side hands it
 /// over by its last store. Each side is borrowed exclusively, so it does not race with itself.
 pub(crate) struct InFlight<T: Types> {
-    slots: Arc<Slots<T>>,
+    slots: Handle<T>,
 }
 
 /// The requests that the hardware has, by tag: the side that takes them out. There is one for
 /// each [`InFlight`], and taking needs it exclusively.
 pub(crate) struct Reaper<T: Types> {
-    slots: Arc<Slots<T>>,
+    slots: Handle<T>,
+}
+
+/// Where the slots are, without a detour.
+///
+/// # Invariants
+///
+/// `first` points to `len` slots that `keep` has.
+struct Handle<T: Types> {
+    first: NonNull<Slot>,
+    len: u16,
+    keep: Arc<Slots<T>>,
+}
+
+// SAFETY: it is a reference to `keep`, which may be sent.
+unsafe impl<T: Types> Send for Handle<T> {}
+// SAFETY: as above.
+unsafe impl<T: Types> Sync for Handle<T> {}
+
+impl<T: Types> Handle<T> {
+    fn new(slots: &Arc<Slots<T>>, len: u16) -> Self {
+        // INVARIANT: `InFlight::new` put `len` slots there, and they stay.
+        Self {
+            first: NonNull::from(slots.slots.as_slice()).cast(),
+            len,
+            keep: slots.clone(),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self, tag: u16) -> Option<&Slot> {
+        if tag >= self.len {
+            return None;
+        }
+        // SAFETY: by the type invariant there are `len` slots at `first`, and `tag` is less.
+        Some(unsafe { self.first.add(usize::from(tag)).as_ref() })
+    }
 }
 
 struct Slots<T: Types> {
@@ -68,9 +107,9 @@ unsafe impl<T: Types> Send for Slots<T> {}
 unsafe impl<T: Types> Sync for Slots<T> {}
 
 impl<T: Types> InFlight<T> {
-    /// Room for tags 0 to `depth - 1`, nothing in flight.
-    pub(crate) fn new(depth: u16) -> Result<(Self, Reaper<T>)> {
-        let mut slots = KVec::with_capacity(depth.into(), GFP_KERNEL)?;
+    /// Room for tags 0 to `depth - 1`, on `node`; nothing in flight.
+    pub(crate) fn new(depth: u16, node: NumaNode) -> Result<(Self, Reaper<T>)> {
+        let mut slots = vec_on(node, depth.into())?;
         for _ in 0..depth {
             slots.push(
                 Slot {
@@ -89,8 +128,9 @@ impl<T: Types> InFlight<T> {
             GFP_KERNEL,
         )?;
         let reaper = Reaper {
-            slots: slots.clone(),
+            slots: Handle::new(&slots, depth),
         };
+        let slots = Handle::new(&slots, depth);
         Ok((Self { slots }, reaper))
     }
 
@@ -103,7 +143,7 @@ impl<T: Types> InFlight<T> {
     #[inline(always)]
     pub(crate) fn arm(&mut self, rq: Started<T>) -> Result<CommandId, Started<T>> {
         let tag = rq.tag();
-        let Some(slot) = self.slots.slots.get(usize::from(tag)) else {
+        let Some(slot) = self.slots.get(tag) else {
             return Err(rq);
         };
         if slot.state.load(Ordering::Relaxed) != 0 {
@@ -128,7 +168,7 @@ impl<T: Types> Reaper<T> {
     /// may say anything.
     #[inline(always)]
     pub(crate) fn take(&mut self, cid: CommandId) -> Option<Started<T>> {
-        let slot = self.slots.slots.get(usize::from(cid.tag()))?;
+        let slot = self.slots.get(cid.tag())?;
         if slot.state.load(Ordering::Acquire) != ARMED | u32::from(cid.raw()) {
             return None;
         }
@@ -139,6 +179,7 @@ impl<T: Types> Reaper<T> {
     pub(crate) fn take_any(&mut self) -> Option<Started<T>> {
         let slot = self
             .slots
+            .keep
             .slots
             .iter()
             .find(|slot| slot.state.load(Ordering::Acquire) != 0)?;
@@ -148,6 +189,7 @@ impl<T: Types> Reaper<T> {
     /// Whether the hardware has any request.
     pub(crate) fn is_idle(&self) -> bool {
         self.slots
+            .keep
             .slots
             .iter()
             .all(|slot| slot.state.load(Ordering::Acquire) == 0)

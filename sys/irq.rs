@@ -6,8 +6,15 @@
 //! on two CPUs at once, and [`Line::with_disabled`] keeps it from running; but genirq's poll of a
 //! line that it found stuck runs handlers of disabled lines all the same (`kernel/irq/spurious.c`).
 //! So whoever works on the state holds a flag: one uncontended exchange for each interrupt.
+//!
+//! A handler may have a thread. Then the interrupt only looks whether there is something to do, and
+//! wakes the thread, which does it. Here the flag is contended in earnest: by the next interrupt,
+//! which comes while the thread is at work.
 
-use super::ffi as bindings;
+use super::{
+    ffi as bindings,
+    node, //
+};
 use crate::counts::QueueCounts;
 use core::{
     cell::UnsafeCell,
@@ -18,12 +25,17 @@ use core::{
     }, //
 };
 use kernel::{
+    alloc::NumaNode,
     error::to_result,
     pci,
     prelude::*,
     sync::{
         aref::ARef,
         Arc, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
     }, //
 };
 
@@ -32,17 +44,26 @@ use kernel::{
 pub(crate) struct Vectors {
     pdev: ARef<pci::Device>,
     count: u32,
+    /// Whether handlers have threads.
+    threads: bool,
 }
 
 impl Vectors {
     /// Allocates 1 to `max` vectors. All but the first are spread over the CPUs, and follow them
     /// when these go offline and come back: twice over all CPUs, if `write` is not 0, because the
-    /// queues are then of two kinds ([`QueueCounts::read_share`]).
+    /// queues are then of two kinds ([`QueueCounts::read_share`]). Handlers get `threads`, unless the
+    /// pin is all there is: its level stays as it is until the thread has run, and so the interrupt
+    /// would come again and again.
     ///
     /// # Errors
     ///
     /// What `pci_alloc_irq_vectors_affinity` returns if there is not even one.
-    pub(crate) fn allocate(pdev: &pci::Device, max: u32, write: u32) -> Result<Arc<Self>> {
+    pub(crate) fn allocate(
+        pdev: &pci::Device,
+        max: u32,
+        write: u32,
+        threads: bool,
+    ) -> Result<Arc<Self>> {
         let mut affinity = bindings::irq_affinity {
             pre_vectors: 1,
             calc_sets: Some(calculate_sets),
@@ -71,13 +92,30 @@ impl Vectors {
         let vectors = Self {
             pdev: pdev.into(),
             count: u32::try_from(count)?,
+            threads: threads && has_messages(pdev),
         };
         Ok(Arc::new(vectors, GFP_KERNEL)?)
+    }
+
+    /// The node of the device: for what its handlers need.
+    pub(crate) fn node(&self) -> NumaNode {
+        node::of(self.pdev.as_ref())
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> u32 {
         self.count
+    }
+}
+
+/// Whether the vectors of `pdev` are messages, so MSI-X or MSI.
+fn has_messages(pdev: &pci::Device) -> bool {
+    let pdev = super::pci::raw(pdev);
+    // SAFETY: `pdev` is a valid device; whoever allocates its vectors, which is its driver, sets
+    // these bits.
+    unsafe {
+        bindings::pci_dev::msix_enabled_raw(pdev) != 0
+            || bindings::pci_dev::msi_enabled_raw(pdev) != 0
     }
 }
 
@@ -105,8 +143,23 @@ impl Drop for Vectors {
 
 /// What an interrupt handler does.
 pub(crate) trait Handler: Send + 'static {
-    /// Handles one interrupt, in hard-interrupt context; returns whether it was this device's.
+    /// Handles one interrupt, in hard-interrupt context or in a thread; returns whether it was this
+    /// device's.
     fn handle(&mut self) -> bool;
+    /// Whether there is something to handle.
+    fn is_pending(&self) -> bool;
+}
+
+/// What genirq calls.
+type Callback = unsafe extern "C" fn(c_int, *mut c_void) -> bindings::irqreturn_t;
+
+#[inline(always)]
+fn handled(found: bool) -> bindings::irqreturn_t {
+    if found {
+        bindings::irqreturn::IRQ_HANDLED
+    } else {
+        bindings::irqreturn::IRQ_NONE
+    }
 }
 
 /// A requested interrupt line and the state of its handler.
@@ -125,6 +178,43 @@ pub(crate) struct Line<H: Handler> {
 struct Shared<H> {
     busy: AtomicBool,
     state: UnsafeCell<KBox<H>>,
+}
+
+/// How often the flag is looked at before sleeping: an interrupt has it for less.
+const SPINS: u32 = 1000;
+/// How long to sleep then: a thread has it.
+const NAP: Delta = Delta::from_micros(50);
+
+impl<H> Shared<H> {
+    /// Has `f` work on the state, unless somebody else does.
+    #[inline(always)]
+    fn try_with<R>(&self, f: impl FnOnce(&mut H) -> R) -> Option<R> {
+        if self.busy.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: we set `busy`, so the state is ours until it is cleared.
+        let result = f(unsafe { &mut *self.state.get() });
+        self.busy.store(false, Ordering::Release);
+        Some(result)
+    }
+
+    /// Has `f` work on the state when nobody else does. May sleep: who has the state may be a task
+    /// that this one keeps from running.
+    fn with<R>(&self, mut f: impl FnMut(&mut H) -> R) -> R {
+        let mut looks = 0u32;
+        // TIMEOUT: others have it for one pass over the rings.
+        loop {
+            if let Some(result) = self.try_with(&mut f) {
+                return result;
+            }
+            looks = looks.saturating_add(1);
+            if looks < SPINS {
+                core::hint::spin_loop();
+            } else {
+                fsleep(NAP);
+            }
+        }
+    }
 }
 
 // SAFETY: the state is `Send`; access to it is exclusive, see the module's head.
@@ -149,9 +239,14 @@ impl<H: Handler> Line<H> {
             busy: AtomicBool::new(false),
             state: UnsafeCell::new(state),
         };
-        let shared = match KBox::<Shared<H>>::new_uninit(GFP_KERNEL) {
+        let shared = match node::uninit_on(vectors.node()) {
             Ok(memory) => KBox::into_raw(memory.write(shared)),
-            Err(e) => return Err((e.into(), shared.state.into_inner())),
+            Err(e) => return Err((e, shared.state.into_inner())),
+        };
+        let (handler, thread): (Callback, Option<Callback>) = if vectors.threads {
+            (Self::wake, Some(Self::thread))
+        } else {
+            (Self::handler, None)
         };
         // SAFETY: the vector is allocated if `index` is in range, else the call fails. `shared` is
         // boxed, so it stays where it is, and it is freed only after `pci_free_irq`. The format
@@ -160,8 +255,8 @@ impl<H: Handler> Line<H> {
             bindings::pci_request_irq(
                 super::pci::raw(&vectors.pdev),
                 index,
-                Some(Self::handler),
-                None,
+                Some(handler),
+                thread,
                 shared.cast(),
                 c"rnvme%uq%u".as_char_ptr(),
                 instance,
@@ -188,38 +283,51 @@ impl<H: Handler> Line<H> {
         // SAFETY: `request` passed the boxed `Shared<H>`, which lives until `pci_free_irq` has
         // returned.
         let shared = unsafe { &*shared.cast::<Shared<H>>() };
-        // Somebody else is at it, and will see what there is to see.
-        if shared.busy.swap(true, Ordering::Acquire) {
-            return bindings::irqreturn::IRQ_NONE;
-        }
-        // SAFETY: we set `busy`, so the state is ours until it is cleared.
-        let found = unsafe { &mut *shared.state.get() }.handle();
-        shared.busy.store(false, Ordering::Release);
-        if found {
-            bindings::irqreturn::IRQ_HANDLED
-        } else {
+        // If somebody else is at it, he will see what there is to see.
+        shared
+            .try_with(|state| handled(state.handle()))
+            .unwrap_or(bindings::irqreturn::IRQ_NONE)
+    }
+
+    /// The interrupt of a handler with a thread.
+    ///
+    /// # Safety
+    ///
+    /// For `pci_request_irq` only.
+    unsafe extern "C" fn wake(_irq: c_int, shared: *mut c_void) -> bindings::irqreturn_t {
+        // SAFETY: as in `handler`.
+        let shared = unsafe { &*shared.cast::<Shared<H>>() };
+        // If the thread is at it, it may have looked for the last time: it looks once more.
+        if shared.try_with(|state| state.is_pending()) == Some(false) {
             bindings::irqreturn::IRQ_NONE
+        } else {
+            bindings::irqreturn::IRQ_WAKE_THREAD
         }
     }
 
+    /// The thread of a handler.
+    ///
+    /// # Safety
+    ///
+    /// For `pci_request_irq` only.
+    unsafe extern "C" fn thread(_irq: c_int, shared: *mut c_void) -> bindings::irqreturn_t {
+        // SAFETY: as in `handler`: `pci_free_irq` waits for the thread, too.
+        let shared = unsafe { &*shared.cast::<Shared<H>>() };
+        handled(shared.with(H::handle))
+    }
+
     /// Calls `f` on the handler's state while the handler is kept from running. May sleep.
-    pub(crate) fn with_disabled<R>(&mut self, f: impl FnOnce(&mut H) -> R) -> R {
+    pub(crate) fn with_disabled<R>(&mut self, f: impl FnMut(&mut H) -> R) -> R {
         // SAFETY: the vector is allocated: the line holds a count of it.
         let irq =
             unsafe { bindings::pci_irq_vector(super::pci::raw(&self.vectors.pdev), self.index) };
         // CAST: the number of a requested line, so not a negative error.
         let irq = irq as u32;
-        // SAFETY: `irq` is a requested line; `disable_irq` waits for a running handler.
+        // SAFETY: `irq` is a requested line; `disable_irq` waits for a running handler and its thread.
+        // What may still come is genirq's poll, which may wake the thread, too.
         unsafe { bindings::disable_irq(irq) };
         // SAFETY: by the type invariant `shared` is alive.
-        let shared = unsafe { &*self.shared };
-        // TIMEOUT: only genirq's poll can have it now, for one pass over the rings.
-        while shared.busy.swap(true, Ordering::Acquire) {
-            core::hint::spin_loop();
-        }
-        // SAFETY: we set `busy`, so the state is ours until it is cleared.
-        let result = f(unsafe { &mut *shared.state.get() });
-        shared.busy.store(false, Ordering::Release);
+        let result = unsafe { &*self.shared }.with(f);
         // SAFETY: disabled above.
         unsafe { bindings::enable_irq(irq) };
         result

@@ -7,12 +7,16 @@
 
 use super::{
     ffi as bindings,
+    node,
     request::{
         Request,
         Types, //
     }, //
 };
-use core::mem::MaybeUninit;
+use core::mem::{
+    offset_of,
+    MaybeUninit, //
+};
 use kernel::{
     device::{
         Bound,
@@ -101,8 +105,15 @@ pub(crate) enum MapError {
 }
 
 /// Maps requests for one device, for one queue.
+#[repr(C)]
 pub(crate) struct Mapper {
     dev: ARef<Device>,
+    /// Elsewhere: requests write there.
+    kept: KBox<Kept>,
+}
+
+/// What large requests need while they are mapped.
+struct Kept {
     /// One bit for each lease that is out.
     leased: Atomic<u32>,
     /// [`MAX_SEGMENTS`] pairs of address and length for each lease.
@@ -110,6 +121,9 @@ pub(crate) struct Mapper {
 }
 
 impl Mapper {
+    /// Bytes from its beginning that a request of one segment needs.
+    pub(crate) const HOT: usize = offset_of!(Self, dev) + size_of::<ARef<Device>>();
+
     /// Maps for `dev`.
     ///
     /// # Errors
@@ -117,15 +131,19 @@ impl Mapper {
     /// `ENOMEM`.
     pub(crate) fn new(dev: &Device<Bound>) -> Result<Self> {
         let count = LEASES * usize::from(MAX_SEGMENTS) * 2;
-        let mut segments = KVVec::with_capacity(count, GFP_KERNEL)?;
+        let normal: &Device = dev;
+        let node = node::of(normal);
+        let mut segments = node::vec_on(node, count)?;
         for _ in 0..count {
             segments.push(Atomic::new(0), GFP_KERNEL)?;
         }
-        let normal: &Device = dev;
-        Ok(Self {
-            dev: normal.into(),
+        let kept = Kept {
             leased: Atomic::new(0),
             segments,
+        };
+        Ok(Self {
+            dev: normal.into(),
+            kept: node::box_on(node, kept)?,
         })
     }
 
@@ -141,9 +159,9 @@ impl Mapper {
 
     /// Takes a lease, if one is left.
     pub(crate) fn lease(&self) -> Option<Lease> {
-        let mut leased = self.leased.load(Relaxed);
+        let mut leased = self.kept.leased.load(Relaxed);
         while let Some(bit) = 1u32.checked_shl(leased.trailing_ones()) {
-            match self.leased.cmpxchg(leased, leased | bit, Full) {
+            match self.kept.leased.cmpxchg(leased, leased | bit, Full) {
                 // CAST: 1 to 32.
                 Ok(_) => return Some(Lease(bit.trailing_zeros() as u8 + 1)),
                 Err(now) => leased = now,
@@ -155,8 +173,8 @@ impl Mapper {
     /// Takes `lease` back: the device is done with what it stood for.
     pub(crate) fn release(&self, lease: Lease) {
         let bit = 1u32.wrapping_shl(u32::from(lease.0).wrapping_sub(1));
-        let mut leased = self.leased.load(Relaxed);
-        while let Err(now) = self.leased.cmpxchg(leased, leased & !bit, Full) {
+        let mut leased = self.kept.leased.load(Relaxed);
+        while let Err(now) = self.kept.leased.cmpxchg(leased, leased & !bit, Full) {
             leased = now;
         }
     }
@@ -168,7 +186,8 @@ impl Mapper {
         }
         let first = usize::from(lease).checked_sub(1)? * usize::from(MAX_SEGMENTS);
         let at = (first + usize::from(index)) * 2;
-        Some((self.segments.get(at)?, self.segments.get(at + 1)?))
+        let segments = &self.kept.segments;
+        Some((segments.get(at)?, segments.get(at + 1)?))
     }
 
     /// Maps a request of one segment.

@@ -51,6 +51,9 @@ impl BlkStatus {
     }
 }
 
+/// Bytes of the block layer's part of a request.
+pub(crate) const REQUEST_SIZE: usize = size_of::<bindings::request>();
+
 /// What a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {

@@ -36,6 +36,9 @@ pub(crate) trait AdminCommand {
     /// The opcode.
     const OPCODE: u8;
 
+    /// What the opcode does not tell of it, to log after the opcode's name.
+    const DETAIL: &'static str = "";
+
     /// The entry, without identifier; without data pointer unless the command has its own.
     fn sqe(&self) -> Sqe;
 
@@ -269,33 +272,6 @@ impl AdminCommand for DoorbellBufferConfig {
     fn reply(&self, _dw0: u32) {}
 }
 
-/// Set Features, Number of Queues (Base 5.27.1.5): asks for as many I/O queue pairs.
-pub(crate) struct SetNumberOfQueues {
-    /// How many pairs, 1 or more.
-    pub(crate) pairs: u16,
-}
-
-impl AdminCommand for SetNumberOfQueues {
-    /// How many pairs there may be: 1 to 65536, and possibly more than were asked for.
-    type Reply = u32;
-    const OPCODE: u8 = 0x09;
-
-    fn sqe(&self) -> Sqe {
-        const NUMBER_OF_QUEUES: u32 = 0x07;
-        let pairs_z = u32::from(self.pairs.saturating_sub(1));
-        Sqe {
-            cdw10: NUMBER_OF_QUEUES,
-            cdw11: (pairs_z << 16) | pairs_z,
-            ..Sqe::new(Self::OPCODE, 0)
-        }
-    }
-
-    fn reply(&self, dw0: u32) -> u32 {
-        let (submission_z, completion_z) = (dw0 & 0xffff, dw0 >> 16);
-        submission_z.min(completion_z) + 1
-    }
-}
-
 #[kunit_tests(rnvme_admin_command)]
 mod tests {
     use super::{
@@ -388,33 +364,5 @@ mod tests {
             (32, &[0x00, 0x70]),
         ];
         assert!(is(command.sqe(), fields));
-    }
-
-    #[test]
-    fn number_of_queues_image() {
-        let one = SetNumberOfQueues { pairs: 1 };
-        assert!(is(one.sqe(), &[(0, &[9]), (40, &[7])]));
-        let many = SetNumberOfQueues { pairs: 0x0203 };
-        assert!(is(
-            many.sqe(),
-            &[(0, &[9]), (40, &[7]), (44, &[2, 2, 2, 2])]
-        ));
-    }
-
-    #[test]
-    fn number_of_queues_granted() {
-        let command = SetNumberOfQueues { pairs: 8 };
-        // The smaller of both, each zero-based.
-        let cases = [
-            (0x0000_0000, 1),
-            (0x0007_0007, 8),
-            (0x0003_0007, 4),
-            (0x0007_0003, 4),
-            (0x0000_ffff, 1),
-            (0xffff_ffff, 65536),
-        ];
-        for (dw0, pairs) in cases {
-            assert_eq!(command.reply(dw0), pairs);
-        }
     }
 }

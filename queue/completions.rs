@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The completion side of a queue pair. NVMe Base 2.0, 4.2.
+
+use super::{
+    LineBegins,
+    Queue,
+    LINE, //
+};
+use crate::{
+    pdu::Carrier,
+    ring::Head,
+    spec::{
+        completion::{
+            CqeTail,
+            Status, //
+        },
+        ids::CommandId, //
+    },
+    sys::{
+        batch::Completed,
+        blk::Operations,
+        dma::{
+            read_barrier,
+            Ring, //
+        },
+        doorbell::Doorbell,
+        inflight::Reaper,
+        request::Types, //
+    }, //
+};
+use core::mem::offset_of;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// 64-bit words of a completion queue entry.
+pub(super) const CQE_WORDS: usize = 2;
+
+/// The completion side of a queue pair: owned by the handler of the queue's interrupt.
+#[repr(C, align(64))]
+pub(crate) struct Completions<T: Types> {
+    // For each completion.
+    ring: Ring,
+    reaper: Reaper<T>,
+    head: Head,
+    // For each pass.
+    _pass: [LineBegins; 0],
+    doorbell: Doorbell,
+    queue: Arc<Queue<T>>,
+    /// Entries that named no command in flight.
+    spurious: u64,
+}
+
+impl<T: Types> Completions<T> {
+    const LAYOUT: () = {
+        assert!(align_of::<Self>() % LINE == 0);
+        assert!(offset_of!(Self, doorbell) == LINE);
+        assert!(size_of::<Self>() == 2 * LINE);
+    };
+
+    /// The completion side of `queue`: its `ring` of `entries` is zeroed.
+    pub(super) fn new(
+        ring: Ring,
+        reaper: Reaper<T>,
+        entries: u16,
+        doorbell: Doorbell,
+        queue: Arc<Queue<T>>,
+    ) -> Self {
+        let () = Self::LAYOUT;
+        Self {
+            ring,
+            reaper,
+            head: Head::new(entries),
+            _pass: [],
+            doorbell,
+            queue,
+            spurious: 0,
+        }
+    }
+}
+
+impl<T> Completions<T>
+where
+    T: Operations<Queue = Queue<T>>,
+    T::Pdu: Carrier,
+{
+    /// Takes every new entry of the completion ring, and tells the device that it may use them
+    /// again; returns whether there was one.
+    #[inline(always)]
+    pub(crate) fn reap(&mut self, done: &mut Completed<'_, T>) -> bool {
+        let found = self.take_new(done);
+        if found {
+            // One doorbell a pass.
+            self.doorbell.ring(self.head.ring());
+        }
+        found
+    }
+
+    /// Where the next entry is, and its end if it is new.
+    #[inline(always)]
+    fn next(&self) -> (usize, Option<CqeTail>) {
+        let index = self.head.index().wrapping_mul(CQE_WORDS);
+        // Dwords 2 and 3 in one load: what the phase tag vouches for cannot be torn from it.
+        let tail = CqeTail::from_raw(self.ring.read(index.wrapping_add(1)));
+        let is_new = (tail.phase() != 0) == self.head.phase();
+        (index, is_new.then_some(tail))
+    }
+
+    /// Whether there is a new entry.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.next().1.is_some()
+    }
+
+    /// A pass is bounded by the size of the ring, however fast the device writes.
+    #[inline(always)]
+    fn take_new(&mut self, done: &mut Completed<'_, T>) -> bool {
+        let mut taken: u16 = 0;
+        while taken < self.head.entries() {
+            let (index, Some(tail)) = self.next() else {
+                break;
+            };
+            // Pairs with the device's write of the entry: the rest of it, and the data of the
+            // request, are read after the phase tag.
+            read_barrier();
+            self.complete(tail, index, done);
+            self.head.advance();
+            taken = taken.wrapping_add(1);
+        }
+        taken != 0
+    }
+
+    #[inline(always)]
+    fn complete(&mut self, tail: CqeTail, index: usize, done: &mut Completed<'_, T>) {
+        let Some(mut rq) = self.reaper.take(tail.command_id()) else {
+            self.note_spurious(tail.command_id());
+            return;
+        };
+        let pdu = rq.pdu_mut().pdu_mut();
+        pdu.status = tail.status().raw();
+        pdu.result = self.ring.read(index);
+        let success = tail.status().is_success();
+        let Some(rq) = rq.complete_remote() else {
+            return;
+        };
+        let alone = if success { done.add(rq) } else { Err(rq) };
+        if let Err(rq) = alone {
+            T::complete(&self.queue, rq);
+        }
+    }
+
+    #[cold]
+    fn note_spurious(&mut self, cid: CommandId) {
+        self.spurious = self.spurious.saturating_add(1);
+        // A device that does this all the time must not flood the log: powers of two only.
+        if self.spurious.is_power_of_two() {
+            dev_warn!(
+                self.queue.device(),
+                "queue {}: completion for command {:#06x}, which is not in flight ({} so far)\n",
+                self.queue.id().raw(),
+                cid.raw(),
+                self.spurious
+            );
+        }
+    }
+
+    /// Whether the device has no request of this queue.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.reaper.is_idle()
+    }
+
+    /// Ends all that is in flight, for the queue is disabled and the device stopped: what it has
+    /// completed as it says, the rest with `status`. Returns how many the rest are.
+    pub(crate) fn cancel(&mut self, status: Status) -> u32 {
+        Completed::collect(|done| self.take_new(done));
+        let mut count = 0;
+        while let Some(mut rq) = self.reaper.take_any() {
+            count += 1;
+            rq.pdu_mut().pdu_mut().status = status.raw();
+            if let Some(rq) = rq.complete_remote() {
+                T::complete(&self.queue, rq);
+            }
+        }
+        count
+    }
+}

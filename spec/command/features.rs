@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Set Features, a type for each feature that the driver sets.
+//!
+//! Base 5.27.
+
+use super::{
+    AdminCommand,
+    Sqe, //
+};
+use kernel::prelude::*;
+
+/// The opcode of Set Features.
+const SET_FEATURES: u8 = 0x09;
+
+/// Set Features, Number of Queues (Base 5.27.1.5): asks for as many I/O queue pairs.
+pub(crate) struct SetNumberOfQueues {
+    /// How many pairs, 1 or more.
+    pub(crate) pairs: u16,
+}
+
+impl AdminCommand for SetNumberOfQueues {
+    /// How many pairs there may be: 1 to 65536, and possibly more than were asked for.
+    type Reply = u32;
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Number of Queues)";
+
+    fn sqe(&self) -> Sqe {
+        const NUMBER_OF_QUEUES: u32 = 0x07;
+        let pairs_z = u32::from(self.pairs.saturating_sub(1));
+        Sqe {
+            cdw10: NUMBER_OF_QUEUES,
+            cdw11: (pairs_z << 16) | pairs_z,
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, dw0: u32) -> u32 {
+        let (submission_z, completion_z) = (dw0 & 0xffff, dw0 >> 16);
+        submission_z.min(completion_z) + 1
+    }
+}
+
+/// Set Features, Interrupt Coalescing (Base 5.27.1.6): how long the interrupts of I/O queues may wait
+/// for more completions. The admin queue's do not.
+pub(crate) struct SetInterruptCoalescing {
+    /// The longest wait, in units of 100 microseconds; 0: none.
+    pub(crate) time: u8,
+    /// How many completions end it, 1 to 256.
+    pub(crate) entries: u16,
+}
+
+impl SetInterruptCoalescing {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x08;
+}
+
+impl AdminCommand for SetInterruptCoalescing {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Interrupt Coalescing)";
+
+    fn sqe(&self) -> Sqe {
+        let entries_z = self.entries.saturating_sub(1).min(u8::MAX.into());
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: (u32::from(self.time) << 8) | u32::from(entries_z),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Interrupt Vector Configuration (Base 5.27.1.7): switches coalescing off for one
+/// vector, which a completion queue must have.
+pub(crate) struct DisableCoalescing {
+    /// The vector.
+    pub(crate) vector: u16,
+}
+
+impl DisableCoalescing {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x09;
+}
+
+impl AdminCommand for DisableCoalescing {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Interrupt Vector Configuration)";
+
+    fn sqe(&self) -> Sqe {
+        const COALESCING_DISABLE: u32 = 1 << 16;
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: COALESCING_DISABLE | u32::from(self.vector),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+#[kunit_tests(rnvme_features)]
+mod tests {
+    use super::{
+        super::tests::is,
+        *, //
+    };
+
+    #[test]
+    fn number_of_queues_image() {
+        let one = SetNumberOfQueues { pairs: 1 };
+        assert!(is(one.sqe(), &[(0, &[9]), (40, &[7])]));
+        let many = SetNumberOfQueues { pairs: 0x0203 };
+        assert!(is(
+            many.sqe(),
+            &[(0, &[9]), (40, &[7]), (44, &[2, 2, 2, 2])]
+        ));
+    }
+
+    #[test]
+    fn number_of_queues_granted() {
+        let command = SetNumberOfQueues { pairs: 8 };
+        // The smaller of both, each zero-based.
+        let cases = [
+            (0x0000_0000, 1),
+            (0x0007_0007, 8),
+            (0x0003_0007, 4),
+            (0x0007_0003, 4),
+            (0x0000_ffff, 1),
+            (0xffff_ffff, 65536),
+        ];
+        for (dw0, pairs) in cases {
+            assert_eq!(command.reply(dw0), pairs);
+        }
+    }
+
+    #[test]
+    fn interrupt_coalescing_images() {
+        // Units of 100 us, completions: the low two bytes of CDW11.
+        for (time, entries, cdw11) in [
+            (0, 1, [0, 0]),
+            (1, 2, [1, 1]),
+            (3, 8, [7, 3]),
+            (255, 256, [255, 255]),
+            // What is no number of completions does not leave its field.
+            (1, 0, [0, 1]),
+            (1, u16::MAX, [255, 1]),
+        ] {
+            let command = SetInterruptCoalescing { time, entries };
+            assert!(is(command.sqe(), &[(0, &[9]), (40, &[8]), (44, &cdw11)]));
+        }
+    }
+
+    #[test]
+    fn interrupt_vector_images() {
+        let first = DisableCoalescing { vector: 0 };
+        assert!(is(first.sqe(), &[(0, &[9]), (40, &[9]), (44, &[0, 0, 1])]));
+        let other = DisableCoalescing { vector: 0x0203 };
+        assert!(is(other.sqe(), &[(0, &[9]), (40, &[9]), (44, &[3, 2, 1])]));
+    }
+}

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Interrupt coalescing is set as the parameters say, when the queues are there
+# and the admin queue's vector has been taken out of it; without parameters it is
+# left alone. QEMU refuses both: a line of the log each, and no harm.
+#@ timeout: 60
+#@ allow-trace: pci_nvme_err_req_status
+. /tests/guest/lib.sh
+
+# What was set, in order: the feature and CDW11; and each queue that was created.
+steps() {
+    host trace-log "pci_nvme_*" | sed -n \
+        -e 's/^pci_nvme_setfeat .* fid \(0x[0-9a-f]*\) .* cdw11 \(0x[0-9a-f]*\).*/\1=\2/p' \
+        -e 's/^pci_nvme_create_sq .*/queue/p' | tail -n +$((before + 1)) | xargs
+}
+
+# Load with parameters; the steps must be these.
+check() { # STEPS PARAMETER...
+    local expected=$1
+    shift
+    before=0
+    before=$(steps | wc -w)
+    mark
+    load_disk "$@"
+    expect "what is set with '$*'" "$expected" "$(steps)"
+}
+
+host trace-on pci_nvme_setfeat
+host trace-on pci_nvme_create_sq
+check "0x7=0x10001 queue queue"
+expect "refusals" 0 "$(klog_count "Set Features")"
+unload
+
+# 300 us, 8 completions (7, counted from 0); vector 0 is not to coalesce.
+check "0x7=0x10001 queue queue 0x9=0x10000 0x8=0x307" irq_coalescing_time=3 irq_coalescing_threshold=8
+for feature in "Interrupt Vector Configuration" "Interrupt Coalescing"; do
+    expect "lines about $feature" 1 "$(klog_count "Set Features ($feature) failed")"
+done
+verify rnvme0n1 --bs=4k --size=2m --iodepth=16
+unload
+
+check "0x7=0x10001 queue queue 0x9=0x10000 0x8=0xffff" irq_coalescing_time=255 irq_coalescing_threshold=256
+bdf=$(pci_of rnvme0)
+echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
+
+# One vector for all: it stays in.
+if echo 0 >"/sys/bus/pci/devices/$bdf/msi_bus"; then
+    before=0
+    before=$(steps | wc -w)
+    echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind || die "it cannot be bound without messages"
+    wait_for 20 test -b /dev/rnvme0n1
+    expect "what is set with one vector" "0x7=0x10001 queue 0x8=0xffff" "$(steps)"
+    echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
+    echo 1 >"/sys/bus/pci/devices/$bdf/msi_bus"
+fi
+host trace-off pci_nvme_setfeat
+host trace-off pci_nvme_create_sq
+unload

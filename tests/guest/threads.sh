@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# With use_threaded_interrupts each interrupt has a thread, which handles the
+# completions: data is right, unbinding under I/O ends it, and the threads go.
+# With the pin's interrupt, whose level stays, there is none.
+#@ timeout: 120
+. /tests/guest/lib.sh
+
+threads() { cat /proc/[0-9]*/comm 2>/dev/null | grep -c '^irq/.*-rnvme'; }
+# Clock ticks that the threads have worked for.
+work() { cat /proc/[0-9]*/stat 2>/dev/null | awk '/\(irq\/[0-9]*-rnvme/ { sum += $(NF - 37) } END { print sum + 0 }'; }
+
+load_disk
+expect "threads without the parameter" 0 "$(threads)"
+unload
+
+load_disk use_threaded_interrupts=1
+expect "interrupts" 3 "$(grep -c rnvme0q /proc/interrupts)"
+expect "threads" 3 "$(threads)"
+before=$(work)
+put_noise rnvme0n1 100
+verify rnvme0n1 --bsrange=512-256k --blockalign=512 --size=8m --iodepth=32
+verify rnvme0n1 --bs=4k --size=4m --iodepth=1
+(($(work) > before)) || die "the threads did no work"
+expect_noise rnvme0n1 100
+bdf=$(pci_of rnvme0)
+for round in 1 2 3; do
+    start_fio rnvme0n1
+    echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "round $round: it cannot be unbound"
+    expect_fio_fails 15
+    expect "threads of no controller" 0 "$(threads)"
+    echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind || die "round $round: it cannot be bound"
+    wait_for 20 test -b /dev/rnvme0n1
+    expect_noise rnvme0n1 100
+done
+expect "threads" 3 "$(threads)"
+
+echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
+if echo 0 >"/sys/bus/pci/devices/$bdf/msi_bus"; then
+    echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind || die "it cannot be bound without messages"
+    wait_for 20 test -b /dev/rnvme0n1
+    expect_like "the interrupt" "*IO-APIC*rnvme0q0*" "$(grep rnvme /proc/interrupts)"
+    expect "threads for the pin" 0 "$(threads)"
+    verify rnvme0n1 --bs=4k --size=1m --iodepth=16
+    echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
+    echo 1 >"/sys/bus/pci/devices/$bdf/msi_bus"
+fi
+unload
+expect "threads without the module" 0 "$(threads)"
