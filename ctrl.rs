@@ -33,6 +33,7 @@ use crate::{
         CSTS,
         VS, //
     },
+    retry::RetryPolicy,
     spec::{
         command::{
             CreateIoCq,
@@ -41,6 +42,7 @@ use crate::{
             DeleteIoSq,
             DoorbellBufferConfig,
             Identify,
+            SetHostBehavior,
             SetNumberOfQueues, //
         },
         identify::ControllerInfo,
@@ -219,6 +221,10 @@ impl Enabled {
         let dev: &Device<Bound> = pdev.as_ref();
         let info = self.identify(dev)?;
         self.running.0.set_shutdown_time(info.rtd3e_us);
+        if info.retry_delays.get(1) != 0 {
+            // A controller that refuses states none; the log has a line.
+            let _ = self.admin.send(&SetHostBehavior, &SetHostBehavior::DATA);
+        }
         let version = self.running.0.bar().read(VS);
         // CAST: at most 8 MiB.
         let mappable = dma::max_mapping(dev).min(MAX_TRANSFER as usize) as u32;
@@ -266,6 +272,7 @@ impl Enabled {
             instance: controller._instance.number(),
             info: &info,
             max_transfer,
+            retries: RetryPolicy::new(params.retries(), info.retry_delays),
         }
         .scan()?;
         Ok(controller)

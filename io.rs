@@ -10,6 +10,7 @@ use crate::{
     limit::RateLimit,
     pdu::Pdu,
     queue::Queue,
+    retry::RetryPolicy,
     spec::{
         command::{
             opcode_name,
@@ -39,7 +40,7 @@ use crate::{
             Operations,
             Timeout, //
         },
-        disk::Identity,
+        disk::DiskData,
         request::{
             BlkStatus,
             Op,
@@ -47,13 +48,11 @@ use crate::{
             Started,
             TimedOut,
             Types, //
-        }, //
+        },
+        waiting::Waiting,
     }, //
 };
 use kernel::prelude::*;
-
-/// How often a command that may succeed is tried again (`nvme_core.max_retries`).
-const MAX_RETRIES: u8 = 5;
 
 /// log2 of the unit of the block layer, 512 bytes.
 const SECTOR_SHIFT: u32 = 9;
@@ -76,6 +75,10 @@ pub(crate) struct Geometry {
     pub(crate) deallocating_zeroes: bool,
     /// What it is known by.
     pub(crate) ids: UniqueIds,
+    /// What to do about commands that fail.
+    pub(crate) retries: RetryPolicy,
+    /// Which of them may wait before they are tried again.
+    pub(crate) waiting: Waiting,
     /// The controller's and the disk's number, to log by.
     pub(crate) name: (u32, u32),
     /// Keeps a failing medium from flooding the log.
@@ -106,9 +109,13 @@ fn range(lba_shift: u32, sector: u64, bytes: u32) -> Option<(Lba, BlockCount)> {
     Some((Lba::new(lba), BlockCount::new(blocks)?))
 }
 
-impl Identity for Geometry {
+impl DiskData for Geometry {
     fn designator(&self) -> Option<&[u8]> {
         self.ids.designator()
+    }
+
+    fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 }
 
@@ -232,8 +239,10 @@ fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
 /// A command failed: again, or to the submitter.
 #[cold]
 fn fail(queue: &Queue<Io>, mut rq: Started<Io>, status: Status) {
-    if status.is_retryable() && !rq.is_failfast() && rq.pdu_mut().count_retry() <= MAX_RETRIES {
-        rq.requeue();
+    let policy = rq.queue_data().retries;
+    if let Some(delay) = policy.decide(status, rq.is_failfast(), rq.pdu().retries()) {
+        rq.pdu_mut().count_retry();
+        rq.requeue_after(delay, |geometry| &geometry.waiting);
         return;
     }
     let block_status = block_status(status.outcome());

@@ -18,6 +18,7 @@ use crate::{
         self,
         VS, //
     },
+    retry::RetryPolicy,
     spec::{
         command::Identify,
         identify::{
@@ -36,6 +37,7 @@ use crate::{
             Limits, //
         },
         mapping::MAX_SEGMENTS,
+        waiting::Waiting,
     }, //
 };
 use kernel::{
@@ -79,6 +81,8 @@ pub(crate) struct Scanner<'a> {
     pub(crate) info: &'a ControllerInfo,
     /// Bytes of the largest transfer.
     pub(crate) max_transfer: u32,
+    /// What to do about commands that fail.
+    pub(crate) retries: RetryPolicy,
 }
 
 impl Scanner<'_> {
@@ -247,6 +251,8 @@ impl Scanner<'_> {
                 many_ranges: disk.discard.ranges > 1,
                 deallocating_zeroes: disk.deallocating_zeroes,
                 ids,
+                retries: self.retries,
+                waiting: Waiting::new(),
                 name: (self.instance, number),
                 log <- RateLimit::new(),
             }? Error),

@@ -25,6 +25,8 @@ pub(crate) struct Params {
     pub(crate) io_timeout: u32,
     /// Seconds until an admin command is late.
     pub(crate) admin_timeout: u32,
+    /// How often a failed I/O command is tried again.
+    pub(crate) max_retries: u32,
 }
 
 /// A parameter that is out of its range.
@@ -65,6 +67,7 @@ impl Params {
         check("sgl_threshold", self.sgl_threshold, 0..=1 << 23)?;
         check("io_timeout", self.io_timeout, 1..=86400)?;
         check("admin_timeout", self.admin_timeout, 1..=86400)?;
+        check("max_retries", self.max_retries, 0..=255)?;
         Ok(self)
     }
 
@@ -98,6 +101,12 @@ impl Params {
     pub(crate) fn admin_timeout_ms(&self) -> u32 {
         self.admin_timeout * 1000
     }
+
+    /// How often a failed I/O command is tried again.
+    pub(crate) fn retries(&self) -> u8 {
+        // CAST: checked.
+        self.max_retries as u8
+    }
 }
 
 #[kernel::macros::kunit_tests(rnvme_params)]
@@ -112,6 +121,7 @@ mod tests {
         sgl_threshold: 32768,
         io_timeout: 30,
         admin_timeout: 60,
+        max_retries: 5,
     };
 
     /// The defaults but for one parameter.
@@ -130,6 +140,7 @@ mod tests {
                 sgl_threshold: 0,
                 io_timeout: 1,
                 admin_timeout: 1,
+                max_retries: 0,
                 ..DEFAULTS
             },
             Params {
@@ -140,6 +151,7 @@ mod tests {
                 sgl_threshold: 1 << 23,
                 io_timeout: 86400,
                 admin_timeout: 86400,
+                max_retries: 255,
             },
         ] {
             assert!(params.checked().is_ok());
@@ -159,6 +171,7 @@ mod tests {
             (with(|p| p.io_timeout = 86401), "io_timeout"),
             (with(|p| p.admin_timeout = 0), "admin_timeout"),
             (with(|p| p.admin_timeout = u32::MAX), "admin_timeout"),
+            (with(|p| p.max_retries = 256), "max_retries"),
         ] {
             let refused = params.checked().err();
             assert_eq!(refused.map(|e| e.name), Some(name));

@@ -37,6 +37,8 @@ mod regs;
 
 mod spec;
 
+mod retry;
+
 mod ring;
 
 mod prp;
@@ -161,6 +163,7 @@ impl kernel::InPlaceModule for RnvmeModule {
                 sgl_threshold: module_parameters::sgl_threshold.value(),
                 io_timeout: module_parameters::io_timeout.value(),
                 admin_timeout: module_parameters::admin_timeout.value(),
+                max_retries: module_parameters::max_retries.value(),
             }
             .checked()
             .map_err(|e| {
@@ -214,6 +217,10 @@ module! {
         admin_timeout: u32 {
             default: 60,
             description: "Seconds until an admin command is late, 1 to 86400 (default 60)",
+        },
+        max_retries: u32 {
+            default: 5,
+            description: "How often a failed I/O command is tried again, 0 to 255 (default 5)",
         },
     },
 }

@@ -21,6 +21,7 @@ pub(crate) use self::admin::{
     DoorbellBufferConfig,
     Identify,
     IdentifyData,
+    SetHostBehavior,
     SetNumberOfQueues, //
 };
 pub(crate) use self::ranges::{

@@ -16,6 +16,7 @@ use crate::{
             Identify,
             IdentifyData,
             Range,
+            SetHostBehavior,
             SetNumberOfQueues,
             Sqe, //
         },
@@ -49,6 +50,7 @@ const _: () = {
     assert!(size_of::<IdentifyControllerNvm>() == size_of::<ffi::nvme_id_ctrl_nvm>());
     assert!(Range::WORDS * size_of::<u64>() == size_of::<ffi::nvme_dsm_range>());
     assert!(size_of::<IdentifyNamespace>() == size_of::<ffi::nvme_id_ns>());
+    assert!(SetHostBehavior::DATA.len() == size_of::<ffi::nvme_feat_host_behavior>());
 };
 
 same! {
@@ -69,12 +71,16 @@ same! {
     CreateIoCq::OPCODE => nvme_admin_opcode_nvme_admin_create_cq,
     Identify::<IdentifyController>::OPCODE => nvme_admin_opcode_nvme_admin_identify,
     SetNumberOfQueues::OPCODE => nvme_admin_opcode_nvme_admin_set_features,
+    SetHostBehavior::FEATURE => NVME_FEAT_HOST_BEHAVIOR,
+    SetHostBehavior::RETRY_DELAYS => NVME_ENABLE_ACRE,
     IdentifyController::CNS => NVME_ID_CNS_CTRL,
     IdentifyNamespace::CNS => NVME_ID_CNS_NS,
     NamespaceList::CNS => NVME_ID_CNS_NS_ACTIVE_LIST,
     NamespaceDescriptors::CNS => NVME_ID_CNS_NS_DESC_LIST,
     IdentifyControllerNvm::CNS => NVME_ID_CNS_CS_CTRL,
     Status::HOST_ABORTED.raw() => NVME_SC_HOST_ABORTED_CMD,
+    Status::CRD => NVME_STATUS_CRD,
+    Status::DNR => NVME_STATUS_DNR,
     regs::CAP => NVME_REG_CAP,
     regs::ASQ => NVME_REG_ASQ,
     regs::ACQ => NVME_REG_ACQ,

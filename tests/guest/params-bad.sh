@@ -18,6 +18,7 @@ bad io_timeout=0 "1 to 86400"
 bad io_timeout=86401 "1 to 86400"
 bad admin_timeout=0 "1 to 86400"
 bad admin_timeout=4294967295 "1 to 86400"
+bad max_retries=256 "0 to 255"
 # What is no number of 32 bits is refused before the driver sees it.
 for value in -1 4294967296 many ""; do
     mark
