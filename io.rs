@@ -198,25 +198,42 @@ fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
     let Some((lba, blocks)) = geometry.range(rq) else {
         return Err(BlkStatus::IOERR);
     };
-    let control = RwControl {
-        fua: rq.is_fua(),
-        limited_retry: rq.is_hasty(),
-    };
     match op {
-        Op::Read => Ok(Sqe::read(nsid, lba, blocks, control, queue.map(rq)?)),
+        Op::Read => {
+            let data = queue.map(rq)?;
+            Ok(Sqe::read(nsid, lba, blocks, control(rq), data))
+        }
         Op::Write if rq.is_atomic() && !geometry.atomic.allows(rq.sector(), rq.bytes()) => {
             Err(BlkStatus::INVAL)
         }
-        Op::Write => Ok(Sqe::write(nsid, lba, blocks, control, queue.map(rq)?)),
+        Op::Write => {
+            let data = queue.map(rq)?;
+            Ok(Sqe::write(nsid, lba, blocks, control(rq), data))
+        }
         Op::WriteZeroes => {
             let control = ZeroesControl {
-                fua: control.fua,
+                fua: rq.is_fua(),
                 deallocate: geometry.deallocating_zeroes && !rq.must_not_unmap(),
             };
             Ok(Sqe::write_zeroes(nsid, lba, blocks, control))
         }
         _ => Err(BlkStatus::NOTSUPP),
     }
+}
+
+/// How `rq` is to be read or written.
+#[inline(always)]
+fn control(rq: &Request<Io>) -> RwControl {
+    if rq.is_special() {
+        special(rq)
+    } else {
+        RwControl::default()
+    }
+}
+
+#[cold]
+fn special(rq: &Request<Io>) -> RwControl {
+    RwControl::new(rq.is_fua(), rq.is_hasty(), rq.is_read_ahead())
 }
 
 /// The command for a discard: a range for each piece.

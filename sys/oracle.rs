@@ -16,6 +16,7 @@ use crate::{
             Identify,
             IdentifyData,
             Range,
+            RwControl,
             SetHostBehavior,
             SetNumberOfQueues,
             Sqe, //
@@ -59,6 +60,9 @@ same! {
     Sqe::OPCODE_READ => nvme_opcode_nvme_cmd_read,
     Sqe::OPCODE_WRITE_ZEROES => nvme_opcode_nvme_cmd_write_zeroes,
     Sqe::OPCODE_DATASET_MANAGEMENT => nvme_opcode_nvme_cmd_dsm,
+    RwControl::FUA => NVME_RW_FUA,
+    RwControl::LIMITED_RETRY => NVME_RW_LR,
+    RwControl::PREFETCH => NVME_RW_DSM_FREQ_PREFETCH,
     Sqe::DSM_DEALLOCATE => NVME_DSMGMT_AD,
     Sqe::ZEROES_DEALLOCATE >> 16 => NVME_WZ_DEAC,
     RangeCount::MAX => NVME_DSM_MAX_RANGES,
