@@ -110,8 +110,8 @@ fn range(lba_shift: u32, sector: u64, bytes: u32) -> Option<(Lba, BlockCount)> {
 }
 
 impl DiskData for Geometry {
-    fn designator(&self) -> Option<&[u8]> {
-        self.ids.designator()
+    fn designator(&self, to: &mut [u8; 16]) -> Option<usize> {
+        self.ids.designator(to)
     }
 
     fn waiting(&self) -> &Waiting {

@@ -104,8 +104,9 @@ unsafe impl<T: Operations> Sync for Disk<T> where T::QueueData: DiskData {}
 
 /// What a disk asks of the data of its queue.
 pub(crate) trait DiskData {
-    /// The identifier of the disk as a SCSI disk would have it, of type EUI-64: 8 or 16 bytes.
-    fn designator(&self) -> Option<&[u8]>;
+    /// Copies the identifier of the disk as a SCSI disk would have it, of type EUI-64, to the
+    /// beginning of `to`; returns its length, if it has one.
+    fn designator(&self, to: &mut [u8; 16]) -> Option<usize>;
     /// Which requests may wait before they are tried again.
     fn waiting(&self) -> &Waiting;
 }
@@ -229,17 +230,18 @@ where
     ) -> c_int {
         // SAFETY: the disk was added, so it holds its reference to the data until `free_disk`.
         let data = unsafe { &*(*disk).private_data.cast::<T::QueueData>() };
-        let Some(designator) = data
-            .designator()
+        let mut designator = [0; 16];
+        let Some(len) = data
+            .designator(&mut designator)
             .filter(|_| kind == bindings::blk_unique_id_BLK_UID_EUI64)
-            .filter(|designator| designator.len() <= 16)
         else {
             return EINVAL.to_errno();
         };
+        let len = len.min(designator.len());
         // SAFETY: `id` has room for 16 bytes, and this is not more.
-        unsafe { core::ptr::copy_nonoverlapping(designator.as_ptr(), id, designator.len()) };
+        unsafe { core::ptr::copy_nonoverlapping(designator.as_ptr(), id, len) };
         // CAST: at most 16.
-        designator.len() as c_int
+        len as c_int
     }
 }
 
