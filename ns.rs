@@ -23,6 +23,7 @@ use crate::{
         command::Identify,
         identify::{
             ControllerInfo,
+            LargeHints,
             NamespaceInfo,
             NamespaceList,
             NvmLimits,
@@ -163,6 +164,18 @@ impl Scanner<'_> {
         Common { version, nvm }
     }
 
+    /// The hints of a namespace that need more than 16 bits, if it has any.
+    fn large_hints(&self, nsid: Nsid, info: &NamespaceInfo, is_2_1: bool) -> LargeHints {
+        if !info.hints.has_large(is_2_1) {
+            return LargeHints::default();
+        }
+        // A controller that refuses has none; the log has a line.
+        self.admin
+            .identify(&Identify::namespace_nvm(nsid))
+            .and_then(|page| Ok(LargeHints::decode(page.get()?)))
+            .unwrap_or_default()
+    }
+
     /// What identifies the namespace wherever it is.
     fn unique_ids(&self, nsid: Nsid, info: &NamespaceInfo, version: (u16, u8)) -> UniqueIds {
         let mut ids = UniqueIds::default();
@@ -220,12 +233,14 @@ impl Scanner<'_> {
                 return Err(EEXIST);
             }
         }
+        let is_2_1 = controller.version >= (2, 1);
         let (disk, ignored) = DiskLimits::new(&Source {
             controller: self.info,
             nvm: &controller.nvm,
             namespace: &info,
+            large: self.large_hints(nsid, &info, is_2_1),
             max_transfer: self.max_transfer,
-            is_2_1: controller.version >= (2, 1),
+            is_2_1,
         });
         if !ignored.is_empty() {
             dev_warn!(

@@ -26,6 +26,8 @@ pub(crate) use self::{
     },
     nvm::{
         IdentifyControllerNvm,
+        IdentifyNamespaceNvm,
+        LargeHints,
         NvmLimits, //
     }, //
 };

@@ -29,6 +29,7 @@ use crate::{
             IdentifyController,
             IdentifyControllerNvm,
             IdentifyNamespace,
+            IdentifyNamespaceNvm,
             NamespaceDescriptors,
             NamespaceList, //
         },
@@ -51,6 +52,7 @@ const _: () = {
     assert!(size_of::<IdentifyControllerNvm>() == size_of::<ffi::nvme_id_ctrl_nvm>());
     assert!(Range::WORDS * size_of::<u64>() == size_of::<ffi::nvme_dsm_range>());
     assert!(size_of::<IdentifyNamespace>() == size_of::<ffi::nvme_id_ns>());
+    assert!(size_of::<IdentifyNamespaceNvm>() == size_of::<ffi::nvme_id_ns_nvm>());
     assert!(SetHostBehavior::DATA.len() == size_of::<ffi::nvme_feat_host_behavior>());
 };
 
@@ -81,6 +83,7 @@ same! {
     IdentifyNamespace::CNS => NVME_ID_CNS_NS,
     NamespaceList::CNS => NVME_ID_CNS_NS_ACTIVE_LIST,
     NamespaceDescriptors::CNS => NVME_ID_CNS_NS_DESC_LIST,
+    IdentifyNamespaceNvm::CNS => NVME_ID_CNS_CS_NS,
     IdentifyControllerNvm::CNS => NVME_ID_CNS_CS_CTRL,
     Status::HOST_ABORTED.raw() => NVME_SC_HOST_ABORTED_CMD,
     Status::CRD => NVME_STATUS_CRD,
