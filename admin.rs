@@ -190,6 +190,15 @@ impl AdminQueue {
         })
     }
 
+    /// Executes a command with `data` for the controller.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::identify`].
+    pub(crate) fn send<C: AdminCommand>(&self, command: &C, data: &[u8]) -> Result<C::Reply> {
+        self.run(command, Buffer::Write(data))
+    }
+
     fn run<C: AdminCommand>(&self, command: &C, buffer: Buffer<'_>) -> Result<C::Reply> {
         let entry = command.sqe();
         self.requests.execute(

@@ -33,8 +33,12 @@ use crate::{
         CSTS,
         VS, //
     },
+    retry::RetryPolicy,
     spec::{
-        command::Identify,
+        command::{
+            Identify,
+            SetHostBehavior, //
+        },
         identify::{
             ControllerInfo,
             SubsystemName, //
@@ -208,6 +212,10 @@ impl Enabled {
         let dev: &Device<Bound> = pdev.as_ref();
         let (info, subsystem) = self.identify(dev)?;
         self.running.0.set_shutdown_time(info.rtd3e_us);
+        if info.retry_delays.get(1) != 0 {
+            // A controller that refuses states none; the log has a line.
+            let _ = self.admin.send(&SetHostBehavior, &SetHostBehavior::DATA);
+        }
         let version = self.running.0.bar().read(VS);
         // CAST: at most 8 MiB.
         let mappable = dma::max_mapping(dev).min(MAX_TRANSFER as usize) as u32;
@@ -271,6 +279,7 @@ impl Enabled {
             info: &info,
             subsystem,
             max_transfer,
+            retries: RetryPolicy::new(params.retries(), info.retry_delays),
         }
         .scan()?;
         Ok(controller)

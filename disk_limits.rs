@@ -16,6 +16,7 @@ pub(crate) use self::{
 
 use crate::spec::identify::{
     ControllerInfo,
+    LargeHints,
     NamespaceHints,
     NamespaceInfo,
     NvmLimits, //
@@ -42,6 +43,8 @@ pub(crate) struct Source<'a> {
     pub(crate) nvm: &'a NvmLimits,
     /// Block size and hints.
     pub(crate) namespace: &'a NamespaceInfo,
+    /// Hints that need more than 16 bits.
+    pub(crate) large: LargeHints,
     /// Bytes of the largest transfer: at least a page and a logical block.
     pub(crate) max_transfer: u32,
     /// Whether the device follows NVMe 2.1 or later (VS).
@@ -88,7 +91,7 @@ impl Ignored {
         (Self::NOIOB, "NOIOB"),
         (Self::NPWG, "NPWG"),
         (Self::NOWS, "NOWS"),
-        (Self::NPDG, "NPDG/NPDA"),
+        (Self::NPDG, "NPDG(L)/NPDA(L)"),
         (Self::NAWUPF, "NAWUPF"),
         (Self::NABSPF, "NABSPF"),
         (Self::DSM, "DMRSL/DMSL"),
@@ -164,10 +167,8 @@ impl Work<'_> {
         &self.source.namespace.hints
     }
 
-    /// OPTPERF of NSFEAT: one bit before NVMe 2.1, two since.
     fn optperf(&self) -> u8 {
-        let mask = if self.source.is_2_1 { 3 } else { 1 };
-        (self.hints().features >> 4) & mask
+        self.hints().optperf(self.source.is_2_1)
     }
 
     fn ignore(&mut self, field: u8) {
@@ -230,7 +231,10 @@ mod tests {
         self,
         IdentifyController, //
     };
-    use core::num::NonZeroU64;
+    use core::num::{
+        NonZeroU32,
+        NonZeroU64, //
+    };
     use zerocopy::FromBytes;
 
     /// OPTPERF (NVMe 2.0) and the atomic fields of the namespace are valid.
@@ -251,6 +255,7 @@ mod tests {
         lba_shift: u32,
         hints: NamespaceHints,
         pub(super) nvm: NvmLimits,
+        pub(super) large: LargeHints,
         oncs: u8,
         pub(super) is_2_1: bool,
     }
@@ -260,6 +265,7 @@ mod tests {
             lba_shift,
             hints,
             nvm: NvmLimits::default(),
+            large: LargeHints::default(),
             oncs: 0xc,
             is_2_1: false,
         }
@@ -277,10 +283,12 @@ mod tests {
                     lba_shift: self.lba_shift,
                     sectors: 1 << 20,
                     deallocating_zeroes: true,
+                    shared: false,
                     hints: self.hints,
                     nguid: [0; 16],
                     eui64: [0; 8],
                 },
+                large: self.large,
                 max_transfer: 512 << 10,
                 is_2_1: self.is_2_1,
             };
@@ -438,6 +446,10 @@ mod tests {
                     device.is_2_1 = raw & 1 != 0;
                     device.nvm.total_blocks = NonZeroU64::new(blocks);
                     device.nvm.zeroes_bytes = Some(blocks << 9);
+                    device.large = LargeHints {
+                        deallocate_granularity: NonZeroU32::new(u32::from(raw) << (blocks % 17)),
+                        deallocate_alignment: NonZeroU32::new(raw.into()),
+                    };
                     // Checks that the block layer can live with it.
                     device.limits();
                 }

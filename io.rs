@@ -10,6 +10,7 @@ use crate::{
     limit::RateLimit,
     pdu::Pdu,
     queue::Queue,
+    retry::RetryPolicy,
     spec::{
         command::{
             opcode_name,
@@ -39,7 +40,7 @@ use crate::{
             Operations,
             Timeout, //
         },
-        disk::Identity,
+        disk::DiskData,
         request::{
             BlkStatus,
             Op,
@@ -47,13 +48,11 @@ use crate::{
             Started,
             TimedOut,
             Types, //
-        }, //
+        },
+        waiting::Waiting,
     }, //
 };
 use kernel::prelude::*;
-
-/// How often a command that may succeed is tried again (`nvme_core.max_retries`).
-const MAX_RETRIES: u8 = 5;
 
 /// log2 of the unit of the block layer, 512 bytes.
 const SECTOR_SHIFT: u32 = 9;
@@ -76,6 +75,10 @@ pub(crate) struct Geometry {
     pub(crate) deallocating_zeroes: bool,
     /// What it is known by.
     pub(crate) ids: UniqueIds,
+    /// What to do about commands that fail.
+    pub(crate) retries: RetryPolicy,
+    /// Which of them may wait before they are tried again.
+    pub(crate) waiting: Waiting,
     /// The controller's and the disk's number, to log by.
     pub(crate) name: (u32, u32),
     /// Keeps a failing medium from flooding the log.
@@ -106,9 +109,13 @@ fn range(lba_shift: u32, sector: u64, bytes: u32) -> Option<(Lba, BlockCount)> {
     Some((Lba::new(lba), BlockCount::new(blocks)?))
 }
 
-impl Identity for Geometry {
-    fn designator(&self) -> Option<&[u8]> {
-        self.ids.designator()
+impl DiskData for Geometry {
+    fn designator(&self, to: &mut [u8; 16]) -> Option<usize> {
+        self.ids.designator(to)
+    }
+
+    fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 }
 
@@ -185,25 +192,42 @@ fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
     let Some((lba, blocks)) = geometry.range(rq) else {
         return Err(BlkStatus::IOERR);
     };
-    let control = RwControl {
-        fua: rq.is_fua(),
-        limited_retry: rq.is_hasty(),
-    };
     match op {
-        Op::Read => Ok(Sqe::read(nsid, lba, blocks, control, queue.map(rq)?)),
+        Op::Read => {
+            let data = queue.map(rq)?;
+            Ok(Sqe::read(nsid, lba, blocks, control(rq), data))
+        }
         Op::Write if rq.is_atomic() && !geometry.atomic.allows(rq.sector(), rq.bytes()) => {
             Err(BlkStatus::INVAL)
         }
-        Op::Write => Ok(Sqe::write(nsid, lba, blocks, control, queue.map(rq)?)),
+        Op::Write => {
+            let data = queue.map(rq)?;
+            Ok(Sqe::write(nsid, lba, blocks, control(rq), data))
+        }
         Op::WriteZeroes => {
             let control = ZeroesControl {
-                fua: control.fua,
+                fua: rq.is_fua(),
                 deallocate: geometry.deallocating_zeroes && !rq.must_not_unmap(),
             };
             Ok(Sqe::write_zeroes(nsid, lba, blocks, control))
         }
         _ => Err(BlkStatus::NOTSUPP),
     }
+}
+
+/// How `rq` is to be read or written.
+#[inline(always)]
+fn control(rq: &Request<Io>) -> RwControl {
+    if rq.is_special() {
+        special(rq)
+    } else {
+        RwControl::default()
+    }
+}
+
+#[cold]
+fn special(rq: &Request<Io>) -> RwControl {
+    RwControl::new(rq.is_fua(), rq.is_hasty(), rq.is_read_ahead())
 }
 
 /// The command for a discard: a range for each piece.
@@ -226,8 +250,10 @@ fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
 /// A command failed: again, or to the submitter.
 #[cold]
 fn fail(queue: &Queue<Io>, mut rq: Started<Io>, status: Status) {
-    if status.is_retryable() && !rq.is_failfast() && rq.pdu_mut().count_retry() <= MAX_RETRIES {
-        rq.requeue();
+    let policy = rq.queue_data().retries;
+    if let Some(delay) = policy.decide(status, rq.is_failfast(), rq.pdu().retries()) {
+        rq.pdu_mut().count_retry();
+        rq.requeue_after(delay, |geometry| &geometry.waiting);
         return;
     }
     let block_status = block_status(status.outcome());

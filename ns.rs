@@ -22,10 +22,12 @@ use crate::{
         self,
         VS, //
     },
+    retry::RetryPolicy,
     spec::{
         command::Identify,
         identify::{
             ControllerInfo,
+            LargeHints,
             NamespaceInfo,
             NamespaceList,
             NvmLimits,
@@ -42,6 +44,7 @@ use crate::{
         },
         global::with_registry,
         mapping::MAX_SEGMENTS,
+        waiting::Waiting,
     }, //
 };
 use kernel::{
@@ -100,6 +103,8 @@ pub(crate) struct Scanner<'a> {
     pub(crate) subsystem: Arc<SubsystemName>,
     /// Bytes of the largest transfer.
     pub(crate) max_transfer: u32,
+    /// What to do about commands that fail.
+    pub(crate) retries: RetryPolicy,
 }
 
 impl Scanner<'_> {
@@ -178,6 +183,18 @@ impl Scanner<'_> {
             NvmLimits::default()
         };
         Common { version, nvm }
+    }
+
+    /// The hints of a namespace that need more than 16 bits, if it has any.
+    fn large_hints(&self, nsid: Nsid, info: &NamespaceInfo, is_2_1: bool) -> LargeHints {
+        if !info.hints.has_large(is_2_1) {
+            return LargeHints::default();
+        }
+        // A controller that refuses has none; the log has a line.
+        self.admin
+            .identify(&Identify::namespace_nvm(nsid))
+            .and_then(|page| Ok(LargeHints::decode(page.get()?)))
+            .unwrap_or_default()
     }
 
     /// What identifies the namespace wherever it is.
@@ -290,12 +307,14 @@ impl Scanner<'_> {
             return Err(ENODEV);
         }
         let (registered, ids) = self.register(nsid, &info, controller.version)?;
+        let is_2_1 = controller.version >= (2, 1);
         let (disk, ignored) = DiskLimits::new(&Source {
             controller: self.info,
             nvm: &controller.nvm,
             namespace: &info,
+            large: self.large_hints(nsid, &info, is_2_1),
             max_transfer: self.max_transfer,
-            is_2_1: controller.version >= (2, 1),
+            is_2_1,
         });
         if !ignored.is_empty() {
             dev_warn!(
@@ -321,6 +340,8 @@ impl Scanner<'_> {
                 many_ranges: disk.discard.ranges > 1,
                 deallocating_zeroes: disk.deallocating_zeroes,
                 ids,
+                retries: self.retries,
+                waiting: Waiting::new(),
                 name: (self.instance, number),
                 log <- RateLimit::new(),
             }? Error),

@@ -34,6 +34,8 @@ pub(crate) struct Params {
     pub(crate) irq_coalescing_time: u32,
     /// How many completions it waits for at most; 0 or 1: it does not wait.
     pub(crate) irq_coalescing_threshold: u32,
+    /// How often a failed I/O command is tried again.
+    pub(crate) max_retries: u32,
 }
 
 /// A parameter that is out of its range.
@@ -86,6 +88,7 @@ impl Params {
         check("irq_coalescing_time", time, 0..=255)?;
         check("irq_coalescing_threshold", threshold, least(time, 2)..=256)?;
         check("irq_coalescing_time", time, least(threshold, 1)..=255)?;
+        check("max_retries", self.max_retries, 0..=255)?;
         Ok(self)
     }
 
@@ -129,6 +132,12 @@ impl Params {
     pub(crate) fn admin_timeout_ms(&self) -> u32 {
         self.admin_timeout * 1000
     }
+
+    /// How often a failed I/O command is tried again.
+    pub(crate) fn retries(&self) -> u8 {
+        // CAST: checked.
+        self.max_retries as u8
+    }
 }
 
 #[kernel::macros::kunit_tests(rnvme_params)]
@@ -147,6 +156,7 @@ mod tests {
         use_threaded_interrupts: 0,
         irq_coalescing_time: 0,
         irq_coalescing_threshold: 0,
+        max_retries: 5,
     };
 
     /// The defaults but for one parameter.
@@ -165,6 +175,7 @@ mod tests {
                 sgl_threshold: 0,
                 io_timeout: 1,
                 admin_timeout: 1,
+                max_retries: 0,
                 ..DEFAULTS
             },
             Params {
@@ -179,6 +190,7 @@ mod tests {
                 use_threaded_interrupts: 1,
                 irq_coalescing_time: 255,
                 irq_coalescing_threshold: 256,
+                max_retries: 255,
             },
         ] {
             assert!(params.checked().is_ok());
@@ -203,6 +215,7 @@ mod tests {
                 with(|p| p.use_threaded_interrupts = 2),
                 "use_threaded_interrupts",
             ),
+            (with(|p| p.max_retries = 256), "max_retries"),
         ] {
             let refused = params.checked().err();
             assert_eq!(refused.map(|e| e.name), Some(name));

@@ -50,10 +50,14 @@ impl Pdu {
         self.status = Status::HOST_ABORTED.raw();
     }
 
-    /// Counts one more try; returns how many there have been.
-    pub(crate) fn count_retry(&mut self) -> u8 {
-        self.retries = self.retries.saturating_add(1);
+    /// How often the request was tried again.
+    pub(crate) fn retries(&self) -> u8 {
         self.retries
+    }
+
+    /// Counts one more try.
+    pub(crate) fn count_retry(&mut self) {
+        self.retries = self.retries.saturating_add(1);
     }
 }
 

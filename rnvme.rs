@@ -39,6 +39,8 @@ mod cmb;
 
 mod spec;
 
+mod retry;
+
 mod ring;
 
 mod prp;
@@ -171,6 +173,7 @@ impl kernel::InPlaceModule for RnvmeModule {
                 use_threaded_interrupts: module_parameters::use_threaded_interrupts.value(),
                 irq_coalescing_time: module_parameters::irq_coalescing_time.value(),
                 irq_coalescing_threshold: module_parameters::irq_coalescing_threshold.value(),
+                max_retries: module_parameters::max_retries.value(),
             }
             .checked()
             .map_err(|e| {
@@ -241,6 +244,10 @@ module! {
         irq_coalescing_threshold: u32 {
             default: 0,
             description: "How many completions it waits for at most, 2 to 256 (default 0: not at all)",
+        },
+        max_retries: u32 {
+            default: 5,
+            description: "How often a failed I/O command is tried again, 0 to 255 (default 5)",
         },
     },
 }

@@ -38,5 +38,6 @@ pub(crate) mod disk;
 pub(crate) mod inflight;
 pub(crate) mod mapping;
 pub(crate) mod request;
+pub(crate) mod waiting;
 
 mod oracle;

@@ -65,21 +65,28 @@ impl Work<'_> {
         }
     }
 
-    /// NPDG is a multiple of NPDA, or should be: the larger one is taken.
+    /// In bytes. NPDG is a multiple of NPDA, or should be, and so is NPDGL of NPDAL: the larger one
+    /// is taken.
     fn granularity(&self) -> u64 {
         let hints = self.hints();
         let optperf = self.optperf();
-        let length = if optperf & 1 != 0 {
-            hints.deallocate_granularity_z
-        } else {
-            0
+        let blocks = |large: Option<NonZeroU32>, is_valid, count_z| match large {
+            Some(blocks) if optperf & 2 != 0 => u64::from(blocks.get()),
+            _ if is_valid => u64::from(count_z) + 1,
+            _ => 1,
         };
-        let alignment = if optperf != 0 {
-            hints.deallocate_alignment_z
-        } else {
-            0
-        };
-        self.bytes(length.max(alignment))
+        let large = self.source.large;
+        let length: u64 = blocks(
+            large.deallocate_granularity,
+            optperf & 1 != 0,
+            hints.deallocate_granularity_z,
+        );
+        let alignment = blocks(
+            large.deallocate_alignment,
+            optperf != 0,
+            hints.deallocate_alignment_z,
+        );
+        length.max(alignment) * u64::from(self.block)
     }
 }
 
@@ -93,7 +100,10 @@ mod tests {
         },
         *, //
     };
-    use crate::spec::identify::NamespaceHints;
+    use crate::spec::identify::{
+        LargeHints,
+        NamespaceHints, //
+    };
 
     #[test]
     fn discard_limits() {
@@ -151,6 +161,43 @@ mod tests {
             let mut device = device(9, hints);
             device.is_2_1 = is_2_1;
             device.nvm.range_blocks = NonZeroU32::new(dmrsl.into());
+            let (limits, seen) = device.limits();
+            assert_eq!((limits.discard.granularity, seen.0), (granularity, ignored));
+        }
+    }
+
+    #[test]
+    fn large_discard_granularity() {
+        // Features, 2.1, NPDG, NPDA, NPDGL, NPDAL; granularity, ignored.
+        let cases: [(u8, bool, [u16; 2], [u32; 2], u32, u8); 11] = [
+            (0x30, true, [7, 3], [0, 0], 4096, 0),
+            (0x30, true, [7, 3], [1, 1], 512, 0),
+            (0x30, true, [7, 3], [1, 0], 2048, 0),
+            (0x30, true, [7, 3], [0, 1], 4096, 0),
+            (0x30, true, [7, 3], [0, 16], 8192, 0),
+            (0x30, true, [7, 3], [0x10_0000, 16], 512 << 20, 0),
+            // NPDG is not valid, NPDA is.
+            (0x20, true, [7, 3], [0, 0], 2048, 0),
+            (0x20, true, [7, 3], [24, 0], 12288, 0),
+            // Neither of the large ones is.
+            (0x10, true, [7, 3], [32, 32], 4096, 0),
+            (0x30, false, [7, 3], [32, 32], 4096, 0),
+            // More than the block layer can express.
+            (0x30, true, [7, 3], [u32::MAX, 1 << 31], 512, Ignored::NPDG),
+        ];
+        for (features, is_2_1, [npdg, npda], [npdgl, npdal], granularity, ignored) in cases {
+            let hints = NamespaceHints {
+                features,
+                deallocate_granularity_z: npdg,
+                deallocate_alignment_z: npda,
+                ..NO_HINTS
+            };
+            let mut device = device(9, hints);
+            device.is_2_1 = is_2_1;
+            device.large = LargeHints {
+                deallocate_granularity: NonZeroU32::new(npdgl),
+                deallocate_alignment: NonZeroU32::new(npdal),
+            };
             let (limits, seen) = device.limits();
             assert_eq!((limits.discard.granularity, seen.0), (granularity, ignored));
         }

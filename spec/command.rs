@@ -25,6 +25,7 @@ pub(crate) use self::admin::{
 };
 pub(crate) use self::features::{
     DisableCoalescing,
+    SetHostBehavior,
     SetInterruptCoalescing,
     SetNumberOfQueues, //
 };
@@ -76,13 +77,35 @@ impl Data {
     }
 }
 
-/// Bits of a read or write that change how it is done: CDW12 (NVM 3.2.4, 3.2.6).
+/// Bits of a read or write that change how it is done: CDW12 and CDW13 (NVM 3.2.4, 3.2.6).
 #[derive(Clone, Copy, Default)]
 pub(crate) struct RwControl {
-    /// Force Unit Access: past any volatile cache.
-    pub(crate) fua: bool,
-    /// Limited Retry: fail soon rather than try everything.
-    pub(crate) limited_retry: bool,
+    cdw12: u32,
+    cdw13: u32,
+}
+
+impl RwControl {
+    /// Access frequency (DSM): a speculative read, as part of a prefetch operation.
+    pub(crate) const PREFETCH: u32 = 7;
+    /// Force Unit Access, in the upper half of CDW12.
+    pub(crate) const FUA: u32 = 1 << 14;
+    /// Limited Retry, there.
+    pub(crate) const LIMITED_RETRY: u32 = 1 << 15;
+
+    /// `fua`: past any volatile cache; `limited_retry`: to fail soon rather than try everything;
+    /// `prefetch`: nobody has asked for the data yet.
+    pub(crate) const fn new(fua: bool, limited_retry: bool, prefetch: bool) -> Self {
+        let fua = if fua { Self::FUA } else { 0 };
+        let limited_retry = if limited_retry {
+            Self::LIMITED_RETRY
+        } else {
+            0
+        };
+        Self {
+            cdw12: (fua | limited_retry) << 16,
+            cdw13: if prefetch { Self::PREFETCH } else { 0 },
+        }
+    }
 }
 
 /// A submission queue entry: 64 bytes.
@@ -167,9 +190,8 @@ impl Sqe {
             flags: data.flags,
             cdw10: lba.get() as u32,
             cdw11: (lba.get() >> 32) as u32,
-            cdw12: u32::from(blocks.zero_based())
-                | (u32::from(control.fua) << 30)
-                | (u32::from(control.limited_retry) << 31),
+            cdw12: u32::from(blocks.zero_based()) | control.cdw12,
+            cdw13: control.cdw13,
             ..Self::new(opcode, nsid.get())
         }
     }
@@ -341,19 +363,23 @@ mod tests {
 
     #[test]
     fn transfer_flags_and_limits() {
-        // Force unit access, limited retry, blocks, CDW12.
-        let cases: [(bool, bool, u32, [u8; 4]); 5] = [
-            (false, false, 1, [0, 0, 0, 0]),
-            (true, false, 1, [0, 0, 0, 0x40]),
-            (false, true, 2, [1, 0, 0, 0x80]),
-            (true, true, 257, [0, 1, 0, 0xc0]),
-            (false, false, 65536, [0xff, 0xff, 0, 0]),
+        // Force unit access, limited retry, prefetch, blocks, CDW12 and CDW13.
+        let cases: [(bool, bool, bool, u32, [u8; 8]); 7] = [
+            (false, false, false, 1, [0; 8]),
+            (true, false, false, 1, [0, 0, 0, 0x40, 0, 0, 0, 0]),
+            (false, true, false, 2, [1, 0, 0, 0x80, 0, 0, 0, 0]),
+            (false, false, true, 3, [2, 0, 0, 0, 7, 0, 0, 0]),
+            (false, true, true, 8, [7, 0, 0, 0x80, 7, 0, 0, 0]),
+            (true, true, true, 257, [0, 1, 0, 0xc0, 7, 0, 0, 0]),
+            (false, false, false, 65536, [0xff, 0xff, 0, 0, 0, 0, 0, 0]),
         ];
-        for (fua, limited_retry, count, cdw12) in cases {
-            let control = RwControl { fua, limited_retry };
-            let none = Data::default();
-            let sqe = Sqe::write(nsid(1), Lba::new(0), blocks(count), control, none);
-            assert!(is(sqe, &[(0, &[1]), (4, &[1]), (48, &cdw12)]));
+        for (fua, limited_retry, prefetch, count, cdw12) in cases {
+            let control = RwControl::new(fua, limited_retry, prefetch);
+            let (at, count) = (Lba::new(0), blocks(count));
+            let write = Sqe::write(nsid(1), at, count, control, Data::default());
+            assert!(is(write, &[(0, &[1]), (4, &[1]), (48, &cdw12)]));
+            let read = Sqe::read(nsid(1), at, count, control, Data::default());
+            assert!(is(read, &[(0, &[2]), (4, &[1]), (48, &cdw12)]));
         }
     }
 

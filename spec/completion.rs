@@ -81,7 +81,10 @@ impl CqeTail {
 pub(crate) struct Status(u16);
 
 impl Status {
-    const DNR: u16 = 1 << 14;
+    /// Do Not Retry.
+    pub(crate) const DNR: u16 = 1 << 14;
+    /// Command Retry Delay.
+    pub(crate) const CRD: u16 = 3 << 11;
 
     /// Host Aborted Command (Base 3.3.3.2.1.4): the driver gave the command up.
     pub(crate) const HOST_ABORTED: Self = Self(0x371);
@@ -122,6 +125,12 @@ impl Status {
     /// Do Not Retry: the same command is expected to fail again.
     pub(crate) const fn do_not_retry(self) -> bool {
         self.0 & Self::DNR != 0
+    }
+
+    /// Command Retry Delay: which of the controller's three delays (1 to 3) to wait before trying
+    /// again; 0: none.
+    pub(crate) const fn retry_delay(self) -> u16 {
+        (self.0 & Self::CRD) >> 11
     }
 
     /// The class of the status.
@@ -188,20 +197,24 @@ mod tests {
 
     #[test]
     fn parts_of_a_status() {
-        // Wire status, SCT, SC, DNR.
+        // Wire status (CQE dword 3, bytes 2 and 3), SCT, SC, CRD, DNR.
         let cases = [
-            ([0x02, 0x00], 0, 0x01, false),
-            ([0xfe, 0x01], 0, 0xff, false),
-            ([0x00, 0x0e], 7, 0x00, false),
-            ([0x00, 0x30], 0, 0x00, false),
-            ([0x00, 0x40], 0, 0x00, false),
-            ([0x00, 0x80], 0, 0x00, true),
-            ([0x02, 0xa5], 2, 0x81, true),
+            ([0x02, 0x00], 0, 0x01, 0, false),
+            ([0xfe, 0x01], 0, 0xff, 0, false),
+            ([0x00, 0x0e], 7, 0x00, 0, false),
+            ([0x00, 0x10], 0, 0x00, 1, false),
+            ([0x00, 0x20], 0, 0x00, 2, false),
+            ([0x00, 0x30], 0, 0x00, 3, false),
+            ([0x00, 0x40], 0, 0x00, 0, false),
+            ([0x00, 0x80], 0, 0x00, 0, true),
+            ([0x02, 0xa5], 2, 0x81, 2, true),
+            ([0xff, 0xff], 7, 0xff, 3, true),
         ];
-        for (wire, sct, sc, dnr) in cases {
+        for (wire, sct, sc, crd, dnr) in cases {
             let status = tail(wire).status();
             assert_eq!(status.sct(), sct);
             assert_eq!(status.sc(), sc);
+            assert_eq!(status.retry_delay(), crd);
             assert_eq!(status.do_not_retry(), dnr);
         }
     }
@@ -217,12 +230,15 @@ mod tests {
 
     #[test]
     fn statuses_in_words() -> Result {
-        let cases: [(u16, &[u8]); 7] = [
+        let cases: [(u16, &[u8]); 10] = [
             (0x0000, b"Successful Completion (sct 0x0 / sc 0x0)"),
             (0x4281, b"Unrecovered Read Error (sct 0x2 / sc 0x81, DNR)"),
             (0x0080, b"LBA Out of Range (sct 0x0 / sc 0x80)"),
             (0x0371, b"Command Aborted By Host (sct 0x3 / sc 0x71)"),
             (0x0017, b"unknown status (sct 0x0 / sc 0x17)"),
+            (0x0104, b"unknown status (sct 0x1 / sc 0x4)"),
+            (0x02bf, b"unknown status (sct 0x2 / sc 0xbf)"),
+            (0x1c04, b"unknown status (sct 0x4 / sc 0x4)"),
             (0x02c0, b"vendor specific status (sct 0x2 / sc 0xc0)"),
             (0x7fff, b"vendor specific status (sct 0x7 / sc 0xff, DNR)"),
         ];

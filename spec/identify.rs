@@ -26,6 +26,8 @@ pub(crate) use self::{
     },
     nvm::{
         IdentifyControllerNvm,
+        IdentifyNamespaceNvm,
+        LargeHints,
         NvmLimits, //
     }, //
 };
@@ -60,7 +62,9 @@ pub(crate) struct IdentifyController {
     mdts: u8,
     _cntlid: [u8; 10],
     rtd3e: u32,
-    _oaes: [u8; 164],
+    _oaes: [u8; 36],
+    crdt: [u16; 3],
+    _rsvd134: [u8; 122],
     oacs: u16,
     _acl: [u8; 254],
     sqes: u8,
@@ -84,6 +88,7 @@ const _: () = {
     assert!(offset_of!(IdentifyController, cmic) == 76);
     assert!(offset_of!(IdentifyController, mdts) == 77);
     assert!(offset_of!(IdentifyController, rtd3e) == 88);
+    assert!(offset_of!(IdentifyController, crdt) == 128);
     assert!(offset_of!(IdentifyController, oacs) == 256);
     assert!(offset_of!(IdentifyController, sqes) == 512);
     assert!(offset_of!(IdentifyController, cqes) == 513);
@@ -153,6 +158,18 @@ impl<const N: usize> fmt::Display for Text<N> {
     }
 }
 
+/// Command Retry Delay Times (CRDT1 to CRDT3), in units of 100 ms.
+#[derive(Clone, Copy)]
+pub(crate) struct RetryDelays(pub(crate) [u16; 3]);
+
+impl RetryDelays {
+    /// The delay that a status names as `which`, 1 to 3; none for anything else.
+    pub(crate) fn get(&self, which: u16) -> u16 {
+        let index = usize::from(which).wrapping_sub(1);
+        self.0.get(index).copied().unwrap_or(0)
+    }
+}
+
 /// A controller, as Identify describes it.
 pub(crate) struct ControllerInfo {
     /// Serial number.
@@ -178,6 +195,8 @@ pub(crate) struct ControllerInfo {
     pub(crate) multi_controller: bool,
     /// Typical time of a normal shutdown in microseconds (RTD3E); 0 if not reported.
     pub(crate) rtd3e_us: u32,
+    /// How long to wait before commands are tried again.
+    pub(crate) retry_delays: RetryDelays,
 }
 
 /// Why a controller cannot be driven.
@@ -233,6 +252,7 @@ impl ControllerInfo {
             sgls: matches!(raw.sgls & 3, 1 | 2),
             multi_controller: raw.cmic & (1 << 1) != 0,
             rtd3e_us: raw.rtd3e,
+            retry_delays: RetryDelays(raw.crdt),
         })
     }
 }
@@ -293,6 +313,7 @@ mod tests {
                 (64, b"fw 1.2  "),
                 (76, &[0x02, 5]),
                 (88, &[0x40, 0x42, 0x0f, 0x00]),
+                (128, &[1, 2, 3, 4, 5, 6]),
                 (525, &[0x07]),
             ],
         )?;
@@ -302,6 +323,8 @@ mod tests {
         assert_eq!(info.firmware.as_str(), "fw 1.2");
         assert_eq!(info.max_transfer, Some(128 << 10));
         assert_eq!(info.rtd3e_us, 1_000_000);
+        let delays = [0, 1, 2, 3, 4, u16::MAX].map(|which| info.retry_delays.get(which));
+        assert_eq!(delays, [0, 0x201, 0x403, 0x605, 0, 0]);
         assert!(info.volatile_write_cache && info.multi_controller);
         Ok(())
     }

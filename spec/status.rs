@@ -253,6 +253,39 @@ mod tests {
     }
 
     #[test]
+    fn names_are_distinct() {
+        for (index, row) in TABLE.iter().enumerate() {
+            assert!(!row.name.is_empty());
+            assert!(TABLE[..index].iter().all(|other| other.name != row.name));
+        }
+    }
+
+    #[test]
+    fn what_the_specification_has() {
+        // First and last of each run of codes without a gap.
+        let runs: [(u16, u16); 12] = [
+            (0x000, 0x016),
+            (0x018, 0x024),
+            (0x080, 0x089),
+            (0x100, 0x103),
+            (0x105, 0x116),
+            (0x118, 0x12d),
+            (0x180, 0x183),
+            (0x1b8, 0x1bf),
+            (0x280, 0x288),
+            (0x300, 0x303),
+            (0x360, 0x360),
+            (0x370, 0x371),
+        ];
+        for code in 0..=0x7ff {
+            let named = runs
+                .iter()
+                .any(|(first, last)| (*first..=*last).contains(&code));
+            assert_eq!(find(code).is_some(), named);
+        }
+    }
+
+    #[test]
     fn classes_are_those_of_linux() {
         // `nvme_error_status` of 7.3; all else is an I/O error.
         let classes: &[(Outcome, &[u16])] = &[

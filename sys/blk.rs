@@ -345,6 +345,8 @@ pub(crate) enum Buffer<'a> {
     None,
     /// The device fills it.
     Read(&'a mut [u8]),
+    /// The device reads it.
+    Write(&'a [u8]),
 }
 
 impl<T: Operations> RequestQueue<T> {
@@ -392,26 +394,27 @@ impl<T: Operations> RequestQueue<T> {
         fill: impl FnOnce(&mut T::Pdu),
         read: impl FnOnce(&T::Pdu, Result) -> Result<R>,
     ) -> Result<R> {
+        let (op, data, len) = match buffer {
+            Buffer::None => (bindings::req_op_REQ_OP_DRV_IN, core::ptr::null_mut(), 0),
+            Buffer::Read(buf) => (bindings::req_op_REQ_OP_DRV_IN, buf.as_mut_ptr(), buf.len()),
+            // Nobody writes to it: so says the operation.
+            Buffer::Write(buf) => (
+                bindings::req_op_REQ_OP_DRV_OUT,
+                buf.as_ptr().cast_mut(),
+                buf.len(),
+            ),
+        };
         // SAFETY: the queue is live.
-        let rq = from_err_ptr(unsafe {
-            bindings::blk_mq_alloc_request(self.q.as_ptr(), bindings::req_op_REQ_OP_DRV_IN, 0)
-        })?;
+        let rq = from_err_ptr(unsafe { bindings::blk_mq_alloc_request(self.q.as_ptr(), op, 0) })?;
         // SAFETY: the request was just allocated and is ours until it is executed, and again
         // afterwards.
         let mut owned = unsafe { Request::<T>::from_raw(rq) };
         fill(owned.pdu_mut());
-        let mapped = match buffer {
-            Buffer::None => 0,
+        let mapped = match u32::try_from(len).unwrap_or(u32::MAX) {
+            0 => 0,
             // SAFETY: the request is ours; the buffer is borrowed until it has been executed,
             // below. A buffer that the device could not reach is bounced by the block layer.
-            Buffer::Read(buf) => unsafe {
-                bindings::blk_rq_map_kern(
-                    rq,
-                    buf.as_mut_ptr().cast(),
-                    u32::try_from(buf.len()).unwrap_or(u32::MAX),
-                    bindings::GFP_KERNEL,
-                )
-            },
+            len => unsafe { bindings::blk_rq_map_kern(rq, data.cast(), len, bindings::GFP_KERNEL) },
         };
         let result = to_result(mapped).and_then(|()| {
             // SAFETY: the request is set up; it comes back ended.

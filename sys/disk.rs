@@ -7,7 +7,8 @@ use super::{
         Operations,
         TagSet, //
     },
-    ffi as bindings, //
+    ffi as bindings,
+    waiting::Waiting, //
 };
 use crate::disk_limits::DiskLimits;
 use core::ptr::NonNull;
@@ -88,25 +89,31 @@ impl Limits {
 ///
 /// `disk` was added; its `private_data` and its queue's `queuedata` are one counted reference to
 /// a `T::QueueData`, which `free_disk` gives back.
-pub(crate) struct Disk<T: Operations> {
+pub(crate) struct Disk<T: Operations>
+where
+    T::QueueData: DiskData,
+{
     disk: NonNull<bindings::gendisk>,
     _set: Arc<TagSet<T>>,
 }
 
 // SAFETY: a disk may be used and removed by any thread; its data is `Send` and `Sync`.
-unsafe impl<T: Operations> Send for Disk<T> {}
+unsafe impl<T: Operations> Send for Disk<T> where T::QueueData: DiskData {}
 // SAFETY: as above.
-unsafe impl<T: Operations> Sync for Disk<T> {}
+unsafe impl<T: Operations> Sync for Disk<T> where T::QueueData: DiskData {}
 
-/// What a disk is known by wherever it is.
-pub(crate) trait Identity {
-    /// The identifier of a disk as a SCSI disk would have it, of type EUI-64: 8 or 16 bytes.
-    fn designator(&self) -> Option<&[u8]>;
+/// What a disk asks of the data of its queue.
+pub(crate) trait DiskData {
+    /// Copies the identifier of the disk as a SCSI disk would have it, of type EUI-64, to the
+    /// beginning of `to`; returns its length, if it has one.
+    fn designator(&self, to: &mut [u8; 16]) -> Option<usize>;
+    /// Which requests may wait before they are tried again.
+    fn waiting(&self) -> &Waiting;
 }
 
 impl<T: Operations> Disk<T>
 where
-    T::QueueData: Identity,
+    T::QueueData: DiskData,
 {
     const FOPS: &'static bindings::block_device_operations = &bindings::block_device_operations {
         owner: this_module::<crate::LocalModule>().as_ptr(),
@@ -152,13 +159,28 @@ where
         });
         match result {
             // INVARIANT: the disk was added with `data`.
-            Ok(disk) => Ok(Self { disk, _set: set }),
+            Ok(disk) => Ok(Self { disk, _set: set }.let_wait()),
             Err(e) => {
                 // SAFETY: `data` came from `into_raw` and has not been given to an added disk.
                 drop(unsafe { Arc::from_raw(data) });
                 Err(e)
             }
         }
+    }
+
+    /// Lets requests wait before they are tried again.
+    fn let_wait(self) -> Self {
+        let (data, q) = self.data();
+        // SAFETY: `drop` closes it.
+        unsafe { data.waiting().open(q) };
+        self
+    }
+
+    /// What the disk's queue has for data, and the queue.
+    fn data(&self) -> (&T::QueueData, *mut bindings::request_queue) {
+        let disk = self.disk.as_ptr();
+        // SAFETY: by the type invariant the disk was added, with this type of data.
+        unsafe { (&*(*disk).private_data.cast(), (*disk).queue) }
     }
 
     /// # Safety
@@ -197,12 +219,7 @@ where
         // to the data goes with it.
         drop(unsafe { Arc::from_raw((*disk).private_data.cast::<T::QueueData>()) })
     }
-}
 
-impl<T: Operations> Disk<T>
-where
-    T::QueueData: Identity,
-{
     /// # Safety
     ///
     /// For `struct block_device_operations` only.
@@ -213,22 +230,29 @@ where
     ) -> c_int {
         // SAFETY: the disk was added, so it holds its reference to the data until `free_disk`.
         let data = unsafe { &*(*disk).private_data.cast::<T::QueueData>() };
-        let Some(designator) = data
-            .designator()
+        let mut designator = [0; 16];
+        let Some(len) = data
+            .designator(&mut designator)
             .filter(|_| kind == bindings::blk_unique_id_BLK_UID_EUI64)
-            .filter(|designator| designator.len() <= 16)
         else {
             return EINVAL.to_errno();
         };
+        let len = len.min(designator.len());
         // SAFETY: `id` has room for 16 bytes, and this is not more.
-        unsafe { core::ptr::copy_nonoverlapping(designator.as_ptr(), id, designator.len()) };
+        unsafe { core::ptr::copy_nonoverlapping(designator.as_ptr(), id, len) };
         // CAST: at most 16.
-        designator.len() as c_int
+        len as c_int
     }
 }
 
-impl<T: Operations> Drop for Disk<T> {
+impl<T: Operations> Drop for Disk<T>
+where
+    T::QueueData: DiskData,
+{
     fn drop(&mut self) {
+        let (data, q) = self.data();
+        // SAFETY: `del_gendisk`, just below, is what shuts the queue down.
+        unsafe { data.waiting().close(q) };
         // SAFETY: by the type invariant the disk was added. `del_gendisk` waits for its requests;
         // the last opener may hold it for longer, and with it the module.
         unsafe {

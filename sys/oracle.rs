@@ -18,6 +18,8 @@ use crate::{
             Identify,
             IdentifyData,
             Range,
+            RwControl,
+            SetHostBehavior,
             SetInterruptCoalescing,
             SetNumberOfQueues,
             Sqe, //
@@ -30,6 +32,7 @@ use crate::{
             IdentifyController,
             IdentifyControllerNvm,
             IdentifyNamespace,
+            IdentifyNamespaceNvm,
             NamespaceDescriptors,
             NamespaceList, //
         },
@@ -52,6 +55,8 @@ const _: () = {
     assert!(size_of::<IdentifyControllerNvm>() == size_of::<ffi::nvme_id_ctrl_nvm>());
     assert!(Range::WORDS * size_of::<u64>() == size_of::<ffi::nvme_dsm_range>());
     assert!(size_of::<IdentifyNamespace>() == size_of::<ffi::nvme_id_ns>());
+    assert!(size_of::<IdentifyNamespaceNvm>() == size_of::<ffi::nvme_id_ns_nvm>());
+    assert!(SetHostBehavior::DATA.len() == size_of::<ffi::nvme_feat_host_behavior>());
 };
 
 same! {
@@ -60,6 +65,9 @@ same! {
     Sqe::OPCODE_READ => nvme_opcode_nvme_cmd_read,
     Sqe::OPCODE_WRITE_ZEROES => nvme_opcode_nvme_cmd_write_zeroes,
     Sqe::OPCODE_DATASET_MANAGEMENT => nvme_opcode_nvme_cmd_dsm,
+    RwControl::FUA => NVME_RW_FUA,
+    RwControl::LIMITED_RETRY => NVME_RW_LR,
+    RwControl::PREFETCH => NVME_RW_DSM_FREQ_PREFETCH,
     Sqe::DSM_DEALLOCATE => NVME_DSMGMT_AD,
     Sqe::ZEROES_DEALLOCATE >> 16 => NVME_WZ_DEAC,
     RangeCount::MAX => NVME_DSM_MAX_RANGES,
@@ -74,12 +82,17 @@ same! {
     SetNumberOfQueues::OPCODE => nvme_admin_opcode_nvme_admin_set_features,
     SetInterruptCoalescing::FEATURE => NVME_FEAT_IRQ_COALESCE,
     DisableCoalescing::FEATURE => NVME_FEAT_IRQ_CONFIG,
+    SetHostBehavior::FEATURE => NVME_FEAT_HOST_BEHAVIOR,
+    SetHostBehavior::RETRY_DELAYS => NVME_ENABLE_ACRE,
     IdentifyController::CNS => NVME_ID_CNS_CTRL,
     IdentifyNamespace::CNS => NVME_ID_CNS_NS,
     NamespaceList::CNS => NVME_ID_CNS_NS_ACTIVE_LIST,
     NamespaceDescriptors::CNS => NVME_ID_CNS_NS_DESC_LIST,
+    IdentifyNamespaceNvm::CNS => NVME_ID_CNS_CS_NS,
     IdentifyControllerNvm::CNS => NVME_ID_CNS_CS_CTRL,
     Status::HOST_ABORTED.raw() => NVME_SC_HOST_ABORTED_CMD,
+    Status::CRD => NVME_STATUS_CRD,
+    Status::DNR => NVME_STATUS_DNR,
     regs::CAP => NVME_REG_CAP,
     cmb::CMBMSC => NVME_REG_CMBMSC,
     cmb::CMBMSC_CRE => NVME_CMBMSC_CRE,

@@ -182,6 +182,22 @@ impl<T: Types> Request<T> {
         field!(self.cmd_flags) & (1 << bindings::req_flag_bits___REQ_NOUNMAP) != 0
     }
 
+    /// Whether it is no ordinary read or write: [`Self::is_fua`], [`Self::is_hasty`] or
+    /// [`Self::is_read_ahead`], in one test.
+    #[inline(always)]
+    pub(crate) fn is_special(&self) -> bool {
+        const MASK: u32 = 1 << bindings::req_flag_bits___REQ_FUA
+            | 1 << bindings::req_flag_bits___REQ_FAILFAST_DEV
+            | 1 << bindings::req_flag_bits___REQ_RAHEAD;
+        field!(self.cmd_flags) & MASK != 0
+    }
+
+    /// Whether nobody has asked for the data yet.
+    #[inline(always)]
+    pub(crate) fn is_read_ahead(&self) -> bool {
+        field!(self.cmd_flags) & (1 << bindings::req_flag_bits___REQ_RAHEAD) != 0
+    }
+
     /// Whether the device should give up early on this request: the submitter can do without it,
     /// or has another copy.
     #[inline(always)]

@@ -13,6 +13,7 @@ use crate::spec::{
         IdentifyController,
         IdentifyControllerNvm,
         IdentifyNamespace,
+        IdentifyNamespaceNvm,
         NamespaceDescriptors,
         NamespaceList, //
     },
@@ -68,6 +69,10 @@ impl IdentifyData for NamespaceDescriptors {
     const CNS: u8 = 0x03;
 }
 
+impl IdentifyData for IdentifyNamespaceNvm {
+    const CNS: u8 = 0x05;
+}
+
 impl IdentifyData for IdentifyControllerNvm {
     const CNS: u8 = 0x06;
 }
@@ -120,6 +125,13 @@ impl Identify<IdentifyControllerNvm> {
     /// stays 0.
     pub(crate) const fn controller_nvm() -> Self {
         Self::new(0)
+    }
+}
+
+impl Identify<IdentifyNamespaceNvm> {
+    /// Namespace `nsid` as far as the NVM command set goes (NVM 4.1.5.3), which is set 0.
+    pub(crate) const fn namespace_nvm(nsid: Nsid) -> Self {
+        Self::new(nsid.get())
     }
 }
 
@@ -304,6 +316,10 @@ mod tests {
         assert!(is(
             Identify::controller_nvm().sqe(),
             &[(0, &[6]), (40, &[6])]
+        ));
+        assert!(is(
+            Identify::namespace_nvm(nsid).sqe(),
+            &[(0, &[6]), (4, &[2, 1]), (40, &[5])]
         ));
     }
 

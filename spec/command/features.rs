@@ -101,6 +101,38 @@ impl AdminCommand for DisableCoalescing {
     fn reply(&self, _dw0: u32) {}
 }
 
+/// Set Features, Host Behavior Support (Base 5.27.1.18): what the controller may expect of the
+/// host. Its data are [`Self::DATA`].
+pub(crate) struct SetHostBehavior;
+
+impl SetHostBehavior {
+    /// The feature.
+    pub(crate) const FEATURE: u8 = 0x16;
+    /// ACRE: the host waits as a status tells it to.
+    pub(crate) const RETRY_DELAYS: u8 = 1;
+    /// All that this host knows of: the delays.
+    pub(crate) const DATA: [u8; 512] = {
+        let mut data = [0; 512];
+        data[0] = Self::RETRY_DELAYS;
+        data
+    };
+}
+
+impl AdminCommand for SetHostBehavior {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Host Behavior Support)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE.into(),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
 #[kunit_tests(rnvme_features)]
 mod tests {
     use super::{
@@ -159,5 +191,13 @@ mod tests {
         assert!(is(first.sqe(), &[(0, &[9]), (40, &[9]), (44, &[0, 0, 1])]));
         let other = DisableCoalescing { vector: 0x0203 };
         assert!(is(other.sqe(), &[(0, &[9]), (40, &[9]), (44, &[3, 2, 1])]));
+    }
+
+    #[test]
+    fn host_behavior_image() {
+        assert!(is(SetHostBehavior.sqe(), &[(0, &[9]), (40, &[0x16])]));
+        let data = SetHostBehavior::DATA;
+        assert_eq!((data.len(), data[0]), (512, 1));
+        assert!(data[1..].iter().all(|byte| *byte == 0));
     }
 }

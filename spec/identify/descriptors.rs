@@ -92,9 +92,12 @@ impl UniqueIds {
         Ok(())
     }
 
-    /// The identifier to know the namespace by as a SCSI disk would be known: NGUID, else EUI64.
-    pub(crate) fn designator(&self) -> Option<&[u8]> {
-        given(&self.nguid).or(given(&self.eui64))
+    /// Copies the identifier to know the namespace by as a SCSI disk would be known, NGUID, else
+    /// EUI64, to the beginning of `to`; returns its length, 16 or 8, if there is one.
+    pub(crate) fn designator(&self, to: &mut [u8; 16]) -> Option<usize> {
+        let id = given(&self.nguid).or(given(&self.eui64))?;
+        to.get_mut(..id.len())?.copy_from_slice(id);
+        Some(id.len())
     }
 
     /// The name of an identifier that both namespaces have, although they are two.
@@ -214,13 +217,24 @@ mod tests {
 
     #[test]
     fn designators() {
-        let eui64 = [0, 0, 0, 0, 0, 0, 0, 9];
+        let eui64 = [0, 1, 2, 3, 4, 5, 6, 7];
         let mut nguid = [0; 16];
         nguid[3] = 7;
-        assert_eq!(NONE.designator(), None);
-        let mut ids = UniqueIds { eui64, ..NONE };
-        assert_eq!(ids.designator(), Some(eui64.as_slice()));
+        nguid[15] = 9;
+        // What is not part of it stays.
+        let mut to = [0xee; 16];
+        assert_eq!(NONE.designator(&mut to), None);
+        assert_eq!(to, [0xee; 16]);
+        let uuid = UniqueIds {
+            uuid: [5; 16],
+            ..NONE
+        };
+        assert_eq!(uuid.designator(&mut to), None);
+        let mut ids = UniqueIds { eui64, ..uuid };
+        assert_eq!(ids.designator(&mut to), Some(8));
+        assert_eq!((&to[..8], &to[8..]), (&eui64[..], &[0xee; 8][..]));
         ids.nguid = nguid;
-        assert_eq!(ids.designator(), Some(nguid.as_slice()));
+        assert_eq!(ids.designator(&mut to), Some(16));
+        assert_eq!(to, nguid);
     }
 }

@@ -108,6 +108,20 @@ pub(crate) struct NamespaceHints {
     pub(crate) deallocate_alignment_z: u16,
 }
 
+impl NamespaceHints {
+    /// OPTPERF of NSFEAT: which of the hints on performance mean something. `is_2_1`: whether the
+    /// device follows NVMe 2.1 or later, which has two bits for that; before there was one.
+    pub(crate) fn optperf(&self, is_2_1: bool) -> u8 {
+        let mask = if is_2_1 { 3 } else { 1 };
+        (self.features >> 4) & mask
+    }
+
+    /// Whether [`super::LargeHints`] mean something.
+    pub(crate) fn has_large(&self, is_2_1: bool) -> bool {
+        self.optperf(is_2_1) & 2 != 0
+    }
+}
+
 /// A namespace that can be a disk.
 pub(crate) struct NamespaceInfo {
     /// log2 of the bytes of a logical block: 9 to 16.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What Identify says of a controller as far as the NVM command set goes: limits of commands that
-//! MDTS says nothing about.
+//! What Identify says as far as the NVM command set goes: of a controller the limits of commands
+//! that MDTS says nothing about, of a namespace the granularity of deallocation.
 //!
-//! NVM 4.1.5.4 (CNS 06h).
+//! NVM 4.1.5.4 (CNS 06h), 4.1.5.3 (CNS 05h).
 
 use super::IDENTIFY_SIZE;
 use crate::regs::PAGE_SHIFT;
@@ -72,6 +72,44 @@ impl NvmLimits {
     }
 }
 
+/// Identify Namespace for the NVM command set (CNS 05h). Only what the driver looks at has a name.
+#[repr(C)]
+#[derive(FromBytes, Immutable, KnownLayout)]
+pub(crate) struct IdentifyNamespaceNvm {
+    _lbstm: [u8; 12],
+    _elbaf: [u32; 64],
+    npdgl: u32,
+    _nprg: [u8; 12],
+    npdal: u32,
+    _rsvd288: [u8; 3808],
+}
+
+const _: () = {
+    assert!(size_of::<IdentifyNamespaceNvm>() == IDENTIFY_SIZE);
+    assert!(offset_of!(IdentifyNamespaceNvm, npdgl) == 268);
+    assert!(offset_of!(IdentifyNamespaceNvm, npdal) == 284);
+};
+
+/// How a namespace likes blocks to be deallocated, in more than the 16 bits that
+/// [`super::NamespaceHints`] has for that. `None`: it says nothing.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct LargeHints {
+    /// Blocks of the preferred granularity (NPDGL).
+    pub(crate) deallocate_granularity: Option<NonZeroU32>,
+    /// Blocks of the preferred alignment (NPDAL).
+    pub(crate) deallocate_alignment: Option<NonZeroU32>,
+}
+
+impl LargeHints {
+    /// What the controller says: any bytes make sense.
+    pub(crate) fn decode(raw: &IdentifyNamespaceNvm) -> Self {
+        Self {
+            deallocate_granularity: NonZeroU32::new(raw.npdgl),
+            deallocate_alignment: NonZeroU32::new(raw.npdal),
+        }
+    }
+}
+
 #[kunit_tests(rnvme_identify_nvm)]
 mod tests {
     use super::{
@@ -99,6 +137,21 @@ mod tests {
         assert_eq!(range, Some(0x0403_0201));
         let total = limits.total_blocks.map(NonZeroU64::get);
         assert_eq!(total, Some(0x0102_0304_0506_0708));
+        Ok(())
+    }
+
+    #[test]
+    fn large_hints() -> Result {
+        let hints = |page: &[u8]| {
+            let hints = LargeHints::decode(IdentifyNamespaceNvm::ref_from_bytes(page).unwrap());
+            [hints.deallocate_granularity, hints.deallocate_alignment]
+                .map(|blocks| blocks.map_or(0, NonZeroU32::get))
+        };
+        assert_eq!(hints(&page(0, &[])?), [0, 0]);
+        let both: &[(usize, &[u8])] = &[(268, &[4, 3, 2, 1]), (284, &[8, 7, 6, 5])];
+        assert_eq!(hints(&page(0, both)?), [0x0102_0304, 0x0506_0708]);
+        let gap: &[(usize, &[u8])] = &[(268, &[0; 4]), (284, &[0; 4])];
+        assert_eq!(hints(&page(0xff, gap)?), [0, 0]);
         Ok(())
     }
 

@@ -25,6 +25,7 @@ bad use_threaded_interrupts=2 "0 to 1"
 bad irq_coalescing_time=256 "0 to 255"
 bad irq_coalescing_threshold=257 "0 to 256"
 bad admin_timeout=4294967295 "1 to 86400"
+bad max_retries=256 "0 to 255"
 # What is no number of 32 bits is refused before the driver sees it.
 for value in -1 4294967296 many ""; do
     mark

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# A read that nobody has asked for yet says so (DSM, access frequency 7) and that
+# it may fail (Limited Retry); what was asked for says neither.
+. /tests/guest/lib.sh
+host trace-on pci_nvme_create_sq
+load_disk
+host trace-on pci_nvme_mmio_doorbell_sq
+host trace-on pci_nvme_read
+# Doorbells of reads of 8 blocks: the last of all is the one to look at.
+last() {
+    local doorbells
+    doorbells=$(host trace-count pci_nvme_mmio_doorbell_sq)
+    command_after $((doorbells - 1))
+}
+check() { # WHAT LBA CDW12 CDW13
+    local words
+    read -r -a words <<<"$(last)"
+    expect "$1: opcode" 02 "${words[0]: -2}"
+    expect "$1: first block" "$2" "${words[10]}"
+    expect "$1: CDW12" "$3" "${words[12]}"
+    expect "$1: CDW13" "$4" "${words[13]}"
+}
+dd if=/dev/rnvme0n1 of=/dev/null bs=4k skip=512 count=1 iflag=direct status=none || die "no read"
+check "a read" 0x00001000 0x00000007 0x00000000
+reads=$(host trace-count pci_nvme_read)
+xfs_io -r -c "fadvise -w 4m 4k" /dev/rnvme0n1 || die "no read-ahead"
+another() { (($(host trace-count pci_nvme_read) > reads)); }
+wait_for 10 another
+check "a read-ahead" 0x00002000 0x80000007 0x00000007
+# Its data are what was asked for.
+put_noise rnvme0n1 100
+xfs_io -r -c "fadvise -w 0 1m" /dev/rnvme0n1 || die "no read-ahead"
+expect_noise rnvme0n1 100
+unload
