@@ -165,7 +165,7 @@ verify_modes() { # DISK...
             for poll in 0 1; do
                 jobs=()
                 for bs in 512 4k 128k 1m; do
-                    options=(--bs=$bs --stonewall)
+                    options=("--bs=$bs" --stonewall)
                     jobs+=(--name="$bs-1" "${options[@]}" --iodepth=1 --number_ios=8
                         --name="$bs-32" "${options[@]}" --iodepth=32 --number_ios=40)
                 done
