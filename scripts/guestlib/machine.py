@@ -85,8 +85,12 @@ class Definition:
 class Guest:
     """A running guest."""
 
-    def __init__(self, kernel, definition, module, top, shell=False, append=""):
+    def __init__(self, kernel, definition, module, top, shell=False, append="", arguments=(),
+                 files=None, emulate=False):
+        """Start QEMU; `arguments` are more of QEMU's, `files` more of the guest's, by path;
+        `emulate` uses no hardware virtualisation even if there is."""
         self.dir = tempfile.mkdtemp(prefix="rnvme-guest.")
+        self.kvm = have_kvm() and not emulate
         self.kernel = kernel
         self.definition = definition
         self.buffer = b""
@@ -98,13 +102,24 @@ class Guest:
         for path in (self.console, self.trace, self.errors):
             open(path, "wb").close()
         initramfs.initrd(f"{self.dir}/initrd", kernel, module, top)
-        self.command = self._command(shell, append)
+        self._add_files(files or {})
+        self.command = self._command(shell, append) + list(arguments)
         if shell:
             self.qemu = None
             return
         with open(self.errors, "wb") as errors:
             self.qemu = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
                                          stdout=errors, stderr=errors)
+
+    def _add_files(self, files):
+        """Another archive at the end of the initial file system: {path there: path here}."""
+        path = f"{self.dir}/files"
+        archive = initramfs.Archive(path)
+        for name, source in files.items():
+            archive.file(name, source)
+        archive.close()
+        with open(f"{self.dir}/initrd", "ab") as out, open(path, "rb") as more:
+            shutil.copyfileobj(more, out)
 
     def _command(self, shell, append):
         definition = self.definition
@@ -125,8 +140,8 @@ class Guest:
         return [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-M", "q35" + definition.options,
-            "-accel", "kvm" if have_kvm() else "tcg,thread=multi",
-            "-cpu", "host" if have_kvm() else "max",
+            "-accel", "kvm" if self.kvm else "tcg,thread=multi",
+            "-cpu", "host" if self.kvm else "max",
             "-smp", definition.cpus, "-m", str(memory),
             # No SeaBIOS: its own NVMe driver would be first at the device.
             "-bios", "qboot.rom", "-kernel", self.kernel.image,

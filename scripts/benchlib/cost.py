@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What one I/O costs: the difference of two samples, divided by the difference of their I/Os.
+
+What happens once in a run of fio (starting it, opening the disk) cancels out.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from .counts import ATOMIC
+from .symbols import DRIVERS, PARTS, part_of
+
+# Functions whose calls are counted.
+LOCKS = ("_raw_spin_lock", "_raw_spin_lock_irq", "_raw_spin_lock_irqsave", "_raw_spin_lock_bh",
+         "_raw_spin_trylock", "_raw_read_lock", "_raw_write_lock", "mutex_lock", "mutex_trylock")
+ALLOCATIONS = ("kmem_cache_alloc_noprof", "kmem_cache_alloc_node_noprof", "__kmalloc_noprof",
+               "__kmalloc_cache_noprof", "__kmalloc_node_noprof", "dma_pool_alloc",
+               "mempool_alloc_noprof", "__alloc_frozen_pages_noprof")
+# What blk-mq calls to poll a queue.
+POLL = re.compile(r"nvme_poll|_R.*6TagSet.*4poll.*")
+# About what QEMU does, by queue depth: interrupts per I/O for which costs are compared.
+USUAL_INTERRUPTS = {8: 0.5, 32: 0.3, 128: 0.2}
+
+
+@dataclass
+class Cost:
+    """Of one I/O; numbers are executed instructions if not said otherwise."""
+
+    # (function, module) -> instructions
+    functions: Counter = field(default_factory=Counter)
+    # function (its mangled name) -> calls
+    calls: Counter = field(default_factory=Counter)
+    # (module, section, offset) -> executions, of the drivers' code
+    addresses: Counter = field(default_factory=Counter)
+    parts: Counter = field(default_factory=Counter)
+    atomics: Counter = field(default_factory=Counter)
+    interrupts: Counter = field(default_factory=Counter)
+    register_writes: float = 0.0
+    programs: float = 0.0
+
+    @property
+    def driver(self):
+        """The module's instructions and those of Rust code in the kernel."""
+        return self.parts["driver"]
+
+    @property
+    def kernel(self):
+        """All of the kernel's."""
+        return sum(self.parts.values())
+
+    @property
+    def device_interrupts(self):
+        """Interrupts of devices, not of timers and other CPUs."""
+        return sum(count for name, count in self.interrupts.items()
+                   if name in ("irq_entries_start", "asm_common_interrupt"))
+
+    @property
+    def polls(self):
+        """Calls of the driver's poll function."""
+        return sum(count for name, count in self.calls.items() if POLL.fullmatch(name))
+
+    @property
+    def segments(self):
+        """Pieces of memory that were mapped."""
+        return self.calls["dma_map_phys"]
+
+    def called(self, names):
+        """Calls of functions."""
+        return sum(self.calls[name] for name in names)
+
+    def summary(self):
+        """The figures for results.json."""
+        figures = {part: self.parts[part] for part in PARTS}
+        figures.update({
+            "kernel": self.kernel, "programs": self.programs,
+            "register_writes": self.register_writes, "interrupts": self.device_interrupts,
+            "locks": self.called(LOCKS), "allocations": self.called(ALLOCATIONS),
+            "atomics_driver": self.atomics["driver"],
+            "atomics": sum(self.atomics.values())})
+        # Both a part and a figure have this name: the part is the instructions.
+        figures["instructions_locks"] = self.parts["locks"]
+        figures["instructions_interrupt"] = self.parts["interrupt"]
+        return {name: round(value, 3) for name, value in figures.items()}
+
+
+def parts_of(blocks, counts, symbols):
+    """Sort the counts of blocks by function."""
+    functions, starts, atomics = Counter(), Counter(), Counter()
+    addresses = Counter()
+    for block, count in counts.items():
+        address, insns = blocks[block]
+        start, name, module = symbols.find(address)
+        functions[name, module] += count * len(insns)
+        if address == start:
+            starts[name] += count
+        locked = sum(1 for insn in insns if insn & ATOMIC)
+        if locked:
+            atomics[part_of(name, module)] += locked * count
+        if module in DRIVERS:
+            at = address
+            for insn in insns:
+                addresses[symbols.place(at)] += count
+                at += insn & ~ATOMIC
+    return functions, starts, atomics, addresses
+
+
+def difference(more, less, factor):
+    """(more - less) * factor of counters, without what is about nothing."""
+    result = Counter()
+    for key in more.keys() | less.keys():
+        value = (more.get(key, 0) - less.get(key, 0)) * factor
+        if abs(value) > 1e-9:
+            result[key] = value
+    return result
+
+
+def cost(blocks, symbols, few, many):
+    """The cost of one I/O from two samples: (I/Os, region), the one with few first."""
+    factor = 1 / (many[0] - few[0])
+    few, many = few[1], many[1]
+    result = Cost()
+    counts = difference(many.blocks, few.blocks, factor)
+    functions, result.calls, result.atomics, result.addresses = parts_of(blocks, counts, symbols)
+    result.functions = functions
+    for (name, module), count in functions.items():
+        result.parts[part_of(name, module)] += count
+    for address, count in difference(many.interrupts, few.interrupts, factor).items():
+        result.interrupts[symbols.find(address)[1]] += count
+    result.register_writes = sum(difference(many.writes, few.writes, factor).values())
+    result.programs = (many.programs - few.programs) * factor
+    return result
+
+
+def steady(found, cell):
+    """(instructions of the driver, spread) of a cell's pairs, with what depends on QEMU's timing
+    taken out: how many completions an interrupt finds, how often a poll finds none. Both are
+    counted, and cost the same each time, so that a line through the pairs tells how much."""
+    if cell.poll:
+        events, usual = [one.polls for one in found], 1 / cell.depth
+    elif cell.depth > 1 and cell.batch == 1:
+        events, usual = [one.device_interrupts for one in found], USUAL_INTERRUPTS[cell.depth]
+    else:
+        events, usual = [0.0 for _ in found], 0.0
+    values = [one.driver for one in found]
+    middle, mean = sum(events) / len(events), sum(values) / len(values)
+    square = sum((event - middle) ** 2 for event in events)
+    slope = 0.0
+    if len(found) > 2 and square > 1e-4:
+        slope = sum((event - middle) * (value - mean)
+                    for event, value in zip(events, values)) / square
+    if cell.poll:
+        # An empty poll takes the same way each time: a whole number.
+        slope = round(slope)
+    corrected = [value - slope * (event - usual) for event, value in zip(events, values)]
+    return sum(corrected) / len(corrected), max(corrected) - min(corrected)
