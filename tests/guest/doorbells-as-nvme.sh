@@ -58,3 +58,6 @@ for depth in 1 2 4 8; do
     ((ours * 10 <= theirs * 11)) ||
         die "depth $depth: $ours register writes, nvme has $theirs"
 done
+echo >/sys/bus/pci/devices/$bdf/driver_override
+unload
+modprobe -r nvme || die "modprobe -r nvme failed"
