@@ -25,7 +25,6 @@ use crate::{
     },
     sys::{
         batch::{
-            Batched,
             Completed,
             Submissions, //
         },
@@ -71,6 +70,8 @@ pub(crate) struct AdminPdu {
 }
 
 impl Carrier for AdminPdu {
+    const KEEPS_COMPLETION: bool = true;
+
     fn pdu_mut(&mut self) -> &mut Pdu {
         &mut self.queue
     }
@@ -82,21 +83,12 @@ impl Types for Admin {
     type QueueData = ();
 }
 
-impl Batched for Admin {
-    fn finish(queue: &Queue<Admin>, rq: &mut Request<Self>) {
-        queue.unmap(rq);
-    }
-}
-
 impl Operations for Admin {
     fn queue_rq(
         queue: &Queue<Admin>,
         mut rq: Request<Self>,
         last: bool,
     ) -> Result<(), (Request<Self>, BlkStatus)> {
-        if rq.is_first_time() {
-            rq.pdu_mut().queue.begin();
-        }
         let data = match queue.map(&mut rq) {
             Ok(data) => data,
             Err(status) => return Err((rq, status)),
@@ -106,7 +98,7 @@ impl Operations for Admin {
         if rq.segments() != 0 {
             command = command.with_data(data);
         }
-        queue.submit(rq, command, last)
+        queue.submit(rq.start(), command, last)
     }
 
     fn queue_rqs(_queue: &Queue<Admin>, _requests: &mut Submissions<'_, Self>) {
@@ -127,7 +119,7 @@ impl Operations for Admin {
         rq.end(status);
     }
 
-    fn poll(queue: &Queue<Admin>, done: &mut Completed<'_, Self>) -> bool {
+    fn poll(queue: &Queue<Admin>, done: &mut Completed<Self>) -> bool {
         queue.poll(done)
     }
 

@@ -14,6 +14,7 @@ use crate::{
     spec::{
         command::{
             opcode_name,
+            Data,
             RwControl,
             Sqe,
             ZeroesControl, //
@@ -32,7 +33,6 @@ use crate::{
     },
     sys::{
         batch::{
-            Batched,
             Completed,
             Submissions, //
         },
@@ -100,12 +100,15 @@ impl Geometry {
 #[inline(always)]
 fn range(lba_shift: u32, sector: u64, bytes: u32) -> Option<(Lba, BlockCount)> {
     // `NamespaceInfo` validated the shift: 9 to 16.
-    let blocks = bytes.wrapping_shr(lba_shift);
     let lba_in_sectors = lba_shift.wrapping_sub(SECTOR_SHIFT);
-    let lba = sector.wrapping_shr(lba_in_sectors);
-    if blocks.wrapping_shl(lba_shift) != bytes || lba.wrapping_shl(lba_in_sectors) != sector {
+    let within = (1u32.wrapping_shl(lba_in_sectors)).wrapping_sub(1);
+    // CAST: a block has at most 128 sectors.
+    let odd = (sector as u32 | bytes.wrapping_shr(SECTOR_SHIFT)) & within;
+    if odd | bytes & ((1 << SECTOR_SHIFT) - 1) != 0 {
         return None;
     }
+    let blocks = bytes.wrapping_shr(lba_shift);
+    let lba = sector.wrapping_shr(lba_in_sectors);
     Some((Lba::new(lba), BlockCount::new(blocks)?))
 }
 
@@ -125,29 +128,26 @@ impl Types for Io {
     type QueueData = Geometry;
 }
 
-impl Batched for Io {
-    #[inline(always)]
-    fn finish(queue: &Queue<Io>, rq: &mut Request<Self>) {
-        queue.unmap(rq);
-    }
-}
-
 impl Operations for Io {
     #[inline(always)]
     fn queue_rq(
         queue: &Queue<Io>,
-        mut rq: Request<Self>,
+        rq: Request<Self>,
         last: bool,
     ) -> Result<(), (Request<Self>, BlkStatus)> {
-        let command = match prepare(queue, &mut rq) {
-            Ok(command) => command,
-            Err(status) => return Err((rq, status)),
-        };
-        queue.submit(rq, command, last)
+        // Early, so that less has to be kept over the call: blk-mq takes a started request back.
+        let mut rq = rq.start();
+        match ordinary(queue, &mut rq) {
+            Some(command) => queue.submit(rq, command, last),
+            None => unusual(queue, rq, last),
+        }
     }
 
     fn queue_rqs(queue: &Queue<Io>, requests: &mut Submissions<'_, Self>) {
-        queue.submit_many(requests, |rq| prepare(queue, rq));
+        queue.submit_many(requests, |rq| match ordinary(queue, rq) {
+            Some(command) => Ok(command),
+            None => prepare(queue, rq),
+        });
     }
 
     fn commit_rqs(queue: &Queue<Io>) {
@@ -157,7 +157,7 @@ impl Operations for Io {
     #[inline(always)]
     fn complete(queue: &Queue<Io>, mut rq: Started<Self>) {
         queue.unmap(&mut rq);
-        let status = rq.pdu().status();
+        let status = rq.pdu_mut().take_status();
         if status.is_success() {
             rq.end(BlkStatus::OK);
         } else {
@@ -165,7 +165,7 @@ impl Operations for Io {
         }
     }
 
-    fn poll(queue: &Queue<Io>, done: &mut Completed<'_, Self>) -> bool {
+    fn poll(queue: &Queue<Io>, done: &mut Completed<Self>) -> bool {
         queue.poll(done)
     }
 
@@ -174,12 +174,42 @@ impl Operations for Io {
     }
 }
 
-/// The command that `rq` asks for, its data mapped.
+/// The command of an ordinary read or write of ordinary memory, mapped: the way of almost all
+/// requests, in a straight line. What is not so is [`prepare`]'s.
 #[inline(always)]
-fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
-    if rq.is_first_time() {
-        rq.pdu_mut().begin();
+fn ordinary(queue: &Queue<Io>, rq: &mut Request<Io>) -> Option<Sqe> {
+    let is_write = rq.ordinary()?;
+    let data = Data::prp(queue.map_ordinary(rq)?);
+    let geometry = rq.queue_data();
+    let Some((lba, blocks)) = geometry.range(rq) else {
+        queue.unmap(rq);
+        return None;
+    };
+    let (nsid, control) = (geometry.nsid, RwControl::default());
+    Some(if is_write {
+        Sqe::write(nsid, lba, blocks, control, data)
+    } else {
+        Sqe::read(nsid, lba, blocks, control, data)
+    })
+}
+
+/// Any other request.
+#[cold]
+#[inline(never)]
+fn unusual(
+    queue: &Queue<Io>,
+    mut rq: Started<Io>,
+    last: bool,
+) -> Result<(), (Request<Io>, BlkStatus)> {
+    match prepare(queue, &mut rq) {
+        Ok(command) => queue.submit(rq, command, last),
+        Err(status) => Err((rq.into_request(), status)),
     }
+}
+
+/// The command that `rq` asks for, its data mapped.
+#[inline(never)]
+fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
     let op = rq.op();
     let geometry = rq.queue_data();
     let nsid = geometry.nsid;
@@ -216,17 +246,7 @@ fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
 }
 
 /// How `rq` is to be read or written.
-#[inline(always)]
 fn control(rq: &Request<Io>) -> RwControl {
-    if rq.is_special() {
-        special(rq)
-    } else {
-        RwControl::default()
-    }
-}
-
-#[cold]
-fn special(rq: &Request<Io>) -> RwControl {
     RwControl::new(rq.is_fua(), rq.is_hasty(), rq.is_read_ahead())
 }
 
@@ -250,6 +270,9 @@ fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
 /// A command failed: again, or to the submitter.
 #[cold]
 fn fail(queue: &Queue<Io>, mut rq: Started<Io>, status: Status) {
+    if rq.is_first_time() {
+        rq.pdu_mut().reset_retries();
+    }
     let policy = rq.queue_data().retries;
     if let Some(delay) = policy.decide(status, rq.is_failfast(), rq.pdu().retries()) {
         rq.pdu_mut().count_retry();

@@ -57,9 +57,16 @@ impl Lists {
         })
     }
 
+    /// The words that the small list of `tag` is in, and the index of its first.
+    #[inline(always)]
+    pub(crate) fn small(&self, tag: u16) -> Option<(&Words, usize)> {
+        let tag = usize::from(tag);
+        let words = self.small.get(tag / SMALL_PER_PAGE)?;
+        Some((words, tag % SMALL_PER_PAGE * SMALL))
+    }
+
     /// The list of a request: the large one of its lease, else the small one of its tag.
     pub(crate) fn list(&self, tag: u16, lease: Option<&Lease>) -> Option<ListRef<'_>> {
-        let tag = usize::from(tag);
         Some(match lease {
             Some(lease) => {
                 let words = self.large.get(lease.index())?;
@@ -69,11 +76,14 @@ impl Lists {
                     len: words.len(),
                 }
             }
-            None => ListRef {
-                words: self.small.get(tag / SMALL_PER_PAGE)?,
-                first: tag % SMALL_PER_PAGE * SMALL,
-                len: SMALL,
-            },
+            None => {
+                let (words, first) = self.small(tag)?;
+                ListRef {
+                    words,
+                    first,
+                    len: SMALL,
+                }
+            }
         })
     }
 }
@@ -101,9 +111,8 @@ impl prp::List for ListRef<'_> {
     }
 
     fn page_address(&self, page: usize) -> u64 {
-        let words = self.first + page * prp::ENTRIES_PER_PAGE;
-        // CAST: usize to u64 is lossless on 64-bit machines.
-        self.words.address() + (words * size_of::<u64>()) as u64
+        self.words
+            .address_of(self.first + page * prp::ENTRIES_PER_PAGE)
     }
 
     fn capacity(&self) -> usize {

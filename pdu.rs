@@ -17,9 +17,10 @@ use kernel::prelude::*;
 pub(crate) struct Pdu {
     /// How the data is mapped.
     pub(crate) mapping: Mapping,
-    /// Dwords 0 and 1 of the completion.
+    /// Dwords 0 and 1 of the completion, where somebody wants them.
     pub(crate) result: u64,
-    /// The status of the completion.
+    /// The status of the completion. Where it is not kept it is 0 whenever a request is submitted,
+    /// so that success need not be written.
     pub(crate) status: u16,
     /// How often the request was tried again.
     retries: u8,
@@ -35,19 +36,26 @@ impl Pdu {
         self.result
     }
 
+    /// A request that nobody will end begins, as far as one can say yet.
+    pub(crate) fn begin(&mut self) {
+        self.status = Status::HOST_ABORTED.raw();
+    }
+
     /// The status of the completion.
-    #[inline(always)]
     pub(crate) fn status(&self) -> Status {
         Status::from_raw(self.status)
     }
 
-    /// A request that the driver sees for the first time.
+    /// The status of the completion; what follows finds success.
     #[inline(always)]
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn take_status(&mut self) -> Status {
         let () = Self::FITS;
-        self.mapping = Mapping::NONE;
+        Status::from_raw(core::mem::take(&mut self.status))
+    }
+
+    /// The first try of a request begins.
+    pub(crate) fn reset_retries(&mut self) {
         self.retries = 0;
-        self.status = Status::HOST_ABORTED.raw();
     }
 
     /// How often the request was tried again.
@@ -63,11 +71,16 @@ impl Pdu {
 
 /// A private data type with the queue's part in it.
 pub(crate) trait Carrier {
+    /// Whether somebody looks at the completion after the request has ended.
+    const KEEPS_COMPLETION: bool;
+
     /// The queue's part.
     fn pdu_mut(&mut self) -> &mut Pdu;
 }
 
 impl Carrier for Pdu {
+    const KEEPS_COMPLETION: bool = false;
+
     #[inline(always)]
     fn pdu_mut(&mut self) -> &mut Pdu {
         self

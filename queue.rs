@@ -112,7 +112,7 @@ struct LineBegins;
 #[repr(C, align(128))]
 #[pin_data]
 pub(crate) struct Queue<T: Types> {
-    // Only read. The first line has what each command needs (a small read no more).
+    // Only read. The first two lines have what each command needs (a small read no more).
     ring: Ring,
     doorbell: Doorbell,
     transfers: Transfers,
@@ -138,7 +138,7 @@ impl<T: Types> Queue<T> {
     const LAYOUT: () = {
         let written = offset_of!(Self, submission);
         let polled = offset_of!(Self, polled);
-        assert!(offset_of!(Self, transfers) + Transfers::HOT <= LINE);
+        assert!(offset_of!(Self, transfers) + Transfers::HOT <= 2 * LINE);
         assert!(last_line(offset_of!(Self, transfers), size_of::<Transfers>()) < written / LINE);
         assert!(last_line(written, size_of::<SpinLock<Submission<T>>>()) < polled / LINE);
         assert!(
@@ -293,6 +293,12 @@ where
         self.transfers.map(rq)
     }
 
+    /// Maps the data of an ordinary `rq`: see [`Transfers::map_ordinary`].
+    #[inline(always)]
+    pub(crate) fn map_ordinary(&self, rq: &mut Request<T>) -> Option<DataPtr> {
+        self.transfers.map_ordinary(rq)
+    }
+
     /// Says where the ranges of `rq` are: see [`Transfers::ranges`].
     pub(crate) fn ranges(
         &self,
@@ -309,8 +315,8 @@ where
         self.transfers.unmap(rq);
     }
 
-    /// Starts `rq`, whose data is mapped, puts its command into the ring and, if it is the last of
-    /// a series, tells the device.
+    /// Puts the command of `rq`, whose data is mapped, into the ring and, if it is the last of a
+    /// series, tells the device.
     ///
     /// # Errors
     ///
@@ -318,15 +324,20 @@ where
     #[inline(always)]
     pub(crate) fn submit(
         &self,
-        rq: Request<T>,
+        rq: Started<T>,
         command: Sqe,
         last: bool,
     ) -> Result<(), (Request<T>, BlkStatus)> {
-        self.try_submit(rq.start(), command, last)
-            .map_err(|mut rq| {
-                self.unmap(&mut rq);
-                (rq.into_request(), BlkStatus::IOERR)
-            })
+        match self.try_submit(rq, command, last) {
+            Ok(()) => Ok(()),
+            Err(rq) => Err(self.give_back(rq)),
+        }
+    }
+
+    #[cold]
+    fn give_back(&self, mut rq: Started<T>) -> (Request<T>, BlkStatus) {
+        self.unmap(&mut rq);
+        (rq.into_request(), BlkStatus::IOERR)
     }
 
     #[inline(always)]
@@ -339,7 +350,7 @@ where
     }
 
     /// Puts a plug's commands into the ring under one lock, and tells the device once.
-    /// `command` makes the command of a request; one that cannot be made is refused.
+    /// `command` makes the command of a request; one that cannot be made comes again.
     #[inline(always)]
     pub(crate) fn submit_many(
         &self,
@@ -350,15 +361,16 @@ where
         if !submission.enabled {
             return;
         }
-        while let Some(mut rq) = requests.next() {
+        while let Some(rq) = requests.next() {
+            let mut rq = rq.start();
             match command(&mut rq) {
                 Ok(sqe) => {
-                    if let Err(mut rq) = self.put(&mut submission, rq.start(), sqe, false) {
+                    if let Err(mut rq) = self.put(&mut submission, rq, sqe, false) {
                         self.unmap(&mut rq);
                         rq.requeue();
                     }
                 }
-                Err(_) => requests.refuse(rq),
+                Err(_) => rq.requeue(),
             }
         }
         if submission.tail.is_pending() {
@@ -420,11 +432,18 @@ where
     }
 
     /// Looks for completions; returns whether there were any.
-    pub(crate) fn poll(&self, done: &mut Completed<'_, T>) -> bool {
+    pub(crate) fn poll(&self, done: &mut Completed<T>) -> bool {
         match &mut *self.polled.lock() {
             Some(completions) => completions.reap(done),
             None => false,
         }
+    }
+
+    /// Looks for completions and ends what is found.
+    pub(crate) fn poll_all(&self) {
+        let mut done = Completed::new();
+        self.poll(&mut done);
+        done.end();
     }
 
     /// Whether the device has no request of this queue, if it is polled.

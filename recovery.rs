@@ -34,7 +34,6 @@ use crate::{
         ids::QueueId, //
     },
     sys::{
-        batch::Completed,
         blk::Timeout,
         cmb::ControllerMemory,
         doorbell::Shadows,
@@ -44,10 +43,7 @@ use crate::{
             Vectors, //
         },
         mmio::Bar,
-        node::{
-            box_on,
-            vec_on, //
-        },
+        node::box_on,
         pci::{
             is_present,
             stop_dma, //
@@ -212,8 +208,9 @@ impl Hardware {
     ) -> Result {
         let vectors = Vectors::allocate(&self.pdev, 1, 0, self.threads)?;
         let vector = Vector {
+            io: None,
+            more: KVec::new(),
             admin: Some(completions),
-            io: KVec::new(),
         };
         let mut state = self.state.lock();
         state.parked = Some(KBox::new(vector, GFP_KERNEL)?);
@@ -250,7 +247,7 @@ impl Hardware {
         for line in core::mem::take(&mut state.lines) {
             let mut vector = line.free();
             if vector.admin.is_some() {
-                vector.io.clear();
+                vector.clear();
                 state.parked = Some(vector);
             }
         }
@@ -282,15 +279,18 @@ impl Hardware {
                 continue;
             }
             match &mut state.parked {
-                Some(first) if shared => first.io.push(completions, GFP_KERNEL)?,
+                Some(first) if shared => first.push(completions)?,
                 _ => own.push(completions, GFP_KERNEL)?,
             }
         }
         self.serve_parked(state, vectors)?;
         for (index, completions) in (1..).zip(own) {
-            let mut io = vec_on(vectors.node(), 1)?;
-            io.push(completions, GFP_KERNEL)?;
-            let vector = box_on(vectors.node(), Vector { admin: None, io })?;
+            let vector = Vector {
+                io: Some(completions),
+                more: KVec::new(),
+                admin: None,
+            };
+            let vector = box_on(vectors.node(), vector)?;
             let line =
                 Line::request(vectors, index, self.instance, index, vector).map_err(|(e, _)| e)?;
             state.lines.push(line, GFP_KERNEL)?;
@@ -446,7 +446,7 @@ impl Watchdog for Hardware {
             line.with_disabled(Handler::handle);
         }
         for queue in &state.io {
-            Completed::collect(|done| queue.poll(done));
+            queue.poll_all();
         }
         if !in_flight() {
             dev_warn!(

@@ -74,6 +74,7 @@ impl Tail {
 }
 
 /// The head of a completion queue: where the host reads.
+#[derive(Clone, Copy)]
 pub(crate) struct Head {
     at: u16,
     /// What the controller was told last.

@@ -38,6 +38,7 @@ pub(crate) mod disk;
 pub(crate) mod inflight;
 pub(crate) mod mapping;
 pub(crate) mod request;
+mod segments;
 pub(crate) mod waiting;
 
 mod oracle;

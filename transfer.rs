@@ -20,7 +20,10 @@ use crate::{
     prp,
     regs,
     sgl,
-    spec::command::Data,
+    spec::command::{
+        Data,
+        DataPtr, //
+    },
     sys::{
         mapping::{
             Lease,
@@ -111,9 +114,8 @@ impl Transfers {
         T: Types,
         T::Pdu: Carrier,
     {
-        if rq.is_single() {
-            let (mapping, addr, len) = self.mapper.map_one(rq).map_err(refusal)?;
-            rq.pdu_mut().pdu_mut().mapping = mapping;
+        if rq.segments() == 1 {
+            let (addr, len) = self.map_one(rq).ok_or(BlkStatus::RESOURCE)?;
             if prp::pages(addr, len) <= 2 {
                 return Ok(Data::prp(prp::simple(addr, len)));
             }
@@ -130,6 +132,75 @@ impl Transfers {
         } else {
             self.prp_list(rq)
         }
+    }
+
+    /// Maps the data of an ordinary read or write, if it is of an ordinary kind, too: to PRPs that
+    /// need neither an IOMMU nor a large list. All else is [`Self::map`]'s.
+    #[inline(always)]
+    pub(crate) fn map_ordinary<T>(&self, rq: &mut Request<T>) -> Option<DataPtr>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        if rq.segments() == 1 {
+            // CAST: a page has 4096 bytes.
+            if rq.bytes() > 2 * regs::PAGE_SIZE as u32 {
+                return None;
+            }
+            let (addr, len) = self.map_one(rq)?;
+            if prp::pages(addr, len) > 2 {
+                self.unmap(rq);
+                return None;
+            }
+            return Some(prp::simple(addr, len));
+        }
+        self.map_pages(rq)
+    }
+
+    /// The same for several segments.
+    #[inline(never)]
+    fn map_pages<T>(&self, rq: &Request<T>) -> Option<DataPtr>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        // The worst case: data that begins just before the end of a page touches one page more.
+        if prp::list_entries(prp::PAGE_MASK, rq.bytes()) > lists::SMALL
+            || rq.segments() == 0
+            || self.is_for_sgl(rq)
+            || rq.has_gaps(prp::PAGE_MASK)
+        {
+            return None;
+        }
+        let (words, first) = self.lists.small(rq.tag())?;
+        let (prp1, entries) = self.mapper.map_direct(rq, words, first, lists::SMALL)?;
+        let (next, list) = (words.read(first), words.address_of(first));
+        // What is mapped this way need not be unmapped.
+        prp::listed(prp1, rq.bytes(), entries, next, list)
+    }
+
+    #[inline(always)]
+    fn map_one<T>(&self, rq: &mut Request<T>) -> Option<(u64, u32)>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let mut made = None;
+        let result = self.mapper.map_one(rq, |mapping| made = Some(mapping));
+        if let Some(mapping) = made {
+            rq.pdu_mut().pdu_mut().mapping = mapping;
+        }
+        result
+    }
+
+    /// Whether there is nothing to be done about the data of `rq` before it ends.
+    #[inline(always)]
+    pub(crate) fn is_free<T>(rq: &mut Request<T>) -> bool
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        rq.pdu_mut().pdu_mut().mapping.is_none()
     }
 
     /// Whether a request of several segments must, or should, be described by an SGL.

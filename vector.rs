@@ -7,33 +7,51 @@ use crate::{
     io::Io,
     queue::Completions,
     spec::completion::Status,
-    sys::{
-        batch::Completed,
-        irq::Handler, //
-    }, //
+    sys::irq::Handler, //
 };
 use kernel::prelude::*;
 
 /// All that one interrupt vector serves.
 pub(crate) struct Vector {
+    /// Those of an I/O queue: the one, as a rule.
+    pub(crate) io: Option<Completions<Io>>,
+    /// Those of further I/O queues, where vectors are short.
+    pub(crate) more: KVec<Completions<Io>>,
     /// The admin queue's completions, on the first vector.
     pub(crate) admin: Option<Completions<Admin>>,
-    /// Those of I/O queues.
-    pub(crate) io: KVec<Completions<Io>>,
 }
 
 impl Vector {
+    /// Serves the queue of `completions`, too.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn push(&mut self, completions: Completions<Io>) -> Result {
+        match self.io {
+            None => self.io = Some(completions),
+            Some(_) => self.more.push(completions, GFP_KERNEL)?,
+        }
+        Ok(())
+    }
+
+    /// Serves no I/O queue any more.
+    pub(crate) fn clear(&mut self) {
+        self.io = None;
+        self.more.clear();
+    }
+
     /// Whether the device has no I/O request of these queues.
     pub(crate) fn is_idle(&self) -> bool {
-        self.io.iter().all(Completions::is_idle)
+        Iterator::chain(self.io.iter(), &self.more).all(Completions::is_idle)
     }
 
     /// Ends what the device will not end; returns how many commands that were.
     pub(crate) fn cancel(&mut self) -> u32 {
         let status = Status::HOST_ABORTED;
+        let io = Iterator::chain(self.io.iter_mut(), &mut self.more);
         let admin: u32 = self.admin.iter_mut().map(|c| c.cancel(status)).sum();
-        let io: u32 = self.io.iter_mut().map(|c| c.cancel(status)).sum();
-        admin + io
+        admin + io.map(|c| c.cancel(status)).sum::<u32>()
     }
 }
 
@@ -41,19 +59,20 @@ impl Handler for Vector {
     #[inline(always)]
     fn handle(&mut self) -> bool {
         let mut found = false;
-        Completed::collect(|done| {
-            for completions in &mut self.io {
-                found |= completions.reap(done);
-            }
-        });
+        if let Some(completions) = &mut self.io {
+            found = completions.reap_all();
+        }
+        for completions in &mut self.more {
+            found |= completions.reap_cold();
+        }
         if let Some(completions) = &mut self.admin {
-            found |= Completed::collect(|done| completions.reap(done));
+            found |= completions.reap_cold();
         }
         found
     }
 
     fn is_pending(&self) -> bool {
-        self.io.iter().any(Completions::is_pending)
+        Iterator::chain(self.io.iter(), &self.more).any(Completions::is_pending)
             || self.admin.as_ref().is_some_and(Completions::is_pending)
     }
 }

@@ -26,8 +26,12 @@ use crate::{
         },
         doorbell::Doorbell,
         inflight::Reaper,
-        request::Types, //
-    }, //
+        request::{
+            Started,
+            Types, //
+        }, //
+    },
+    transfer::Transfers, //
 };
 use core::mem::offset_of;
 use kernel::{
@@ -89,7 +93,7 @@ where
     /// Takes every new entry of the completion ring, and tells the device that it may use them
     /// again; returns whether there was one.
     #[inline(always)]
-    pub(crate) fn reap(&mut self, done: &mut Completed<'_, T>) -> bool {
+    pub(crate) fn reap(&mut self, done: &mut Completed<T>) -> bool {
         let found = self.take_new(done);
         if found {
             // One doorbell a pass.
@@ -98,54 +102,86 @@ where
         found
     }
 
-    /// Where the next entry is, and its end if it is new.
+    /// The same, and ends what succeeded.
     #[inline(always)]
-    fn next(&self) -> (usize, Option<CqeTail>) {
-        let index = self.head.index().wrapping_mul(CQE_WORDS);
+    pub(crate) fn reap_all(&mut self) -> bool {
+        let mut done = Completed::new();
+        let found = self.reap(&mut done);
+        done.end();
+        found
+    }
+
+    /// The same for queues that are not in a hurry.
+    #[inline(never)]
+    pub(crate) fn reap_cold(&mut self) -> bool {
+        self.reap_all()
+    }
+
+    /// The end of the entry at `head`, if it is new.
+    #[inline(always)]
+    fn peek(&self, head: &Head) -> Option<CqeTail> {
         // Dwords 2 and 3 in one load: what the phase tag vouches for cannot be torn from it.
-        let tail = CqeTail::from_raw(self.ring.read(index.wrapping_add(1)));
-        let is_new = (tail.phase() != 0) == self.head.phase();
-        (index, is_new.then_some(tail))
+        let index = head.index().wrapping_mul(CQE_WORDS).wrapping_add(1);
+        let tail = CqeTail::from_raw(self.ring.read(index));
+        tail.is_new(head.phase()).then_some(tail)
     }
 
     /// Whether there is a new entry.
     pub(crate) fn is_pending(&self) -> bool {
-        self.next().1.is_some()
+        self.peek(&self.head).is_some()
     }
 
     /// A pass is bounded by the size of the ring, however fast the device writes.
     #[inline(always)]
-    fn take_new(&mut self, done: &mut Completed<'_, T>) -> bool {
-        let mut taken: u16 = 0;
-        while taken < self.head.entries() {
-            let (index, Some(tail)) = self.next() else {
-                break;
-            };
+    fn take_new(&mut self, done: &mut Completed<T>) -> bool {
+        let mut head = self.head;
+        let mut left = head.entries();
+        while let Some(tail) = self.peek(&head) {
             // Pairs with the device's write of the entry: the rest of it, and the data of the
             // request, are read after the phase tag.
             read_barrier();
-            self.complete(tail, index, done);
-            self.head.advance();
-            taken = taken.wrapping_add(1);
+            self.complete(tail, &head, done);
+            head.advance();
+            left = left.wrapping_sub(1);
+            if left == 0 {
+                break;
+            }
         }
-        taken != 0
+        self.head = head;
+        left != head.entries()
     }
 
     #[inline(always)]
-    fn complete(&mut self, tail: CqeTail, index: usize, done: &mut Completed<'_, T>) {
+    fn complete(&mut self, tail: CqeTail, head: &Head, done: &mut Completed<T>) {
         let Some(mut rq) = self.reaper.take(tail.command_id()) else {
             self.note_spurious(tail.command_id());
             return;
         };
-        let pdu = rq.pdu_mut().pdu_mut();
-        pdu.status = tail.status().raw();
-        pdu.result = self.ring.read(index);
-        let success = tail.status().is_success();
-        let Some(rq) = rq.complete_remote() else {
+        if T::Pdu::KEEPS_COMPLETION {
+            let index = head.index().wrapping_mul(CQE_WORDS);
+            let pdu = rq.pdu_mut().pdu_mut();
+            pdu.result = self.ring.read(index);
+            pdu.status = tail.status().raw();
+        }
+        if !tail.status().is_success() {
+            rq.pdu_mut().pdu_mut().status = tail.status().raw();
+            return self.complete_alone(rq);
+        }
+        let Some(mut rq) = rq.complete_remote() else {
             return;
         };
-        let alone = if success { done.add(rq) } else { Err(rq) };
-        if let Err(rq) = alone {
+        if !Transfers::is_free(&mut rq) {
+            self.queue.unmap(&mut rq);
+        }
+        if let Err(rq) = done.add(rq) {
+            T::complete(&self.queue, rq);
+        }
+    }
+
+    /// Finishes a request by itself, here or where the block layer wants it.
+    #[cold]
+    fn complete_alone(&self, rq: Started<T>) {
+        if let Some(rq) = rq.complete_remote() {
             T::complete(&self.queue, rq);
         }
     }
@@ -173,14 +209,14 @@ where
     /// Ends all that is in flight, for the queue is disabled and the device stopped: what it has
     /// completed as it says, the rest with `status`. Returns how many the rest are.
     pub(crate) fn cancel(&mut self, status: Status) -> u32 {
-        Completed::collect(|done| self.take_new(done));
+        let mut done = Completed::new();
+        self.take_new(&mut done);
+        done.end();
         let mut count = 0;
         while let Some(mut rq) = self.reaper.take_any() {
             count += 1;
             rq.pdu_mut().pdu_mut().status = status.raw();
-            if let Some(rq) = rq.complete_remote() {
-                T::complete(&self.queue, rq);
-            }
+            self.complete_alone(rq);
         }
         count
     }

@@ -56,6 +56,12 @@ impl CqeTail {
         (self.0 >> 48) & 1
     }
 
+    /// Whether the phase tag is `phase`: that of a new entry.
+    #[inline(always)]
+    pub(crate) const fn is_new(self, phase: bool) -> bool {
+        (self.phase() != 0) == phase
+    }
+
     /// The command that is complete, if the device can be believed.
     #[inline(always)]
     pub(crate) const fn command_id(self) -> CommandId {

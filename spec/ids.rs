@@ -82,6 +82,12 @@ impl CommandId {
         self.0
     }
 
+    /// The next identifier of the same tag.
+    #[inline(always)]
+    pub(crate) const fn next_generation(self) -> Self {
+        Self(self.0.wrapping_add(Self::MAX_TAGS))
+    }
+
     /// The tag: below [`Self::MAX_TAGS`].
     #[inline(always)]
     pub(crate) const fn tag(self) -> u16 {

@@ -7,13 +7,13 @@
 use super::{
     ffi as bindings,
     request::{
-        hardware_queue,
         Request,
         Started,
         Types, //
     }, //
 };
 use core::marker::PhantomData;
+use kernel::prelude::*;
 
 /// `rq_list_pop`.
 ///
@@ -92,8 +92,11 @@ pub(super) unsafe fn split<T: Types>(
     list: &mut bindings::rq_list,
     mut each: impl FnMut(*mut bindings::blk_mq_hw_ctx, &mut Submissions<'_, T>),
 ) {
-    let mut pending = core::mem::take(list);
-    let mut refused = bindings::rq_list::default();
+    let mut refused = bindings::rq_list {
+        head: core::ptr::null_mut(),
+        tail: core::ptr::null_mut(),
+    };
+    let mut pending = core::mem::replace(list, refused);
     while !pending.head.is_null() {
         // SAFETY: the requests of the list are ours, so the head is live.
         let hctx = unsafe { (*pending.head).mq_hctx };
@@ -111,45 +114,33 @@ pub(super) unsafe fn split<T: Types>(
     *list = refused;
 }
 
-/// A driver whose requests can be ended in batches.
-pub(crate) trait Batched: Types {
-    /// Does what is to be done before a successful request is ended in a batch.
-    fn finish(queue: &Self::Queue, rq: &mut Request<Self>);
-}
-
-/// Completed requests, to be ended together.
-pub(crate) struct Completed<'a, T: Batched> {
-    iob: &'a mut bindings::io_comp_batch,
+/// Completed requests that succeeded, to be ended together.
+pub(crate) struct Completed<T: Types> {
+    list: bindings::rq_list,
+    /// All flags that any of them has.
+    flags: u32,
     _types: PhantomData<T>,
 }
 
-impl<T: Batched> Completed<'_, T> {
-    /// Collects requests into `iob`, whose owner ends them.
-    ///
-    /// # Safety
-    ///
-    /// `iob` is valid, and what is in it is ended through `iob.complete`.
-    pub(super) unsafe fn from_raw(iob: &mut bindings::io_comp_batch) -> Completed<'_, T> {
-        Completed {
-            iob,
+/// What ends a batch.
+const END: unsafe extern "C" fn(*mut bindings::io_comp_batch) = bindings::blk_mq_end_request_batch;
+
+impl<T: Types> Completed<T> {
+    /// None so far.
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self {
+            list: bindings::rq_list {
+                head: core::ptr::null_mut(),
+                tail: core::ptr::null_mut(),
+            },
+            flags: 0,
             _types: PhantomData,
         }
     }
 
-    /// Calls `f` with an empty batch and ends what it collected.
-    #[inline(always)]
-    pub(crate) fn collect<R>(f: impl FnOnce(&mut Completed<'_, T>) -> R) -> R {
-        let mut iob = bindings::io_comp_batch::default();
-        // SAFETY: what is collected is ended just below.
-        let result = f(&mut unsafe { Completed::from_raw(&mut iob) });
-        if !iob.req_list.head.is_null() {
-            // SAFETY: the batch has only what `add` put there.
-            unsafe { finish::<T>(&mut iob) };
-        }
-        result
-    }
-
-    /// Takes a request that succeeded, if it can be ended in a batch (`blk_mq_add_to_batch`).
+    /// Takes a request that succeeded and needs nothing more of the driver, if it can be ended in
+    /// a batch (`blk_mq_add_to_batch`).
     ///
     /// # Errors
     ///
@@ -157,51 +148,61 @@ impl<T: Batched> Completed<'_, T> {
     #[inline(always)]
     pub(crate) fn add(&mut self, rq: Started<T>) -> Result<(), Started<T>> {
         const ALONE: u32 = 1 << bindings::rqf_flags___RQF_SCHED_TAGS;
-        const TIMED: u32 = 1 << bindings::rqf_flags___RQF_IO_STAT
-            | 1 << bindings::rqf_flags___RQF_STATS
-            | 1 << bindings::rqf_flags___RQF_USE_SCHED;
         let flags = rq.flags();
         if flags & ALONE != 0 || rq.has_end_io() {
             return Err(rq);
         }
-        let complete: unsafe extern "C" fn(*mut bindings::io_comp_batch) = Self::complete;
-        match self.iob.complete {
-            None => self.iob.complete = Some(complete),
-            // CAST: compared as addresses.
-            Some(theirs) if theirs as usize == complete as usize => {}
-            Some(_) => return Err(rq),
-        }
-        self.iob.need_ts |= flags & TIMED != 0;
-        // SAFETY: the batch is valid and its requests are the batch's; `rq` is owned and joins it.
-        unsafe { push(&mut self.iob.req_list, rq.as_ptr()) };
+        self.flags |= flags;
+        // SAFETY: the list is valid and its requests are ours; `rq` is owned and joins it.
+        unsafe { push(&mut self.list, rq.as_ptr()) };
         Ok(())
     }
 
+    /// Whether the time of their end matters to any of them.
+    #[inline(always)]
+    fn timed(&self) -> bool {
+        const TIMED: u32 = 1 << bindings::rqf_flags___RQF_IO_STAT
+            | 1 << bindings::rqf_flags___RQF_STATS
+            | 1 << bindings::rqf_flags___RQF_USE_SCHED;
+        self.flags & TIMED != 0
+    }
+
+    /// Ends them.
+    #[inline(always)]
+    pub(crate) fn end(self) {
+        if self.list.head.is_null() {
+            return;
+        }
+        let mut batch = bindings::io_comp_batch {
+            need_ts: self.timed(),
+            req_list: self.list,
+            ..pin_init::zeroed()
+        };
+        // SAFETY: all of them are completed, successful, and ended here.
+        unsafe { END(&mut batch) }
+    }
+
+    /// Gives them to whoever polls and ends `batch`; or ends them, if that is somebody else's.
+    ///
     /// # Safety
     ///
-    /// For `struct io_comp_batch` only.
-    unsafe extern "C" fn complete(iob: *mut bindings::io_comp_batch) {
-        // SAFETY: whoever polls calls this with the batch that `add` filled.
-        unsafe { finish::<T>(&mut *iob) }
+    /// `batch` is valid, and what is in it is ended through `batch.complete`.
+    pub(super) unsafe fn give(self, batch: &mut bindings::io_comp_batch) {
+        // CAST: compared as addresses.
+        let ours = batch
+            .complete
+            .is_none_or(|theirs| theirs as usize == END as usize);
+        if self.list.head.is_null() || !ours {
+            return self.end();
+        }
+        batch.complete = Some(END);
+        batch.need_ts |= self.timed();
+        if batch.req_list.tail.is_null() {
+            batch.req_list = self.list;
+            return;
+        }
+        // SAFETY: the batch's last request is live and the batch's, and so is its link.
+        unsafe { (*batch.req_list.tail).__bindgen_anon_1.rq_next = self.list.head };
+        batch.req_list.tail = self.list.tail;
     }
-}
-
-/// Ends all requests of a batch.
-///
-/// # Safety
-///
-/// The batch has only what [`Completed::add`] put there.
-unsafe fn finish<T: Batched>(iob: &mut bindings::io_comp_batch) {
-    let mut next = iob.req_list.head;
-    while !next.is_null() {
-        // SAFETY: the requests of the batch are live and owned by it.
-        let (hctx, after) = unsafe { ((*next).mq_hctx, (*next).__bindgen_anon_1.rq_next) };
-        // SAFETY: as above; the request is looked at and stays in the batch.
-        let mut rq = core::mem::ManuallyDrop::new(unsafe { Request::<T>::from_raw(next) });
-        // SAFETY: `init_hctx` has seen every hardware queue.
-        T::finish(unsafe { hardware_queue::<T>(hctx) }, &mut rq);
-        next = after;
-    }
-    // SAFETY: all of them are completed, successful, and ended here.
-    unsafe { bindings::blk_mq_end_request_batch(iob) }
 }

@@ -8,7 +8,6 @@
 use super::{
     batch::{
         split,
-        Batched,
         Completed,
         Submissions, //
     },
@@ -18,7 +17,8 @@ use super::{
         BlkStatus,
         Request,
         Started,
-        TimedOut, //
+        TimedOut,
+        Types, //
     }, //
 };
 use core::{
@@ -52,7 +52,7 @@ pub(crate) enum Timeout {
 }
 
 /// A driver's side of blk-mq.
-pub(crate) trait Operations: Batched {
+pub(crate) trait Operations: Types {
     /// Takes a request: to the hardware, or back with the reason.
     fn queue_rq(
         queue: &Self::Queue,
@@ -67,7 +67,7 @@ pub(crate) trait Operations: Batched {
     /// Finishes a request on the CPU that the block layer chose.
     fn complete(queue: &Self::Queue, rq: Started<Self>);
     /// Looks for completions of a queue without interrupts; returns whether there were any.
-    fn poll(queue: &Self::Queue, done: &mut Completed<'_, Self>) -> bool;
+    fn poll(queue: &Self::Queue, done: &mut Completed<Self>) -> bool;
     /// A request has been with the hardware for too long.
     fn timeout(queue: &Self::Queue, rq: &TimedOut<'_, Self>) -> Timeout;
 }
@@ -304,12 +304,14 @@ impl<T: Operations> TagSet<T> {
     ) -> c_int {
         // SAFETY: blk-mq calls this with a hardware queue of this set.
         let queue = unsafe { hardware_queue::<T>(hctx) };
-        let found = if iob.is_null() {
-            Completed::collect(|done| T::poll(queue, done))
+        let mut done = Completed::new();
+        let found = T::poll(queue, &mut done);
+        if iob.is_null() {
+            done.end();
         } else {
             // SAFETY: the batch of whoever polls, who ends what is in it.
-            T::poll(queue, &mut unsafe { Completed::from_raw(&mut *iob) })
-        };
+            unsafe { done.give(&mut *iob) };
+        }
         found.into()
     }
 }

@@ -34,10 +34,8 @@ use crate::spec::ids::CommandId;
 
 /// One tag's entry of [`InFlight`].
 struct Slot {
-    /// `ARMED | command id` while the hardware has the request, else 0.
+    /// The last command id of the tag, and [`ARMED`] while the hardware has the request.
     state: AtomicU32,
-    /// The generation of the last command id; of the owner of the tag.
-    generation: UnsafeCell<u8>,
     /// The request; valid while `state` is armed.
     rq: UnsafeCell<*mut bindings::request>,
 }
@@ -110,11 +108,10 @@ impl<T: Types> InFlight<T> {
     /// Room for tags 0 to `depth - 1`, on `node`; nothing in flight.
     pub(crate) fn new(depth: u16, node: NumaNode) -> Result<(Self, Reaper<T>)> {
         let mut slots = vec_on(node, depth.into())?;
-        for _ in 0..depth {
+        for tag in 0..depth {
             slots.push(
                 Slot {
-                    state: AtomicU32::new(0),
-                    generation: UnsafeCell::new(0),
+                    state: AtomicU32::new(CommandId::new(tag, 0).raw().into()),
                     rq: UnsafeCell::new(core::ptr::null_mut()),
                 },
                 GFP_KERNEL,
@@ -146,14 +143,13 @@ impl<T: Types> InFlight<T> {
         let Some(slot) = self.slots.get(tag) else {
             return Err(rq);
         };
-        if slot.state.load(Ordering::Relaxed) != 0 {
+        let last = slot.state.load(Ordering::Relaxed);
+        if last & ARMED != 0 {
             return Err(rq);
         }
+        // CAST: without `ARMED` it is a command id.
+        let cid = CommandId::from_raw(last as u16).next_generation();
         // SAFETY: the slot is not armed, so it belongs to `self`, which is borrowed exclusively.
-        let generation = unsafe { &mut *slot.generation.get() };
-        *generation = generation.wrapping_add(1);
-        let cid = CommandId::new(tag, *generation);
-        // SAFETY: as above.
         unsafe { *slot.rq.get() = rq.as_ptr() };
         // Pairs with the acquire load in `take`: who sees the id sees the request, and all that
         // was written to its private data.
@@ -169,10 +165,11 @@ impl<T: Types> Reaper<T> {
     #[inline(always)]
     pub(crate) fn take(&mut self, cid: CommandId) -> Option<Started<T>> {
         let slot = self.slots.get(cid.tag())?;
-        if slot.state.load(Ordering::Acquire) != ARMED | u32::from(cid.raw()) {
+        let state = u32::from(cid.raw());
+        if slot.state.load(Ordering::Acquire) != ARMED | state {
             return None;
         }
-        Some(Self::release(slot))
+        Some(Self::release(slot, state))
     }
 
     /// Takes any request that is still with the hardware, which must have been stopped.
@@ -182,8 +179,9 @@ impl<T: Types> Reaper<T> {
             .keep
             .slots
             .iter()
-            .find(|slot| slot.state.load(Ordering::Acquire) != 0)?;
-        Some(Self::release(slot))
+            .find(|slot| slot.state.load(Ordering::Acquire) & ARMED != 0)?;
+        let state = slot.state.load(Ordering::Relaxed) & !ARMED;
+        Some(Self::release(slot, state))
     }
 
     /// Whether the hardware has any request.
@@ -192,15 +190,15 @@ impl<T: Types> Reaper<T> {
             .keep
             .slots
             .iter()
-            .all(|slot| slot.state.load(Ordering::Acquire) == 0)
+            .all(|slot| slot.state.load(Ordering::Acquire) & ARMED == 0)
     }
 
     #[inline(always)]
-    fn release(slot: &Slot) -> Started<T> {
+    fn release(slot: &Slot, state: u32) -> Started<T> {
         // SAFETY: the slot is armed and there is one reaper, borrowed exclusively by our caller,
         // so the slot is ours until `state` is cleared.
         let rq = unsafe { *slot.rq.get() };
-        slot.state.store(0, Ordering::Relaxed);
+        slot.state.store(state, Ordering::Relaxed);
         // SAFETY: `arm` took the request, started, from its only owner, and stored it before it
         // armed the slot; this is its one way out of it.
         unsafe { Started::from_raw(rq) }

@@ -1,67 +1,121 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A spinlock that costs what C's does: the kernel crate's takes an extra call each way, through
-//! a helper, because `spin_lock` is an inline function in C.
+//! A spinlock that costs what C's does. The kernel crate's takes an extra call each way, through a
+//! helper, because `spin_lock` is an inline function in C, and one more to assert what has just
+//! been done.
 
 use super::ffi as bindings;
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    ops::{
+        Deref,
+        DerefMut, //
+    }, //
+};
 use kernel::{
     prelude::*,
-    sync::lock, //
+    sync::{
+        lock::{
+            spinlock::SpinLockBackend,
+            Backend, //
+        },
+        LockClassKey, //
+    },
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
 
-/// `spinlock_t`, locked by the function that C's inline compiles to.
-pub(crate) struct DirectBackend;
-
 /// A spinlock for the path of every request. Not for interrupt context.
-pub(crate) type SpinLock<T> = lock::Lock<T, DirectBackend>;
+#[repr(C)]
+#[pin_data]
+pub(crate) struct SpinLock<T> {
+    #[pin]
+    state: Opaque<bindings::spinlock_t>,
+    value: UnsafeCell<T>,
+}
 
-// SAFETY: `_raw_spin_lock` and `_raw_spin_unlock` on the `raw_spinlock_t` that begins a
-// `spinlock_t` are what `spin_lock` and `spin_unlock` are defined as (`include/linux/spinlock.h`),
-// so exclusion is the kernel's own. With PREEMPT_RT, where they are not, the helpers are called.
-unsafe impl lock::Backend for DirectBackend {
-    type State = bindings::spinlock_t;
-    type GuardState = ();
+// SAFETY: the value goes where the lock goes, and it may.
+unsafe impl<T: Send> Send for SpinLock<T> {}
+// SAFETY: the lock gives the value to one thread at a time.
+unsafe impl<T: Send> Sync for SpinLock<T> {}
 
-    unsafe fn init(ptr: *mut Self::State, name: *const c_char, key: *mut bindings::lock_class_key) {
-        // SAFETY: the caller promises what `SpinLockBackend::init` asks for.
-        unsafe { <lock::spinlock::SpinLockBackend as lock::Backend>::init(ptr, name, key) }
+impl<T> SpinLock<T> {
+    /// A lock around `value`; `name` and `key` are lockdep's.
+    pub(crate) fn new(
+        value: T,
+        name: &'static CStr,
+        key: Pin<&'static LockClassKey>,
+    ) -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: the slot is valid for the call, name and key for ever.
+            state <- Opaque::ffi_init(|state| unsafe {
+                SpinLockBackend::init(state, name.as_char_ptr(), key.as_ptr())
+            }),
+            value: UnsafeCell::new(value),
+        })
     }
 
+    /// Waits for the lock and takes it.
     #[inline(always)]
-    unsafe fn lock(ptr: *mut Self::State) {
+    pub(crate) fn lock(&self) -> Guard<'_, T> {
         #[cfg(not(CONFIG_PREEMPT_RT))]
-        // SAFETY: the caller promises an initialised lock; see above for the cast.
+        // SAFETY: the lock is initialised. `_raw_spin_lock` on the `raw_spinlock_t` that begins a
+        // `spinlock_t` is what `spin_lock` is defined as (`include/linux/spinlock.h`).
         unsafe {
-            bindings::_raw_spin_lock(ptr.cast())
+            bindings::_raw_spin_lock(self.state.get().cast())
         };
         #[cfg(CONFIG_PREEMPT_RT)]
-        // SAFETY: the caller promises an initialised lock.
+        // SAFETY: the lock is initialised.
         unsafe {
-            bindings::spin_lock(ptr)
+            bindings::spin_lock(self.state.get())
         };
+        Guard {
+            lock: self,
+            _here: PhantomData,
+        }
     }
+}
+
+/// The lock, held; released when dropped.
+pub(crate) struct Guard<'a, T> {
+    lock: &'a SpinLock<T>,
+    /// Whoever took it releases it.
+    _here: PhantomData<NotThreadSafe>,
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
 
     #[inline(always)]
-    unsafe fn unlock(ptr: *mut Self::State, _guard_state: &()) {
+    fn deref(&self) -> &T {
+        // SAFETY: the lock is held, so the value is ours; shared while `self` is borrowed shared.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the lock is held, and `self` is borrowed exclusively.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
         #[cfg(not(CONFIG_PREEMPT_RT))]
-        // SAFETY: the caller owns the lock; see above for the cast.
+        // SAFETY: a guard exists only while its lock is held; for the cast see `lock`.
         unsafe {
-            bindings::_raw_spin_unlock(ptr.cast())
+            bindings::_raw_spin_unlock(self.lock.state.get().cast())
         };
         #[cfg(CONFIG_PREEMPT_RT)]
-        // SAFETY: the caller owns the lock.
+        // SAFETY: a guard exists only while its lock is held.
         unsafe {
-            bindings::spin_unlock(ptr)
+            bindings::spin_unlock(self.lock.state.get())
         };
-    }
-
-    unsafe fn try_lock(ptr: *mut Self::State) -> Option<()> {
-        // SAFETY: the caller promises an initialised lock.
-        unsafe { <lock::spinlock::SpinLockBackend as lock::Backend>::try_lock(ptr) }
-    }
-
-    unsafe fn assert_is_held(ptr: *mut Self::State) {
-        // SAFETY: the caller promises an initialised lock.
-        unsafe { <lock::spinlock::SpinLockBackend as lock::Backend>::assert_is_held(ptr) }
     }
 }

@@ -5,17 +5,30 @@
 //! A [`Mapping`] is an owned value, made for one request by one [`Mapper`] and given back to it.
 //! What unmapping needs to know is kept in memory that the device cannot write.
 
+mod direct;
+
 use super::{
     ffi as bindings,
     node,
     request::{
         Request,
         Types, //
+    },
+    segments::{
+        self,
+        Segment, //
     }, //
 };
-use core::mem::{
-    offset_of,
-    MaybeUninit, //
+use core::{
+    mem::{
+        offset_of,
+        MaybeUninit, //
+    },
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicUsize,
+        Ordering, //
+    }, //
 };
 use kernel::{
     device::{
@@ -48,7 +61,7 @@ struct Kind(u8);
 impl Kind {
     /// Nothing is mapped: what a fresh request is filled with.
     const NONE: Self = Self(0);
-    /// One segment, mapped by `dma_map_page_attrs`: `addr`, `len`.
+    /// One segment, mapped by itself: `addr`, `len`.
     const PAGE: Self = Self(1);
     /// One IOVA range for all segments: `addr`, `len` are the `dma_iova_state`.
     const IOVA: Self = Self(2);
@@ -70,6 +83,12 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
+    /// Whether there is nothing to undo, and no lease to give back.
+    #[inline(always)]
+    pub(crate) fn is_none(&self) -> bool {
+        self.kind == Kind::NONE && self.lease == 0
+    }
+
     /// Nothing mapped.
     pub(crate) const NONE: Self = Self {
         addr: 0,
@@ -108,21 +127,34 @@ pub(crate) enum MapError {
 #[repr(C)]
 pub(crate) struct Mapper {
     dev: ARef<Device>,
+    /// Bits of which [`Self::SKIPS`] says that mappings need not be undone: the flags of the
+    /// device, or zeroes. They may change when something is mapped.
+    flags: NonNull<AtomicUsize>,
     /// Elsewhere: requests write there.
     kept: KBox<Kept>,
 }
+
+// SAFETY: `flags` is only read, atomically, and what it points to is kept.
+unsafe impl Send for Mapper {}
+// SAFETY: as above; the rest is synchronised by itself.
+unsafe impl Sync for Mapper {}
 
 /// What large requests need while they are mapped.
 struct Kept {
     /// One bit for each lease that is out.
     leased: Atomic<u32>,
+    /// Zeroes, for [`Mapper::flags`].
+    never: AtomicUsize,
     /// [`MAX_SEGMENTS`] pairs of address and length for each lease.
     segments: KVVec<Atomic<u64>>,
 }
 
 impl Mapper {
     /// Bytes from its beginning that a request of one segment needs.
-    pub(crate) const HOT: usize = offset_of!(Self, dev) + size_of::<ARef<Device>>();
+    pub(crate) const HOT: usize = offset_of!(Self, kept);
+
+    /// `DEV_FLAG_DMA_SKIP_SYNC`: no mapping has been through a bounce buffer so far.
+    const SKIPS: usize = 1 << bindings::struct_device_flags_DEV_FLAG_DMA_SKIP_SYNC;
 
     /// Maps for `dev`.
     ///
@@ -139,12 +171,34 @@ impl Mapper {
         }
         let kept = Kept {
             leased: Atomic::new(0),
+            never: AtomicUsize::new(0),
             segments,
+        };
+        let kept = node::box_on(node, kept)?;
+        let raw = super::pci::raw_device(normal);
+        // What is not so here will not become so: the way of mapping does not change while the
+        // device is bound. From then on it depends on the flag alone.
+        // SAFETY: the device is valid.
+        let flags = if unsafe { bindings::dma_need_unmap(raw) } {
+            NonNull::from(&kept.never)
+        } else {
+            // SAFETY: as above; the flags are accessed by atomic operations only.
+            NonNull::new(unsafe { (&raw mut (*raw).flags).cast::<AtomicUsize>() }).ok_or(ENODEV)?
         };
         Ok(Self {
             dev: normal.into(),
-            kept: node::box_on(node, kept)?,
+            flags,
+            kept,
         })
+    }
+
+    /// Whether mappings of this device must be undone. Only meaningful right after mapping
+    /// (`dma_need_unmap`, `kernel/dma/mapping.c`).
+    #[inline(always)]
+    fn need_unmap(&self) -> bool {
+        // SAFETY: `new` made it point to the flags of the device or to a part of `kept`, both of
+        // which `self` keeps.
+        unsafe { self.flags.as_ref() }.load(Ordering::Relaxed) & Self::SKIPS == 0
     }
 
     /// The device.
@@ -190,40 +244,44 @@ impl Mapper {
         Some((segments.get(at)?, segments.get(at + 1)?))
     }
 
-    /// Maps a request of one segment.
+    /// Maps a piece of memory that a request keeps alive until its mapping is undone.
+    #[inline(always)]
+    fn map_phys<T: Types>(
+        &self,
+        rq: &Request<T>,
+        phys: bindings::phys_addr_t,
+        len: u32,
+    ) -> Option<DmaAddress> {
+        // SAFETY: the device is valid, and the memory that of a request.
+        // CAST: u32 to usize widens.
+        let addr = unsafe {
+            bindings::dma_map_phys(self.raw(), phys, len as usize, rq.dma_direction(), 0)
+        };
+        self.note_checked(addr);
+        (addr != bindings::DMA_MAPPING_ERROR).then_some(addr)
+    }
+
+    /// Maps a request of one segment and notes in `mapping`, which is empty, what is to be undone.
     ///
-    /// Returns the mapping, the device's address and the length in bytes.
+    /// Returns the device's address and the length in bytes.
     #[inline(always)]
     pub(crate) fn map_one<T: Types>(
         &self,
         rq: &Request<T>,
-    ) -> Result<(Mapping, DmaAddress, u32), MapError> {
-        let bv = rq.first_bvec();
-        // SAFETY: the device is valid, and `bv` describes memory that the request keeps alive
-        // until it ends; the mapping is undone before that.
-        let addr = unsafe {
-            bindings::dma_map_page_attrs(
-                self.raw(),
-                bv.bv_page,
-                // CAST: u32 to usize widens.
-                bv.bv_offset as usize,
-                bv.bv_len as usize,
-                rq.dma_direction(),
-                0,
-            )
-        };
-        self.note_checked(addr);
-        if addr == bindings::DMA_MAPPING_ERROR {
-            return Err(MapError::Resource);
+        mapping: impl FnOnce(Mapping),
+    ) -> Option<(DmaAddress, u32)> {
+        let Segment { phys, len } = segments::single(rq)?;
+        let addr = self.map_phys(rq, phys, len)?;
+        if self.need_unmap() {
+            mapping(Mapping {
+                addr,
+                len: len.into(),
+                nr_segments: 1,
+                kind: Kind::PAGE,
+                lease: 0,
+            });
         }
-        let mapping = Mapping {
-            addr,
-            len: bv.bv_len.into(),
-            nr_segments: 1,
-            kind: Kind::PAGE,
-            lease: 0,
-        };
-        Ok((mapping, addr, bv.bv_len))
+        Some((addr, len))
     }
 
     /// Maps a request of any number of segments, and calls `each` with the device's address and
@@ -351,27 +409,11 @@ impl Mapper {
         }
     }
 
-    #[inline(always)]
     fn unmap_page<T: Types>(&self, rq: &Request<T>, addr: DmaAddress, len: u64) {
         // SAFETY: exactly this range was mapped for this device and direction, as the mapping
         // says, which is consumed: so this happens once.
-        unsafe {
-            bindings::dma_unmap_page_attrs(
-                self.raw(),
-                addr,
-                // CAST: the length of one segment, at most 32 bits.
-                len as usize,
-                rq.dma_direction(),
-                0,
-            )
-        };
-    }
-
-    /// Whether the DMA layer wants mappings of this device undone. Only meaningful right after
-    /// mapping (`dma_need_unmap`, `kernel/dma/mapping.c`).
-    fn need_unmap(&self) -> bool {
-        // SAFETY: the device is valid.
-        unsafe { bindings::dma_need_unmap(self.raw()) }
+        // CAST: the length of one segment, at most 32 bits.
+        unsafe { bindings::dma_unmap_phys(self.raw(), addr, len as usize, rq.dma_direction(), 0) };
     }
 
     /// Tells DMA debugging that the address was checked for an error.

@@ -182,14 +182,17 @@ impl<T: Types> Request<T> {
         field!(self.cmd_flags) & (1 << bindings::req_flag_bits___REQ_NOUNMAP) != 0
     }
 
-    /// Whether it is no ordinary read or write: [`Self::is_fua`], [`Self::is_hasty`] or
-    /// [`Self::is_read_ahead`], in one test.
+    /// Whether it is an ordinary read (`false`) or write (`true`): without any of the flags that
+    /// ask for more, in one test.
     #[inline(always)]
-    pub(crate) fn is_special(&self) -> bool {
-        const MASK: u32 = 1 << bindings::req_flag_bits___REQ_FUA
+    pub(crate) fn ordinary(&self) -> Option<bool> {
+        const MORE: u32 = bindings::REQ_OP_MASK & !1
+            | 1 << bindings::req_flag_bits___REQ_FUA
             | 1 << bindings::req_flag_bits___REQ_FAILFAST_DEV
-            | 1 << bindings::req_flag_bits___REQ_RAHEAD;
-        field!(self.cmd_flags) & MASK != 0
+            | 1 << bindings::req_flag_bits___REQ_RAHEAD
+            | 1 << bindings::req_flag_bits___REQ_ATOMIC;
+        let flags = field!(self.cmd_flags);
+        (flags & MORE == 0).then_some(flags & 1 != 0)
     }
 
     /// Whether nobody has asked for the data yet.
@@ -258,16 +261,16 @@ impl<T: Types> Request<T> {
         !lowest.wrapping_sub(1) & mask != 0
     }
 
-    /// Whether the one segment of the request is one piece of memory from first to last byte.
+    /// The first of the bios; null without data.
     #[inline(always)]
-    pub(crate) fn is_single(&self) -> bool {
-        self.segments() == 1 && self.first_bvec().bv_len == self.bytes()
+    pub(super) fn bio(&self) -> *const bindings::bio {
+        field!(self.bio)
     }
 
     /// The pieces of a discard: one for each bio.
     pub(crate) fn pieces(&self) -> Pieces<'_> {
         Pieces {
-            next: field!(self.bio),
+            next: self.bio(),
             _request: PhantomData,
         }
     }
@@ -312,28 +315,6 @@ impl<T: Types> Request<T> {
         let first = *flags & (1 << bindings::rqf_flags___RQF_DONTPREP) == 0;
         *flags |= 1 << bindings::rqf_flags___RQF_DONTPREP;
         first
-    }
-
-    /// The memory of the first segment. The request must have data, else an empty one.
-    #[inline(always)]
-    pub(super) fn first_bvec(&self) -> bindings::bio_vec {
-        let bio = field!(self.bio);
-        if bio.is_null() {
-            return bindings::bio_vec::default();
-        }
-        // SAFETY: a request's `bio` is valid while the request is, and its iterator points to an
-        // element of its vector (`mp_bvec_iter_bvec`).
-        unsafe {
-            let iter = core::ptr::addr_of!((*bio).bi_iter);
-            let done = (*iter).bi_offset;
-            // CAST: u32 to usize widens.
-            let bv = (*bio).bi_io_vec.add((*iter).bi_idx as usize);
-            bindings::bio_vec {
-                bv_page: (*bv).bv_page,
-                bv_len: (*iter).bi_size.min((*bv).bv_len.wrapping_sub(done)),
-                bv_offset: (*bv).bv_offset.wrapping_add(done),
-            }
-        }
     }
 
     /// Which way the data goes.
