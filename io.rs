@@ -15,6 +15,7 @@ use crate::{
         command::{
             opcode_name,
             Data,
+            DataPtr,
             RwControl,
             Sqe,
             ZeroesControl, //
@@ -65,8 +66,8 @@ pub(crate) struct Io;
 pub(crate) struct Geometry {
     /// The namespace.
     pub(crate) nsid: Nsid,
-    /// log2 of the bytes of a logical block.
-    pub(crate) lba_shift: u32,
+    /// Its logical blocks.
+    pub(crate) blocks: Blocks,
     /// Which writes are atomic.
     pub(crate) atomic: Atomic,
     /// Whether a discard may have more than one range.
@@ -91,25 +92,43 @@ impl Geometry {
     /// and one command can take it (1 to 65536 blocks).
     #[inline(always)]
     fn range(&self, rq: &Request<Io>) -> Option<(Lba, BlockCount)> {
-        range(self.lba_shift, rq.sector(), rq.bytes())
+        self.blocks.range(rq.sector(), rq.bytes())
     }
 }
 
-/// `bytes` from 512-byte sector `sector` on, in logical blocks of 2^`lba_shift` bytes; `None`
-/// unless they are 1 to 65536 whole blocks.
-#[inline(always)]
-fn range(lba_shift: u32, sector: u64, bytes: u32) -> Option<(Lba, BlockCount)> {
-    // `NamespaceInfo` validated the shift: 9 to 16.
-    let lba_in_sectors = lba_shift.wrapping_sub(SECTOR_SHIFT);
-    let within = (1u32.wrapping_shl(lba_in_sectors)).wrapping_sub(1);
-    // CAST: a block has at most 128 sectors.
-    let odd = (sector as u32 | bytes.wrapping_shr(SECTOR_SHIFT)) & within;
-    if odd | bytes & ((1 << SECTOR_SHIFT) - 1) != 0 {
-        return None;
+/// The logical blocks of a namespace.
+#[derive(Clone, Copy)]
+pub(crate) struct Blocks {
+    /// log2 of their bytes.
+    shift: u32,
+    /// The bits of a number of bytes that are less than a block.
+    in_bytes: u32,
+    /// The bits of a number of 512-byte sectors that are less than a block.
+    in_sectors: u32,
+}
+
+impl Blocks {
+    /// Blocks of 2^`shift` bytes; `NamespaceInfo` has validated that it is 9 to 16.
+    pub(crate) const fn new(shift: u32) -> Self {
+        Self {
+            shift,
+            in_bytes: (1u32.wrapping_shl(shift)).wrapping_sub(1),
+            in_sectors: (1u32.wrapping_shl(shift.wrapping_sub(SECTOR_SHIFT))).wrapping_sub(1),
+        }
     }
-    let blocks = bytes.wrapping_shr(lba_shift);
-    let lba = sector.wrapping_shr(lba_in_sectors);
-    Some((Lba::new(lba), BlockCount::new(blocks)?))
+
+    /// `bytes` from 512-byte sector `sector` on in these blocks; `None` unless they are 1 to 65536
+    /// whole ones.
+    #[inline(always)]
+    fn range(self, sector: u64, bytes: u32) -> Option<(Lba, BlockCount)> {
+        // CAST: a block has at most 128 sectors.
+        if bytes & self.in_bytes | sector as u32 & self.in_sectors != 0 {
+            return None;
+        }
+        let lba = sector.wrapping_shr(self.shift.wrapping_sub(SECTOR_SHIFT));
+        let blocks = BlockCount::new(bytes.wrapping_shr(self.shift))?;
+        Some((Lba::new(lba), blocks))
+    }
 }
 
 impl DiskData for Geometry {
@@ -137,16 +156,18 @@ impl Operations for Io {
     ) -> Result<(), (Request<Self>, BlkStatus)> {
         // Early, so that less has to be kept over the call: blk-mq takes a started request back.
         let mut rq = rq.start();
-        match ordinary(queue, &mut rq) {
+        match transfer(queue, &mut rq, |rq| queue.map_small(rq)) {
             Some(command) => queue.submit(rq, command, last),
-            None => unusual(queue, rq, last),
+            None => larger(queue, rq, last),
         }
     }
 
     fn queue_rqs(queue: &Queue<Io>, requests: &mut Submissions<'_, Self>) {
-        queue.submit_many(requests, |rq| match ordinary(queue, rq) {
-            Some(command) => Ok(command),
-            None => prepare(queue, rq),
+        queue.submit_many(requests, |rq| {
+            match transfer(queue, rq, |rq| queue.map_small(rq)) {
+                Some(command) => Ok(command),
+                None => prepare(queue, rq),
+            }
         });
     }
 
@@ -174,12 +195,16 @@ impl Operations for Io {
     }
 }
 
-/// The command of an ordinary read or write of ordinary memory, mapped: the way of almost all
-/// requests, in a straight line. What is not so is [`prepare`]'s.
+/// The command of an ordinary read or write, mapped by `map`, in a straight line: the way of almost
+/// all requests. `None` if it is none, or `map` does not take it; nothing is mapped then.
 #[inline(always)]
-fn ordinary(queue: &Queue<Io>, rq: &mut Request<Io>) -> Option<Sqe> {
+fn transfer(
+    queue: &Queue<Io>,
+    rq: &mut Request<Io>,
+    map: impl FnOnce(&mut Request<Io>) -> Option<DataPtr>,
+) -> Option<Sqe> {
     let is_write = rq.ordinary()?;
-    let data = Data::prp(queue.map_ordinary(rq)?);
+    let data = Data::prp(map(rq)?);
     let geometry = rq.queue_data();
     let Some((lba, blocks)) = geometry.range(rq) else {
         queue.unmap(rq);
@@ -193,10 +218,9 @@ fn ordinary(queue: &Queue<Io>, rq: &mut Request<Io>) -> Option<Sqe> {
     })
 }
 
-/// Any other request.
-#[cold]
+/// A request that is not small, or no ordinary read or write.
 #[inline(never)]
-fn unusual(
+fn larger(
     queue: &Queue<Io>,
     mut rq: Started<Io>,
     last: bool,
@@ -208,8 +232,17 @@ fn unusual(
 }
 
 /// The command that `rq` asks for, its data mapped.
-#[inline(never)]
+#[inline(always)]
 fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
+    match transfer(queue, rq, |rq| queue.map_pages(rq)) {
+        Some(command) => Ok(command),
+        None => unusual(queue, rq),
+    }
+}
+
+/// The command that `rq` asks for, whatever it is, its data mapped.
+#[inline(never)]
+fn unusual(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
     let op = rq.op();
     let geometry = rq.queue_data();
     let nsid = geometry.nsid;
@@ -254,7 +287,7 @@ fn control(rq: &Request<Io>) -> RwControl {
 #[cold]
 fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
     let geometry = rq.queue_data();
-    let (nsid, shift) = (geometry.nsid, geometry.lba_shift);
+    let (nsid, shift) = (geometry.nsid, geometry.blocks.shift);
     // Without segments it is one piece (`blk_rq_nr_discard_segments`). Where there may be only
     // one range, the block layer merges what is contiguous.
     let pieces = if geometry.many_ranges {
@@ -299,14 +332,14 @@ fn report(queue: &Queue<Io>, rq: &Request<Io>, status: Status) {
         Op::WriteZeroes => Sqe::OPCODE_WRITE_ZEROES,
         _ => Sqe::OPCODE_FLUSH,
     };
-    let lba = rq.sector() >> (geometry.lba_shift - SECTOR_SHIFT);
+    let lba = rq.sector() >> (geometry.blocks.shift - SECTOR_SHIFT);
     dev_err!(
         queue.device(),
         "rnvme{}n{}: {} of {} blocks at LBA {} failed: {}{}\n",
         controller,
         disk,
         opcode_name(queue.id(), opcode),
-        rq.bytes() >> geometry.lba_shift,
+        rq.bytes() >> geometry.blocks.shift,
         lba,
         status,
         Missed(missed)
@@ -364,7 +397,7 @@ mod tests {
             (12, 1, 4096, None),
             (16, 8, 65536, None),
         ] {
-            let range = range(shift, sector, bytes);
+            let range = Blocks::new(shift).range(sector, bytes);
             assert_eq!(
                 range.map(|(lba, count)| (lba.get(), count.zero_based())),
                 expected

@@ -9,6 +9,7 @@ use crate::{
         Source, //
     },
     io::{
+        Blocks,
         Geometry,
         Io, //
     },
@@ -335,7 +336,7 @@ impl Scanner<'_> {
         let geometry = Arc::pin_init(
             try_pin_init!(Geometry {
                 nsid,
-                lba_shift: info.lba_shift,
+                blocks: Blocks::new(info.lba_shift),
                 atomic: disk.atomic,
                 many_ranges: disk.discard.ranges > 1,
                 deallocating_zeroes: disk.deallocating_zeroes,

@@ -293,10 +293,16 @@ where
         self.transfers.map(rq)
     }
 
-    /// Maps the data of an ordinary `rq`: see [`Transfers::map_ordinary`].
+    /// Maps the data of `rq`, if it is small: see [`Transfers::map_small`].
     #[inline(always)]
-    pub(crate) fn map_ordinary(&self, rq: &mut Request<T>) -> Option<DataPtr> {
-        self.transfers.map_ordinary(rq)
+    pub(crate) fn map_small(&self, rq: &mut Request<T>) -> Option<DataPtr> {
+        self.transfers.map_small(rq)
+    }
+
+    /// Maps the data of `rq`, if it is pages: see [`Transfers::map_pages`].
+    #[inline(always)]
+    pub(crate) fn map_pages(&self, rq: &Request<T>) -> Option<DataPtr> {
+        self.transfers.map_pages(rq)
     }
 
     /// Says where the ranges of `rq` are: see [`Transfers::ranges`].
@@ -390,7 +396,8 @@ where
         let cid = submission.in_flight.arm(rq)?;
         let slot = submission.tail.index().wrapping_mul(SQE_WORDS);
         self.ring.write_block(slot, command.with_cid(cid).words());
-        if submission.tail.advance() || last {
+        submission.tail.advance();
+        if last || submission.tail.is_lapping() {
             self.ring_doorbell(submission);
         }
         Ok(())

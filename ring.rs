@@ -50,11 +50,16 @@ impl Tail {
         self.at as usize
     }
 
-    /// An entry was written. Returns whether the controller must be told now, because one more
-    /// would bring the tail to where the controller believes it is, which means "empty".
+    /// An entry was written.
     #[inline(always)]
-    pub(crate) const fn advance(&mut self) -> bool {
+    pub(crate) const fn advance(&mut self) {
         self.at = next(self.at, self.entries);
+    }
+
+    /// Whether the controller must be told now, because one more entry would bring the tail to
+    /// where the controller believes it is, which means "empty".
+    #[inline(always)]
+    pub(crate) const fn is_lapping(&self) -> bool {
         next(self.at, self.entries) == self.rung
     }
 
@@ -171,7 +176,8 @@ mod tests {
                 let mut written = 0;
                 loop {
                     written += 1;
-                    if tail.advance() {
+                    tail.advance();
+                    if tail.is_lapping() {
                         break;
                     }
                 }

@@ -134,32 +134,30 @@ impl Transfers {
         }
     }
 
-    /// Maps the data of an ordinary read or write, if it is of an ordinary kind, too: to PRPs that
-    /// need neither an IOMMU nor a large list. All else is [`Self::map`]'s.
+    /// Maps the data of a small read or write: one segment on one or two pages. `None` if it is
+    /// not, or cannot be mapped; nothing is mapped then.
     #[inline(always)]
-    pub(crate) fn map_ordinary<T>(&self, rq: &mut Request<T>) -> Option<DataPtr>
+    pub(crate) fn map_small<T>(&self, rq: &mut Request<T>) -> Option<DataPtr>
     where
         T: Types,
         T::Pdu: Carrier,
     {
-        if rq.segments() == 1 {
-            // CAST: a page has 4096 bytes.
-            if rq.bytes() > 2 * regs::PAGE_SIZE as u32 {
-                return None;
-            }
-            let (addr, len) = self.map_one(rq)?;
-            if prp::pages(addr, len) > 2 {
-                self.unmap(rq);
-                return None;
-            }
-            return Some(prp::simple(addr, len));
+        // CAST: a page has 4096 bytes.
+        if rq.bytes() > 2 * regs::PAGE_SIZE as u32 {
+            return None;
         }
-        self.map_pages(rq)
+        let (addr, len) = self.map_one(rq)?;
+        if prp::pages(addr, len) > 2 {
+            self.unmap(rq);
+            return None;
+        }
+        Some(prp::simple(addr, len))
     }
 
-    /// The same for several segments.
-    #[inline(never)]
-    fn map_pages<T>(&self, rq: &Request<T>) -> Option<DataPtr>
+    /// Maps the data of a read or write of several segments, if they are pages for a small list
+    /// and need not be unmapped; else `None`, and nothing is mapped.
+    #[inline(always)]
+    pub(crate) fn map_pages<T>(&self, rq: &Request<T>) -> Option<DataPtr>
     where
         T: Types,
         T::Pdu: Carrier,

@@ -117,48 +117,47 @@ where
         self.reap_all()
     }
 
-    /// The end of the entry at `head`, if it is new.
+    /// The end of the entry at `index`, if it is new.
     #[inline(always)]
-    fn peek(&self, head: &Head) -> Option<CqeTail> {
+    fn peek(&self, index: usize, phase: bool) -> Option<CqeTail> {
         // Dwords 2 and 3 in one load: what the phase tag vouches for cannot be torn from it.
-        let index = head.index().wrapping_mul(CQE_WORDS).wrapping_add(1);
+        let index = index.wrapping_mul(CQE_WORDS).wrapping_add(1);
         let tail = CqeTail::from_raw(self.ring.read(index));
-        tail.is_new(head.phase()).then_some(tail)
+        tail.is_new(phase).then_some(tail)
     }
 
     /// Whether there is a new entry.
     pub(crate) fn is_pending(&self) -> bool {
-        self.peek(&self.head).is_some()
+        self.peek(self.head.index(), self.head.phase()).is_some()
     }
 
     /// A pass is bounded by the size of the ring, however fast the device writes.
     #[inline(always)]
     fn take_new(&mut self, done: &mut Completed<T>) -> bool {
-        let mut head = self.head;
-        let mut left = head.entries();
-        while let Some(tail) = self.peek(&head) {
+        let entries = self.head.entries();
+        let mut taken = 0;
+        while taken < entries {
+            let Some(tail) = self.peek(self.head.index(), self.head.phase()) else {
+                break;
+            };
             // Pairs with the device's write of the entry: the rest of it, and the data of the
             // request, are read after the phase tag.
             read_barrier();
-            self.complete(tail, &head, done);
-            head.advance();
-            left = left.wrapping_sub(1);
-            if left == 0 {
-                break;
-            }
+            self.complete(tail, done);
+            self.head.advance();
+            taken = u16::wrapping_add(taken, 1);
         }
-        self.head = head;
-        left != head.entries()
+        taken != 0
     }
 
     #[inline(always)]
-    fn complete(&mut self, tail: CqeTail, head: &Head, done: &mut Completed<T>) {
+    fn complete(&mut self, tail: CqeTail, done: &mut Completed<T>) {
         let Some(mut rq) = self.reaper.take(tail.command_id()) else {
             self.note_spurious(tail.command_id());
             return;
         };
         if T::Pdu::KEEPS_COMPLETION {
-            let index = head.index().wrapping_mul(CQE_WORDS);
+            let index = self.head.index().wrapping_mul(CQE_WORDS);
             let pdu = rq.pdu_mut().pdu_mut();
             pdu.result = self.ring.read(index);
             pdu.status = tail.status().raw();

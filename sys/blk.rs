@@ -72,6 +72,23 @@ pub(crate) trait Operations: Types {
     fn timeout(queue: &Self::Queue, rq: &TimedOut<'_, Self>) -> Timeout;
 }
 
+/// What blk-mq is told of a request that the driver does not take.
+///
+/// blk-mq ends the request that it handed over, so that must be the one given back. A driver that
+/// gives back another one loses both, which is harmless to memory.
+#[cold]
+fn refused<T: Types>(
+    handed_over: *mut bindings::request,
+    rq: &Request<T>,
+    status: BlkStatus,
+) -> bindings::blk_status_t {
+    if rq.as_ptr() == handed_over {
+        status.into_raw()
+    } else {
+        bindings::BLK_STS_OK
+    }
+}
+
 /// How CPUs are mapped to hardware queues.
 pub(crate) struct QueueMap {
     /// How many queues of which kind, in this order.
@@ -200,10 +217,7 @@ impl<T: Operations> TagSet<T> {
         let rq = unsafe { Request::from_raw(rq) };
         match T::queue_rq(queue, rq, last) {
             Ok(()) => bindings::BLK_STS_OK,
-            // blk-mq ends the request that it handed over, so that must be the one given back. A
-            // driver that gives back another one loses both, which is harmless to memory.
-            Err((rq, status)) if rq.as_ptr() == handed_over => status.into_raw(),
-            Err(_) => bindings::BLK_STS_OK,
+            Err((rq, status)) => refused(handed_over, &rq, status),
         }
     }
 

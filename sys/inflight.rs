@@ -37,7 +37,7 @@ struct Slot {
     /// The last command id of the tag, and [`ARMED`] while the hardware has the request.
     state: AtomicU32,
     /// The request; valid while `state` is armed.
-    rq: UnsafeCell<*mut bindings::request>,
+    rq: UnsafeCell<NonNull<bindings::request>>,
 }
 
 const ARMED: u32 = 1 << 16;
@@ -112,7 +112,7 @@ impl<T: Types> InFlight<T> {
             slots.push(
                 Slot {
                     state: AtomicU32::new(CommandId::new(tag, 0).raw().into()),
-                    rq: UnsafeCell::new(core::ptr::null_mut()),
+                    rq: UnsafeCell::new(NonNull::dangling()),
                 },
                 GFP_KERNEL,
             )?;
@@ -150,7 +150,7 @@ impl<T: Types> InFlight<T> {
         // CAST: without `ARMED` it is a command id.
         let cid = CommandId::from_raw(last as u16).next_generation();
         // SAFETY: the slot is not armed, so it belongs to `self`, which is borrowed exclusively.
-        unsafe { *slot.rq.get() = rq.as_ptr() };
+        unsafe { *slot.rq.get() = rq.as_non_null() };
         // Pairs with the acquire load in `take`: who sees the id sees the request, and all that
         // was written to its private data.
         slot.state
@@ -201,6 +201,6 @@ impl<T: Types> Reaper<T> {
         slot.state.store(state, Ordering::Relaxed);
         // SAFETY: `arm` took the request, started, from its only owner, and stored it before it
         // armed the slot; this is its one way out of it.
-        unsafe { Started::from_raw(rq) }
+        unsafe { Started::from_raw(rq.as_ptr()) }
     }
 }

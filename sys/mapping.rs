@@ -86,7 +86,8 @@ impl Mapping {
     /// Whether there is nothing to undo, and no lease to give back.
     #[inline(always)]
     pub(crate) fn is_none(&self) -> bool {
-        self.kind == Kind::NONE && self.lease == 0
+        // One comparison.
+        u16::from_ne_bytes([self.kind.0, self.lease]) == u16::from_ne_bytes([Kind::NONE.0, 0])
     }
 
     /// Nothing mapped.

@@ -144,6 +144,12 @@ impl<T: Types> Request<T> {
         self.ptr.as_ptr()
     }
 
+    /// The same.
+    #[inline(always)]
+    pub(super) fn as_non_null(&self) -> NonNull<bindings::request> {
+        self.ptr
+    }
+
     /// The hardware queue's tag of the request.
     #[inline(always)]
     pub(crate) fn tag(&self) -> u16 {
@@ -410,7 +416,10 @@ impl<T: Types> Started<T> {
     pub(crate) fn complete_remote(self) -> Option<Self> {
         // SAFETY: by the type invariant the request is ours, and it is started.
         let elsewhere = unsafe { bindings::blk_mq_complete_request_remote(self.0.as_ptr()) };
-        (!elsewhere).then_some(self)
+        if elsewhere {
+            return None;
+        }
+        Some(self)
     }
 
     /// Ends the request.

@@ -33,7 +33,7 @@ fn page_to_phys(page: *mut bindings::page) -> bindings::phys_addr_t {
     let base = unsafe { (&raw const bindings::vmemmap_base).read() };
     // CAST: both are addresses of 64 bits.
     let distance = (page as u64).wrapping_sub(base as u64);
-    distance / size_of::<bindings::page>() as u64 * u64::from(PAGE)
+    (distance / size_of::<bindings::page>() as u64).wrapping_mul(PAGE.into())
 }
 
 /// The pieces of a request's memory, in order.
@@ -144,14 +144,15 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// The memory of a request of one segment, if it has any.
+/// The memory of a request of one segment; `None` if it has none or more.
 #[inline(always)]
 pub(super) fn single<T: Types>(rq: &Request<T>) -> Option<Segment> {
-    let (bio, len) = (rq.bio(), rq.bytes());
-    if bio.is_null() {
+    if rq.segments() != 1 {
         return None;
     }
-    // SAFETY: a request's bio is live as long as the request, its iterator points into its vector.
+    let (bio, len) = (rq.bio(), rq.bytes());
+    // SAFETY: a request with a segment has a bio, which is live as long as the request, and whose
+    // iterator points into its vector.
     let (page, in_page, offset) = unsafe {
         let iter = core::ptr::addr_of!((*bio).bi_iter);
         let done = (*iter).bi_offset;
