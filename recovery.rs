@@ -207,11 +207,7 @@ impl Hardware {
         completions: Completions<Admin>,
     ) -> Result {
         let vectors = Vectors::allocate(&self.pdev, 1, 0, self.threads)?;
-        let vector = Vector {
-            io: None,
-            more: KVec::new(),
-            admin: Some(completions),
-        };
+        let vector = Vector::of_admin(completions)?;
         let mut state = self.state.lock();
         state.parked = Some(KBox::new(vector, GFP_KERNEL)?);
         state.admin = Some(queue.clone());
@@ -246,7 +242,7 @@ impl Hardware {
         }
         for line in core::mem::take(&mut state.lines) {
             let mut vector = line.free();
-            if vector.admin.is_some() {
+            if vector.has_admin() {
                 vector.clear();
                 state.parked = Some(vector);
             }
@@ -285,12 +281,7 @@ impl Hardware {
         }
         self.serve_parked(state, vectors)?;
         for (index, completions) in (1..).zip(own) {
-            let vector = Vector {
-                io: Some(completions),
-                more: KVec::new(),
-                admin: None,
-            };
-            let vector = box_on(vectors.node(), vector)?;
+            let vector = box_on(vectors.node(), Vector::of_queue(completions))?;
             let line =
                 Line::request(vectors, index, self.instance, index, vector).map_err(|(e, _)| e)?;
             state.lines.push(line, GFP_KERNEL)?;

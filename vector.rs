@@ -15,43 +15,100 @@ use kernel::prelude::*;
 pub(crate) struct Vector {
     /// Those of an I/O queue: the one, as a rule.
     pub(crate) io: Option<Completions<Io>>,
+    /// What the first vector serves besides.
+    pub(crate) more: Option<KBox<More>>,
+}
+
+/// What the first vector serves besides, or alone.
+pub(crate) struct More {
+    /// The admin queue's completions.
+    pub(crate) admin: Completions<Admin>,
     /// Those of further I/O queues, where vectors are short.
-    pub(crate) more: KVec<Completions<Io>>,
-    /// The admin queue's completions, on the first vector.
-    pub(crate) admin: Option<Completions<Admin>>,
+    pub(crate) io: KVec<Completions<Io>>,
 }
 
 impl Vector {
-    /// Serves the queue of `completions`, too.
+    /// Serves an I/O queue.
+    pub(crate) const fn of_queue(completions: Completions<Io>) -> Self {
+        Self {
+            io: Some(completions),
+            more: None,
+        }
+    }
+
+    /// Serves the admin queue.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn of_admin(admin: Completions<Admin>) -> Result<Self> {
+        let more = More {
+            admin,
+            io: KVec::new(),
+        };
+        Ok(Self {
+            io: None,
+            more: Some(KBox::new(more, GFP_KERNEL)?),
+        })
+    }
+
+    /// Serves the I/O queue of `completions`, too; the vector is the admin queue's.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub(crate) fn push(&mut self, completions: Completions<Io>) -> Result {
-        match self.io {
-            None => self.io = Some(completions),
-            Some(_) => self.more.push(completions, GFP_KERNEL)?,
+        match &mut self.more {
+            Some(more) if self.io.is_some() => more.io.push(completions, GFP_KERNEL)?,
+            _ => self.io = Some(completions),
         }
         Ok(())
+    }
+
+    /// Whether it serves the admin queue.
+    pub(crate) fn has_admin(&self) -> bool {
+        self.more.is_some()
     }
 
     /// Serves no I/O queue any more.
     pub(crate) fn clear(&mut self) {
         self.io = None;
-        self.more.clear();
+        if let Some(more) = &mut self.more {
+            more.io.clear();
+        }
+    }
+
+    /// The I/O queues.
+    fn queues(&self) -> impl Iterator<Item = &Completions<Io>> {
+        let more = self.more.iter().flat_map(|more| &more.io);
+        Iterator::chain(self.io.iter(), more)
     }
 
     /// Whether the device has no I/O request of these queues.
     pub(crate) fn is_idle(&self) -> bool {
-        Iterator::chain(self.io.iter(), &self.more).all(Completions::is_idle)
+        self.queues().all(Completions::is_idle)
     }
 
     /// Ends what the device will not end; returns how many commands that were.
     pub(crate) fn cancel(&mut self) -> u32 {
         let status = Status::HOST_ABORTED;
-        let io = Iterator::chain(self.io.iter_mut(), &mut self.more);
-        let admin: u32 = self.admin.iter_mut().map(|c| c.cancel(status)).sum();
-        admin + io.map(|c| c.cancel(status)).sum::<u32>()
+        let mut count = self.io.as_mut().map_or(0, |io| io.cancel(status));
+        if let Some(more) = &mut self.more {
+            count += more.admin.cancel(status);
+            count += more.io.iter_mut().map(|io| io.cancel(status)).sum::<u32>();
+        }
+        count
+    }
+}
+
+impl More {
+    #[inline(never)]
+    fn handle(&mut self) -> bool {
+        let mut found = self.admin.reap_all();
+        for completions in &mut self.io {
+            found |= completions.reap_all();
+        }
+        found
     }
 }
 
@@ -62,17 +119,17 @@ impl Handler for Vector {
         if let Some(completions) = &mut self.io {
             found = completions.reap_all();
         }
-        for completions in &mut self.more {
-            found |= completions.reap_cold();
-        }
-        if let Some(completions) = &mut self.admin {
-            found |= completions.reap_cold();
+        if let Some(more) = &mut self.more {
+            found |= more.handle();
         }
         found
     }
 
     fn is_pending(&self) -> bool {
-        Iterator::chain(self.io.iter(), &self.more).any(Completions::is_pending)
-            || self.admin.as_ref().is_some_and(Completions::is_pending)
+        self.queues().any(Completions::is_pending)
+            || self
+                .more
+                .as_ref()
+                .is_some_and(|more| more.admin.is_pending())
     }
 }

@@ -111,43 +111,42 @@ where
         found
     }
 
-    /// The same for queues that are not in a hurry.
-    #[inline(never)]
-    pub(crate) fn reap_cold(&mut self) -> bool {
-        self.reap_all()
-    }
-
-    /// The end of the entry at `index`, if it is new.
+    /// The end of the next entry, if it is new.
     #[inline(always)]
-    fn peek(&self, index: usize, phase: bool) -> Option<CqeTail> {
+    fn peek(&self) -> Option<CqeTail> {
         // Dwords 2 and 3 in one load: what the phase tag vouches for cannot be torn from it.
-        let index = index.wrapping_mul(CQE_WORDS).wrapping_add(1);
+        let index = self.head.index().wrapping_mul(CQE_WORDS).wrapping_add(1);
         let tail = CqeTail::from_raw(self.ring.read(index));
-        tail.is_new(phase).then_some(tail)
+        tail.is_new(self.head.phase()).then_some(tail)
     }
 
     /// Whether there is a new entry.
     pub(crate) fn is_pending(&self) -> bool {
-        self.peek(self.head.index(), self.head.phase()).is_some()
+        self.peek().is_some()
     }
 
     /// A pass is bounded by the size of the ring, however fast the device writes.
     #[inline(always)]
     fn take_new(&mut self, done: &mut Completed<T>) -> bool {
-        let entries = self.head.entries();
-        let mut taken = 0;
-        while taken < entries {
-            let Some(tail) = self.peek(self.head.index(), self.head.phase()) else {
-                break;
-            };
+        let Some(mut tail) = self.peek() else {
+            return false;
+        };
+        let mut left = u32::from(self.head.entries());
+        loop {
             // Pairs with the device's write of the entry: the rest of it, and the data of the
             // request, are read after the phase tag.
             read_barrier();
             self.complete(tail, done);
             self.head.advance();
-            taken = u16::wrapping_add(taken, 1);
+            left = left.wrapping_sub(1);
+            if left == 0 {
+                return true;
+            }
+            match self.peek() {
+                Some(next) => tail = next,
+                None => return true,
+            }
         }
-        taken != 0
     }
 
     #[inline(always)]
@@ -170,11 +169,21 @@ where
             return;
         };
         if !Transfers::is_free(&mut rq) {
-            self.queue.unmap(&mut rq);
+            self.unmap(&mut rq);
         }
         if let Err(rq) = done.add(rq) {
-            T::complete(&self.queue, rq);
+            self.finish(rq);
         }
+    }
+
+    #[inline(never)]
+    fn unmap(&self, rq: &mut Started<T>) {
+        self.queue.unmap(rq);
+    }
+
+    #[inline(never)]
+    fn finish(&self, rq: Started<T>) {
+        T::complete(&self.queue, rq);
     }
 
     /// Finishes a request by itself, here or where the block layer wants it.

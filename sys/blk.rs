@@ -77,6 +77,7 @@ pub(crate) trait Operations: Types {
 /// blk-mq ends the request that it handed over, so that must be the one given back. A driver that
 /// gives back another one loses both, which is harmless to memory.
 #[cold]
+#[inline(never)]
 fn refused<T: Types>(
     handed_over: *mut bindings::request,
     rq: &Request<T>,
