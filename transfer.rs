@@ -163,11 +163,8 @@ impl Transfers {
         T::Pdu: Carrier,
     {
         // The worst case: data that begins just before the end of a page touches one page more.
-        if prp::list_entries(prp::PAGE_MASK, rq.bytes()) > lists::SMALL
-            || rq.segments() == 0
-            || self.is_for_sgl(rq)
-            || rq.has_gaps(prp::PAGE_MASK)
-        {
+        const MOST: u32 = (lists::SMALL * regs::PAGE_SIZE) as u32;
+        if rq.bytes() > MOST || rq.has_gaps(regs::PAGE_SHIFT) || self.prefers_sgl(rq) {
             return None;
         }
         let (words, first) = self.lists.small(rq.tag())?;
@@ -203,10 +200,14 @@ impl Transfers {
 
     /// Whether a request of several segments must, or should, be described by an SGL.
     fn is_for_sgl<T: Types>(&self, rq: &Request<T>) -> bool {
-        // CAST: a page has 4096 bytes.
-        self.sgl.is_some_and(|threshold| {
-            rq.has_gaps(regs::PAGE_SIZE as u64 - 1) || threshold.prefers(rq.bytes(), rq.segments())
-        })
+        self.prefers_sgl(rq) || (self.sgl.is_some() && rq.has_gaps(regs::PAGE_SHIFT))
+    }
+
+    /// Whether a request of several segments is better off with an SGL.
+    #[inline(always)]
+    fn prefers_sgl<T: Types>(&self, rq: &Request<T>) -> bool {
+        self.sgl
+            .is_some_and(|threshold| threshold.prefers(rq.bytes(), rq.segments()))
     }
 
     /// A lease, if `words` are too many for the list of a tag.

@@ -247,17 +247,15 @@ impl Mapper {
 
     /// Maps a piece of memory that a request keeps alive until its mapping is undone.
     #[inline(always)]
-    fn map_phys<T: Types>(
+    fn map_phys(
         &self,
-        rq: &Request<T>,
         phys: bindings::phys_addr_t,
         len: u32,
+        direction: bindings::dma_data_direction,
     ) -> Option<DmaAddress> {
         // SAFETY: the device is valid, and the memory that of a request.
         // CAST: u32 to usize widens.
-        let addr = unsafe {
-            bindings::dma_map_phys(self.raw(), phys, len as usize, rq.dma_direction(), 0)
-        };
+        let addr = unsafe { bindings::dma_map_phys(self.raw(), phys, len as usize, direction, 0) };
         self.note_checked(addr);
         (addr != bindings::DMA_MAPPING_ERROR).then_some(addr)
     }
@@ -272,7 +270,7 @@ impl Mapper {
         mapping: impl FnOnce(Mapping),
     ) -> Option<(DmaAddress, u32)> {
         let Segment { phys, len } = segments::single(rq)?;
-        let addr = self.map_phys(rq, phys, len)?;
+        let addr = self.map_phys(phys, len, rq.dma_direction())?;
         if self.need_unmap() {
             mapping(Mapping {
                 addr,

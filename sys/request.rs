@@ -259,12 +259,12 @@ impl<T: Types> Request<T> {
         field!(self.nr_phys_segments)
     }
 
-    /// Whether pieces of the data meet elsewhere than where the bits of `mask` are 0
-    /// (`req_phys_gap_mask`).
+    /// Whether pieces of the data meet elsewhere than at multiples of 2^`shift` bytes of memory
+    /// (`phys_gap_bit` is the lowest bit of an address where they meet, plus one; 0: none).
     #[inline(always)]
-    pub(crate) fn has_gaps(&self, mask: u64) -> bool {
-        let lowest = (1u64.wrapping_shl(field!(self.phys_gap_bit).into())) >> 1;
-        !lowest.wrapping_sub(1) & mask != 0
+    pub(crate) fn has_gaps(&self, shift: u32) -> bool {
+        let bit = u32::from(field!(self.phys_gap_bit));
+        bit != 0 && bit <= shift
     }
 
     /// The first of the bios; null without data.

@@ -33,7 +33,9 @@ fn page_to_phys(page: *mut bindings::page) -> bindings::phys_addr_t {
     let base = unsafe { (&raw const bindings::vmemmap_base).read() };
     // CAST: both are addresses of 64 bits.
     let distance = (page as u64).wrapping_sub(base as u64);
-    (distance / size_of::<bindings::page>() as u64).wrapping_mul(PAGE.into())
+    // It is a multiple of the size of a `struct page`, and that divides the size of a page.
+    const { assert!(PAGE as usize % size_of::<bindings::page>() == 0) };
+    distance.wrapping_mul(u64::from(PAGE) / size_of::<bindings::page>() as u64)
 }
 
 /// The pieces of a request's memory, in order.

@@ -9,10 +9,7 @@
 
 use super::Mapper;
 use crate::sys::{
-    dma::{
-        Words,
-        Writer, //
-    },
+    dma::Words,
     request::{
         Request,
         Types, //
@@ -32,7 +29,7 @@ impl Mapper {
     /// the words of `list` from `first` on, of which there are `room`; returns the address of its
     /// first byte and how many there were.
     ///
-    /// The pieces of `rq` must meet at page boundaries. `None` if it has to be done another way:
+    /// The pieces of `rq` must meet at page boundaries, and `room` must do for its bytes. `None` if it has to be done another way:
     /// nothing is mapped then.
     #[inline(always)]
     pub(crate) fn map_direct<T: Types>(
@@ -45,45 +42,34 @@ impl Mapper {
         if self.need_unmap() {
             return None;
         }
+        // There is room for all pages, so what is mapped is also written.
         let mut pages = list.writer(first, room)?;
         let mut segments = Segments::new(rq);
         let Segment { phys, len } = segments.next()?;
-        let start = self.map_phys(rq, phys, len)?;
+        let direction = rq.dma_direction();
+        let start = self.map_phys(phys, len, direction)?;
         let mut done = pages.rest_of(start, len);
         while done {
             if let Some(phys) = segments.next_page() {
                 // CAST: 4096.
-                done = self.map_next(rq, phys, PAGE as u32, &mut pages).is_some();
+                done = match self.map_phys(phys, PAGE as u32, direction) {
+                    Some(addr) => pages.push(addr),
+                    None => false,
+                };
                 continue;
             }
             let Some(Segment { phys, len }) = segments.next() else {
                 break;
             };
-            done = self
-                .map_next(rq, phys, len, &mut pages)
-                .is_some_and(|addr| pages.rest_of(addr, len));
+            done = match self.map_phys(phys, len, direction) {
+                Some(addr) => pages.push(addr) && pages.rest_of(addr, len),
+                None => false,
+            };
         }
         if done && !self.need_unmap() {
             return Some((start, pages.written()));
         }
         self.forget(rq, start, list, first, pages.written());
-        None
-    }
-
-    /// Maps a piece that begins at a page boundary and writes its address.
-    #[inline(always)]
-    fn map_next<T: Types>(
-        &self,
-        rq: &Request<T>,
-        phys: u64,
-        len: u32,
-        pages: &mut Writer<'_>,
-    ) -> Option<DmaAddress> {
-        let addr = self.map_phys(rq, phys, len)?;
-        if pages.push(addr) {
-            return Some(addr);
-        }
-        self.unmap_page(rq, addr, len.into());
         None
     }
 
