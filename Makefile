@@ -5,7 +5,7 @@
 #
 # What the kernel's build system reads is in Kbuild.
 
-.PHONY: modules run check shell fmt lint doc clean help rust-analyzer
+.PHONY: modules run check profile shell fmt lint doc clean help rust-analyzer
 
 ifdef KDIR
 modules:
@@ -26,6 +26,10 @@ run:
 
 check:
 	@scripts/check
+
+profile-names := OP BS QD DRIVER POLL DBBUF OFFSET FIXED JOBS BATCH ASM ALL KERNEL
+profile:
+	@scripts/profile $(foreach name,$(profile-names),$(if $($(name)),$(name)=$($(name))))
 
 shell:
 	@scripts/shell
@@ -50,6 +54,8 @@ help:
 	@echo "make KDIR=...         build/rnvme.ko for your own kernel's tree, with your own tools"
 	@echo "make run              see the driver serve verified I/O in a guest"
 	@echo "make check            all tests: lint, KUnit, guest tests on two kernels"
+	@echo "make profile          what one kind of I/O costs, function by function: OP=read BS=4k QD=1"
+	@echo "                      DRIVER=rnvme|nvme|both POLL=1 DBBUF=1 ASM=1 ALL=1 (docs/BENCHMARKS.md)"
 	@echo "make shell            an interactive guest with the driver loaded"
 	@echo "make fmt              format the Rust source as the kernel does"
 	@echo "make lint             rustfmt, clippy, layers, unsafe, shellcheck, licences"

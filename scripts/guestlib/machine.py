@@ -80,7 +80,9 @@ class Definition:
 class Guest:
     """A running guest."""
 
-    def __init__(self, kernel, definition, module, top, shell=False, append=""):
+    def __init__(self, kernel, definition, module, top, shell=False, append="", arguments=(),
+                 files=None):
+        """Start QEMU; `arguments` are more of QEMU's, `files` more of the guest's, by path."""
         self.dir = tempfile.mkdtemp(prefix="rnvme-guest.")
         self.kernel = kernel
         self.definition = definition
@@ -93,13 +95,24 @@ class Guest:
         for path in (self.console, self.trace, self.errors):
             open(path, "wb").close()
         initramfs.initrd(f"{self.dir}/initrd", kernel, module, top)
-        self.command = self._command(shell, append)
+        self._add_files(files or {})
+        self.command = self._command(shell, append) + list(arguments)
         if shell:
             self.qemu = None
             return
         with open(self.errors, "wb") as errors:
             self.qemu = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
                                          stdout=errors, stderr=errors)
+
+    def _add_files(self, files):
+        """Another archive at the end of the initial file system: {path there: path here}."""
+        path = f"{self.dir}/files"
+        archive = initramfs.Archive(path)
+        for name, source in files.items():
+            archive.file(name, source)
+        archive.close()
+        with open(f"{self.dir}/initrd", "ab") as out, open(path, "rb") as more:
+            shutil.copyfileobj(more, out)
 
     def _command(self, shell, append):
         definition = self.definition

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# What runs in the guest: the plan that the runner wrote, in these words.  What
+# is for the runner (scripts/benchlib/session.py) goes to a port of its own: the
+# console loses what the host does not take at once.
+
+. /tests/guest/lib.sh
+
+PCI=/sys/bus/pci
+data=/dev/vport0p1
+marks=0
+disk=''
+
+tell() { # WORD...
+    echo "$*" >&3
+}
+
+# The kernel's own functions and where they are; always there with nokaslr.
+kernel_symbols() {
+    awk 'NF == 3 && $2 ~ /[tTwW]/ { print "symbol", $1, $3 }' /proc/kallsyms >&3
+}
+
+# Where the code of a module lies.
+sections() { # MODULE
+    local file
+    for file in "/sys/module/$1/sections"/.*text*; do
+        tell "section $1 ${file##*/} $(<"$file")"
+    done
+}
+
+# Load both drivers anew, neither having a controller.
+drivers() { # RNVME-OPTIONS NVME-OPTIONS
+    local dev
+    for dev in $(controllers); do
+        release "$dev"
+        echo none >"$PCI/devices/$dev/driver_override"
+    done
+    if [[ -e /sys/module/rnvme ]]; then
+        unload
+        rmmod nvme || die "rmmod nvme failed"
+    fi
+    # shellcheck disable=SC2086 # words on purpose
+    load $1
+    # shellcheck disable=SC2086
+    modprobe nvme $2 || die "modprobe nvme $2 failed"
+    tell drivers
+    sections rnvme
+    sections nvme
+    sections nvme_core
+    free_memory >/dev/null
+}
+
+controllers() {
+    local dev
+    for dev in "$PCI"/devices/*; do
+        [[ $(<"$dev/class") != 0x010802 ]] || echo "${dev##*/}"
+    done
+}
+
+release() { # BDF
+    [[ ! -e $PCI/devices/$1/driver ]] || echo "$1" >"$PCI/devices/$1/driver/unbind"
+}
+
+# Give a controller to a driver, set up its disk and say how long that took.
+use() { # BDF DRIVER
+    local dev=$PCI/devices/$1 start file queue
+    release "$1"
+    echo "$2" >"$dev/driver_override"
+    start=${EPOCHREALTIME/./}
+    echo "$1" >$PCI/drivers_probe
+    wait_for 20 find_disk "$1" "$2"
+    find_disk "$1" "$2"
+    tell "probe $2 $((${EPOCHREALTIME/./} - start))"
+    queue=/sys/block/${disk##*/}/queue
+    # The same for both, and nothing that the block layer does by the way.
+    for file in scheduler=none nomerges=2 iostats=0 rq_affinity=1 wbt_lat_usec=0 \
+        max_sectors_kb=512 add_random=0; do
+        [[ ! -w $queue/${file%=*} ]] || echo "${file#*=}" >"$queue/${file%=*}" 2>/dev/null ||
+            die "$queue/${file%=*} does not take ${file#*=}"
+    done
+    tell "bound $2 $(<"$queue/nr_requests") $(<"$queue/max_segments") $(<"$queue/max_sectors_kb")"
+    # What happens once happens now.
+    measured "$disk" --number_ios=64 --rw=randread --bs=4k --iodepth=4 >/dev/null
+}
+
+find_disk() { # BDF DRIVER
+    local path
+    for path in "$PCI/devices/$1/$2/$2"*/"$2"*n1; do
+        [[ -e $path/dev ]] || return 1
+        disk=/dev/${path##*/}
+        [[ -b $disk ]]
+    done
+}
+
+# A file in memory whose neighbouring pages are no neighbours: pages are given as
+# they are first written, in random order.
+scattered() { # BYTES
+    local file=/tmp/scattered.$1
+    if [[ ! -e $file ]]; then
+        fio --name=scatter --filename="$file" --rw=randwrite --bs=4k --size="$1" --ioengine=psync \
+            --fallocate=none --randseed=7 >/tmp/fio.log 2>&1 || die "fio: $(cat /tmp/fio.log)"
+    fi
+    echo "$file"
+}
+
+measured() { # DISK FIO-OPTION...
+    local disk=$1
+    shift
+    # fio's own thread stays out of the way of its jobs, which say where they run.
+    taskset -c 1 fio --name=cell --filename="$disk" --direct=1 --ioengine=io_uring --size=1g --norandommap \
+        --randrepeat=1 --group_reporting --output-format=json "$@" 2>/tmp/fio.err ||
+        { cat /tmp/fio.err; die "fio failed: $*"; }
+}
+
+# Runs of fio between two marks each; what fio says goes to the runner.
+sample() { # NAME NUMBERS BYTES FIO-OPTION...
+    local name=$1 numbers=$2 memory number
+    memory=$(scattered "$3") || die "$memory"
+    shift 3
+    for number in $numbers; do
+        mark_now
+        measured "$disk" --mem="mmapshared:$memory" --number_ios="$number" "$@" >/tmp/fio.json
+        mark_now
+        tell "sample $((marks - 1)) $name"
+        cat /tmp/fio.json >&3
+        tell end
+        echo "$name"
+    done
+}
+
+mark_now() {
+    /usr/bin/mark
+    marks=$((marks + 1))
+}
+
+free_memory() {
+    sync
+    echo 3 >/proc/sys/vm/drop_caches
+    awk '/^MemFree/ { print $2 }' /proc/meminfo
+}
+
+# Opened once: a port takes one at a time.
+exec 3>"$data" || die "there is no $data"
+# shellcheck source=/dev/null
+. /jobs/plan

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+// A program that executes the instruction that count.c looks for, and ends.
+	.globl	_start
+_start:
+	.byte	0x0f, 0x1f, 0x84, 0x00
+	.ascii	"RNVM"
+	mov	$60, %eax
+	xor	%edi, %edi
+	syscall

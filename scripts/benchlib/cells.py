@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The cells of the matrix: kinds of I/O that are measured."""
+
+import itertools
+import re
+from dataclasses import dataclass
+
+from .session import PLAIN, SHADOW, quoted
+
+# Options that make queues for polling, for both drivers.
+POLL_OPTIONS = "poll_queues=1"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kind of I/O, as fio does it."""
+
+    op: str = "read"
+    size: int = 4096
+    depth: int = 1
+    poll: bool = False
+    shadow: bool = False
+    # Bytes that the program's memory is off from a page.
+    offset: int = 0
+    fixed: bool = False
+    jobs: int = 1
+    # fio submits and waits for so many at a time.
+    batch: int = 1
+
+    @property
+    def name(self):
+        """How it is called everywhere."""
+        words = [self.op, size_name(self.size), f"qd{self.depth}"]
+        words += [word for word, there in (
+            ("poll", self.poll), (f"off{self.offset}", self.offset), ("fixed", self.fixed),
+            (f"jobs{self.jobs}", self.jobs > 1), (f"batch{self.batch}", self.batch > 1),
+            ("shadow", self.shadow)) if there]
+        return quoted("-".join(words))
+
+    @property
+    def controller(self):
+        """The controller of bench/machine that it runs on."""
+        return SHADOW if self.shadow else PLAIN
+
+    @property
+    def cpus(self):
+        """CPUs of the guest that it runs on, from the first."""
+        return 2 if self.jobs > 1 else 1
+
+    def fio(self):
+        """fio's options."""
+        kinds = {"read": "--rw=randread", "write": "--rw=randwrite",
+                 "discard": "--rw=randtrim", "flush": "--rw=randwrite --fsync=1"}
+        return " ".join(filter(None, [
+            kinds[self.op], f"--bs={self.size}", f"--iodepth={self.depth}",
+            f"--iomem_align={self.offset or 4096}", "--hipri" if self.poll else "",
+            "--fixedbufs" if self.fixed else "",
+            f"--iodepth_batch={self.batch} --iodepth_batch_complete_min={self.batch}"
+            if self.batch > 1 else "",
+            f"--numjobs={self.jobs} --cpus_allowed=0-1 --cpus_allowed_policy=split"
+            if self.jobs > 1 else "--cpus_allowed=0"]))
+
+    def memory(self):
+        """Bytes of the program's memory: fio takes a page more for its alignment."""
+        return -(-self.size // 4096) * 4096 * self.depth + 3 * 4096
+
+    def numbers(self):
+        """I/Os of the two runs. Large ones cost more, and need fewer."""
+        many = 3000 if self.size <= 16384 else 1200 if self.size <= 131072 else 400
+        few = max(many // 4, 2 * self.depth)
+        # Whole batches, so that no run ends with another kind of batch than the other.
+        return [-(-number // self.batch) * self.batch for number in (few, many + few)]
+
+    def plan(self, times=1):
+        """Lines of the guest's plan: samples of this cell."""
+        numbers = " ".join(str(number) for number in self.numbers() * times)
+        return [f'sample {self.name} "{numbers}" {self.memory()} {self.fio()}']
+
+
+def size_name(size):
+    """4096 is 4k."""
+    for factor, letter in ((1 << 20, "m"), (1 << 10, "k")):
+        if size % factor == 0:
+            return f"{size // factor}{letter}"
+    return str(size)
+
+
+def size_of(text):
+    """4k is 4096."""
+    match = re.fullmatch(r"(\d+)([kKmM]?)(?:i?[bB])?", text)
+    if not match or int(match[1]) == 0:
+        raise ValueError(f"not a size: {text}")
+    return int(match[1]) << {"": 0, "k": 10, "m": 20}[match[2].lower()]
+
+
+def with_shadow(cells):
+    """Each on both controllers."""
+    return [Cell(**{**cell.__dict__, "shadow": shadow}) for cell in cells
+            for shadow in (False, True)]
+
+
+STANDARD = with_shadow([
+    Cell("read"), Cell("write"), Cell("read", depth=32), Cell("read", size=16384, depth=8),
+    Cell("read", size=131072, depth=8), Cell("read", depth=32, poll=True)])
+
+FULL = with_shadow(
+    [Cell(op, size, depth, poll=poll, offset=offset) for op, (size, offset), depth, poll in
+     itertools.product(("read", "write"),
+                       ((512, 0), (4096, 0), (4096, 512), (16384, 0), (131072, 0), (1 << 20, 0)),
+                       (1, 8, 32, 128), (False, True))]
+    + [Cell("flush"), Cell("discard", 65536), Cell("discard", 65536, 8),
+       Cell("read", depth=32, batch=32), Cell("write", depth=32, batch=32),
+       Cell("read", fixed=True), Cell("read", depth=32, fixed=True)]
+    + [Cell("read", depth=8, jobs=jobs) for jobs in (2, 3, 4)])
+
+
+def plan(cells, drivers, times=1):
+    """The lines of a plan that measures cells with drivers: all of one binding together."""
+    lines = []
+    for poll in (False, True):
+        wanted = [cell for cell in cells if cell.poll == poll]
+        if not wanted:
+            continue
+        options = POLL_OPTIONS if poll else ""
+        lines.append(f'drivers "{options}" "{options}"')
+        for controller in (PLAIN, SHADOW):
+            here = [cell for cell in wanted if cell.controller == controller]
+            for driver in drivers if here else ():
+                lines.append(f"use {controller} {driver}")
+                for cell in here:
+                    lines += cell.plan(times)
+    return lines
