@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A plugin of QEMU's code generator: counts how often each block of the guest's
- * kernel is executed, between marks that the guest makes.
+ * kernel is executed in regions of time: the guest marks where one begins, where it
+ * ends, where the next begins, and so on.
  *
  *     -plugin count.so,out=FILE[,cpus=N]
  *
@@ -15,11 +16,11 @@
  *
  *     'B' u32 block, u64 address, u16 n, u8 insns[n]     a block was translated:
  *                                                       insns: size | ATOMIC
- *     'C' u32 block, u64 count                          since the mark before
+ *     'C' u32 n, n times (u32 block, u64 count)         executions in the region
  *     'U' u64 count                                     instructions of programs
  *     'D' u64 address, u64 count                        interrupts taken, by entry
  *     'W' u64 physical address, u64 count               register writes of modules
- *     'M' u32 number                                    a mark: ends a region
+ *     'M' u32 number                                    the end of a region
  *     'E'                                               something did not fit
  */
 
@@ -138,37 +139,57 @@ static uint64_t executed(uint32_t block)
 	return sum;
 }
 
-static void dump_places(char kind, struct place *places)
+static void tell_places(char kind, struct place *places, bool end)
 {
 	for (int at = 0; at < PLACES; at++) {
-		if (places[at].count != places[at].told)
+		if (end && places[at].count != places[at].told)
 			put_pair(kind, places[at].address, places[at].count - places[at].told);
 		places[at].told = places[at].count;
 	}
 }
 
-/* The guest executes the marking instruction: tell what happened since the last. */
+static void tell_blocks(bool end)
+{
+	static struct {
+		uint32_t block;
+		uint64_t count;
+	} __attribute__((packed)) changed[BLOCKS];
+	uint64_t programs = executed(0) - told[0];
+	uint32_t n = 0;
+
+	told[0] += programs;
+	for (uint32_t block = 1; block < used; block++) {
+		uint64_t sum = executed(block);
+
+		if (sum == told[block])
+			continue;
+		changed[n].block = block;
+		changed[n++].count = sum - told[block];
+		told[block] = sum;
+	}
+	if (!end)
+		return;
+	put('U', &programs, sizeof(programs));
+	put('C', &n, sizeof(n));
+	fwrite(changed, sizeof(*changed), n, out);
+}
+
+/* The guest executes the marking instruction: a region begins, or ends. */
 static void on_mark(unsigned int vcpu, void *data)
 {
-	pthread_mutex_lock(&lock);
-	for (uint32_t block = 0; block < used; block++) {
-		uint64_t sum = executed(block), count = sum - told[block];
+	bool end;
 
-		if (!count)
-			continue;
-		told[block] = sum;
-		if (block == 0) {
-			put('U', &count, sizeof(count));
-		} else {
-			put('C', &block, sizeof(block));
-			fwrite(&count, sizeof(count), 1, out);
-		}
+	pthread_mutex_lock(&lock);
+	end = marks++ % 2;
+	tell_blocks(end);
+	tell_places('D', interrupts, end);
+	tell_places('W', writes, end);
+	if (end) {
+		uint32_t region = marks / 2 - 1;
+
+		put('M', &region, sizeof(region));
+		fflush(out);
 	}
-	dump_places('D', interrupts);
-	dump_places('W', writes);
-	put('M', &marks, sizeof(marks));
-	marks++;
-	fflush(out);
 	pthread_mutex_unlock(&lock);
 }
 

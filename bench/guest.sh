@@ -8,7 +8,6 @@
 
 PCI=/sys/bus/pci
 data=/dev/vport0p1
-marks=0
 disk=''
 
 tell() { # WORD...
@@ -92,13 +91,17 @@ find_disk() { # BDF DRIVER
     done
 }
 
-# A file in memory whose neighbouring pages are no neighbours: pages are given as
-# they are first written, in random order.
+# A file in memory whose neighbouring pages are no neighbours: a page is given
+# when it is first written, and every second one is written before the others.
 scattered() { # BYTES
-    local file=/tmp/scattered.$1
+    local file=/tmp/scattered.$1 first
     if [[ ! -e $file ]]; then
-        fio --name=scatter --filename="$file" --rw=randwrite --bs=4k --size="$1" --ioengine=psync \
-            --fallocate=none --randseed=7 >/tmp/fio.log 2>&1 || die "fio: $(cat /tmp/fio.log)"
+        truncate -s "$1" "$file"
+        for first in 0 4k; do
+            fio --name=scatter --filename="$file" --rw=write:4k --bs=4k --offset="$first" \
+                --size="$1" --io_size=$(($1 / 2)) --ioengine=psync --fallocate=none \
+                >/tmp/fio.log 2>&1 || die "fio: $(cat /tmp/fio.log)"
+        done
     fi
     echo "$file"
 }
@@ -118,19 +121,14 @@ sample() { # NAME NUMBERS BYTES FIO-OPTION...
     memory=$(scattered "$3") || die "$memory"
     shift 3
     for number in $numbers; do
-        mark_now
+        /usr/bin/mark
         measured "$disk" --mem="mmapshared:$memory" --number_ios="$number" "$@" >/tmp/fio.json
-        mark_now
-        tell "sample $((marks - 1)) $name"
+        /usr/bin/mark
+        tell "sample $name"
         cat /tmp/fio.json >&3
         tell end
         echo "$name"
     done
-}
-
-mark_now() {
-    /usr/bin/mark
-    marks=$((marks + 1))
 }
 
 free_memory() {

@@ -43,6 +43,18 @@ class Cell:
         return SHADOW if self.shadow else PLAIN
 
     @property
+    def segments(self):
+        """Segments of an I/O, where each page is one; None where that is not so simple."""
+        if self.op not in ("read", "write") or self.offset or self.jobs > 1 or self.fixed:
+            return None
+        return -(-self.size // 4096)
+
+    @property
+    def varies(self):
+        """Whether QEMU's timing has a part in what is counted (see `cost.steady`)."""
+        return self.poll or (self.depth > 1 and self.batch == 1)
+
+    @property
     def cpus(self):
         """CPUs of the guest that it runs on, from the first."""
         return 2 if self.jobs > 1 else 1
@@ -62,7 +74,8 @@ class Cell:
 
     def memory(self):
         """Bytes of the program's memory: fio takes a page more for its alignment."""
-        return -(-self.size // 4096) * 4096 * self.depth + 3 * 4096
+        pages = -(-self.size // 4096) * self.depth + 3
+        return (pages + pages % 2) * 4096
 
     def numbers(self):
         """I/Os of the two runs. Large ones cost more, and need fewer."""
@@ -99,9 +112,15 @@ def with_shadow(cells):
             for shadow in (False, True)]
 
 
+# What the baseline holds the driver to. In batches, because how many I/Os are submitted and
+# completed together is then no matter of QEMU's timing.
 STANDARD = with_shadow([
-    Cell("read"), Cell("write"), Cell("read", depth=32), Cell("read", size=16384, depth=8),
-    Cell("read", size=131072, depth=8), Cell("read", depth=32, poll=True)])
+    Cell("read"), Cell("write"), Cell("read", depth=32, batch=32),
+    Cell("read", size=16384, depth=8, batch=8), Cell("read", size=131072, depth=8, batch=8),
+    Cell("read", depth=32, poll=True)])
+# The same one by one, as most programs do it.
+SINGLE = with_shadow([Cell("read", depth=32), Cell("read", size=16384, depth=8),
+                      Cell("read", size=131072, depth=8)])
 
 FULL = with_shadow(
     [Cell(op, size, depth, poll=poll, offset=offset) for op, (size, offset), depth, poll in
@@ -109,9 +128,9 @@ FULL = with_shadow(
                        ((512, 0), (4096, 0), (4096, 512), (16384, 0), (131072, 0), (1 << 20, 0)),
                        (1, 8, 32, 128), (False, True))]
     + [Cell("flush"), Cell("discard", 65536), Cell("discard", 65536, 8),
-       Cell("read", depth=32, batch=32), Cell("write", depth=32, batch=32),
-       Cell("read", fixed=True), Cell("read", depth=32, fixed=True)]
-    + [Cell("read", depth=8, jobs=jobs) for jobs in (2, 3, 4)])
+       Cell("write", depth=32, batch=32),
+       Cell("read", fixed=True), Cell("read", depth=32, batch=32, fixed=True)])
+JOBS = with_shadow([Cell("read", depth=8, jobs=jobs) for jobs in (2, 3, 4)])
 
 
 def plan(cells, drivers, times=1):
@@ -128,5 +147,6 @@ def plan(cells, drivers, times=1):
             for driver in drivers if here else ():
                 lines.append(f"use {controller} {driver}")
                 for cell in here:
-                    lines += cell.plan(times)
+                    # More where only a line through several tells.
+                    lines += cell.plan(times if cell.varies else 1)
     return lines

@@ -4,7 +4,8 @@
 What happens once in a run of fio (starting it, opening the disk) cancels out.
 """
 
-from collections import Counter, defaultdict
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 from .counts import ATOMIC
@@ -16,6 +17,10 @@ LOCKS = ("_raw_spin_lock", "_raw_spin_lock_irq", "_raw_spin_lock_irqsave", "_raw
 ALLOCATIONS = ("kmem_cache_alloc_noprof", "kmem_cache_alloc_node_noprof", "__kmalloc_noprof",
                "__kmalloc_cache_noprof", "__kmalloc_node_noprof", "dma_pool_alloc",
                "mempool_alloc_noprof", "__alloc_frozen_pages_noprof")
+# What blk-mq calls to poll a queue.
+POLL = re.compile(r"nvme_poll|_R.*6TagSet.*4poll.*")
+# About what QEMU does, by queue depth: interrupts per I/O for which costs are compared.
+USUAL_INTERRUPTS = {8: 0.5, 32: 0.3, 128: 0.2}
 
 
 @dataclass
@@ -24,7 +29,7 @@ class Cost:
 
     # (function, module) -> instructions
     functions: Counter = field(default_factory=Counter)
-    # function of the kernel -> calls
+    # function (its mangled name) -> calls
     calls: Counter = field(default_factory=Counter)
     # (module, section, offset) -> executions, of the drivers' code
     addresses: Counter = field(default_factory=Counter)
@@ -49,6 +54,16 @@ class Cost:
         """Interrupts of devices, not of timers and other CPUs."""
         return sum(count for name, count in self.interrupts.items()
                    if name in ("irq_entries_start", "asm_common_interrupt"))
+
+    @property
+    def polls(self):
+        """Calls of the driver's poll function."""
+        return sum(count for name, count in self.calls.items() if POLL.fullmatch(name))
+
+    @property
+    def segments(self):
+        """Pieces of memory that were mapped."""
+        return self.calls["dma_map_phys"]
 
     def called(self, names):
         """Calls of functions."""
@@ -77,7 +92,7 @@ def parts_of(blocks, counts, symbols):
         address, insns = blocks[block]
         start, name, module = symbols.find(address)
         functions[name, module] += count * len(insns)
-        if address == start and not module:
+        if address == start:
             starts[name] += count
         locked = sum(1 for insn in insns if insn & ATOMIC)
         if locked:
@@ -94,39 +109,48 @@ def difference(more, less, factor):
     """(more - less) * factor of counters, without what is about nothing."""
     result = Counter()
     for key in more.keys() | less.keys():
-        value = (more[key] - less[key]) * factor
+        value = (more.get(key, 0) - less.get(key, 0)) * factor
         if abs(value) > 1e-9:
             result[key] = value
     return result
 
 
-def cost(blocks, few, many):
-    """The cost of one I/O from a sample with few and one with many."""
-    factor = 1 / (many.ios - few.ios)
-    symbols = many.symbols
+def cost(blocks, symbols, few, many):
+    """The cost of one I/O from two samples: (I/Os, region), the one with few first."""
+    factor = 1 / (many[0] - few[0])
+    few, many = few[1], many[1]
     result = Cost()
-    counts = difference(many.region.blocks, few.region.blocks, factor)
-    functions, starts, atomics, addresses = parts_of(blocks, counts, symbols)
-    result.functions, result.calls, result.atomics = functions, starts, atomics
-    result.addresses = addresses
+    counts = difference(many.blocks, few.blocks, factor)
+    functions, result.calls, result.atomics, result.addresses = parts_of(blocks, counts, symbols)
+    result.functions = functions
     for (name, module), count in functions.items():
         result.parts[part_of(name, module)] += count
-    for address, count in difference(many.region.interrupts, few.region.interrupts,
-                                     factor).items():
+    for address, count in difference(many.interrupts, few.interrupts, factor).items():
         result.interrupts[symbols.find(address)[1]] += count
-    result.register_writes = sum(difference(many.region.writes, few.region.writes,
-                                            factor).values())
-    result.programs = (many.region.programs - few.region.programs) * factor
+    result.register_writes = sum(difference(many.writes, few.writes, factor).values())
+    result.programs = (many.programs - few.programs) * factor
     return result
 
 
-def costs(outcome):
-    """{(cell, driver): [cost of each pair of samples]} of a plan's outcome."""
-    grouped = defaultdict(list)
-    for sample in outcome.samples:
-        grouped[sample.name, sample.driver].append(sample)
-    result = {}
-    for key, samples in grouped.items():
-        result[key] = [cost(outcome.blocks, *sorted(pair, key=lambda one: one.ios))
-                       for pair in zip(samples[::2], samples[1::2])]
-    return result
+def steady(found, cell):
+    """(instructions of the driver, spread) of a cell's pairs, with what depends on QEMU's timing
+    taken out: how many completions an interrupt finds, how often a poll finds none. Both are
+    counted, and cost the same each time, so that a line through the pairs tells how much."""
+    if cell.poll:
+        events, usual = [one.polls for one in found], 1 / cell.depth
+    elif cell.depth > 1 and cell.batch == 1:
+        events, usual = [one.device_interrupts for one in found], USUAL_INTERRUPTS[cell.depth]
+    else:
+        events, usual = [0.0 for _ in found], 0.0
+    values = [one.driver for one in found]
+    middle, mean = sum(events) / len(events), sum(values) / len(values)
+    square = sum((event - middle) ** 2 for event in events)
+    slope = 0.0
+    if len(found) > 2 and square > 1e-4:
+        slope = sum((event - middle) * (value - mean)
+                    for event, value in zip(events, values)) / square
+    if cell.poll:
+        # An empty poll takes the same way each time: a whole number.
+        slope = round(slope)
+    corrected = [value - slope * (event - usual) for event, value in zip(events, values)]
+    return sum(corrected) / len(corrected), max(corrected) - min(corrected)

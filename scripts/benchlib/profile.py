@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 
 from . import cells, source
-from .cost import ALLOCATIONS, LOCKS, costs
+from .cost import ALLOCATIONS, LOCKS
 from .session import BenchError, Session, module_file
 from .symbols import DRIVERS, PART_TITLES, PARTS, part_of, readable
 
@@ -64,6 +64,7 @@ def print_summary(found, drivers):
     for title, value in (
             ("register writes", lambda cost: cost.register_writes),
             ("interrupts of devices", lambda cost: cost.device_interrupts),
+            ("segments mapped", lambda cost: cost.segments),
             ("locks taken", lambda cost: cost.called(LOCKS)),
             ("allocations", lambda cost: cost.called(ALLOCATIONS)),
             ("atomic instructions of the driver", lambda cost: cost.atomics["driver"])):
@@ -141,8 +142,7 @@ def profile(kernel, options, top):
     drivers = ["rnvme", "nvme"] if options.driver == "both" else [options.driver]
     session = Session(kernel, options.module, top, cpus=cell.cpus)
     outcome = session.run(cells.plan([cell], drivers), 300)
-    measured = costs(outcome)
-    found = [measured[cell.name, driver][0] for driver in drivers]
+    found = [outcome.costs[cell.name, driver][0] for driver in drivers]
     print(f"{cell.name}: {options.op} of {cells.size_name(cell.size)}, queue depth {cell.depth}, "
           f"{'polled' if cell.poll else 'interrupts'}, shadow doorbells "
           f"{'on' if cell.shadow else 'off'}; Linux {kernel.release}")

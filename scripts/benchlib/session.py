@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from guestlib import initramfs, suite
-from guestlib.machine import Definition, Guest, have_kvm
+from guestlib.machine import Definition, Guest
 
+from .cost import cost
 from .counts import Counts
 from .symbols import Symbols
 
@@ -38,8 +39,6 @@ class Sample:
     driver: str
     ios: int
     fio: dict
-    region: object = None
-    symbols: Symbols = None
 
 
 @dataclass
@@ -47,10 +46,11 @@ class Outcome:
     """All that a plan gave."""
 
     samples: list = field(default_factory=list)
+    # (cell, driver) -> [Cost of a pair of samples]
+    costs: dict = field(default_factory=dict)
     probes: dict = field(default_factory=dict)
     bound: dict = field(default_factory=dict)
     values: list = field(default_factory=list)
-    blocks: dict = field(default_factory=dict)
 
 
 def compiled(name, source, *options):
@@ -88,7 +88,7 @@ class Session:
         self.counting, self.cpus = counting, cpus
         self.outcome = Outcome()
         self.symbols = None
-        self.collected = []
+        self.epoch_of = []
         self.folder = tempfile.mkdtemp(prefix="rnvme-bench.")
 
     def run(self, plan, limit, tell=None):
@@ -96,8 +96,6 @@ class Session:
         symbols_file = f"{CACHE}/symbols.{self.kernel.kind}-{self.kernel.key}"
         if self.counting and not os.path.exists(symbols_file):
             plan = ["kernel_symbols", *plan]
-        if self.counting and have_kvm():
-            raise BenchError("counting needs QEMU's code generator, and this machine has KVM")
         guest = self._guest(plan)
         try:
             self._read_symbols(symbols_file)
@@ -133,7 +131,7 @@ class Session:
             plugin = compiled("count.so", f"{self.top}/bench/count.c", "-shared", "-fPIC", "-O2")
             arguments += ["-plugin", f"{plugin},out={folder}/counts,cpus={self.cpus}"]
         return Guest(self.kernel, definition, self.module, self.top, append="kunit.enable=0",
-                     arguments=arguments, files=files)
+                     arguments=arguments, files=files, emulate=self.counting)
 
     # -- what the guest says ----------------------------------------------------
 
@@ -170,21 +168,20 @@ class Session:
         elif verb == "value":
             self.outcome.values.append((words[0], self.driver, words[1:]))
         elif verb == "sample":
-            self.current, self.json = (int(words[0]), words[1]), []
+            self.current, self.json = words[0], []
         else:
             raise BenchError(f"the guest said: {line}")
 
     def _sample(self):
-        mark, name = self.current
         try:
             job = json.loads("\n".join(self.json))["jobs"][0]
         except (ValueError, KeyError, IndexError) as reason:
             raise BenchError(f"fio's answer makes no sense: {reason}") from reason
         self.json = None
         ios = sum(job[kind]["total_ios"] for kind in ("read", "write", "trim"))
-        sample = Sample(name, self.driver, ios, job)
+        sample = Sample(self.current, self.driver, ios, job)
         self.outcome.samples.append(sample)
-        self.collected.append((sample, mark, len(self.epochs) - 1))
+        self.epoch_of.append(len(self.epochs) - 1)
 
     # -- afterwards ---------------------------------------------------------------
 
@@ -193,8 +190,6 @@ class Session:
             with open(f"{symbols_file}.{os.getpid()}", "w", encoding="utf-8") as out:
                 out.writelines(f"{address:x} {name}\n" for address, name in self.kernel_symbols)
             os.rename(f"{symbols_file}.{os.getpid()}", symbols_file)
-        counts = Counts(f"{self.folder}/counts")
-        self.outcome.blocks = counts.blocks
         files = {"rnvme": self.module}
         epochs = []
         for sections in self.epochs:
@@ -204,8 +199,19 @@ class Session:
                     files[module] = module_file(self.kernel, module, self.folder)
                 symbols.load(module, files[module], places)
             epochs.append(symbols)
-        for sample, mark, epoch in self.collected:
-            sample.region, sample.symbols = counts.regions[mark], epochs[epoch]
+        counts, waiting = Counts(f"{self.folder}/counts"), {}
+        for region, sample, epoch in zip(counts.regions(), self.outcome.samples, self.epoch_of):
+            key = (sample.name, sample.driver)
+            if key not in waiting:
+                waiting[key] = (sample.ios, region)
+                continue
+            pair = sorted([waiting.pop(key), (sample.ios, region)], key=lambda one: one[0])
+            if pair[0][0] == pair[1][0]:
+                raise BenchError(f"{sample.name}: fio did {sample.ios} I/Os each time")
+            self.outcome.costs.setdefault(key, []).append(
+                cost(counts.blocks, epochs[epoch], *pair))
+        if waiting or not self.outcome.costs:
+            raise BenchError("the plugin saw other regions than fio had runs")
 
     def clean(self):
         """Remove what the session left on the host."""

@@ -81,9 +81,11 @@ class Guest:
     """A running guest."""
 
     def __init__(self, kernel, definition, module, top, shell=False, append="", arguments=(),
-                 files=None):
-        """Start QEMU; `arguments` are more of QEMU's, `files` more of the guest's, by path."""
+                 files=None, emulate=False):
+        """Start QEMU; `arguments` are more of QEMU's, `files` more of the guest's, by path;
+        `emulate` uses no hardware virtualisation even if there is."""
         self.dir = tempfile.mkdtemp(prefix="rnvme-guest.")
+        self.kvm = have_kvm() and not emulate
         self.kernel = kernel
         self.definition = definition
         self.buffer = b""
@@ -133,8 +135,8 @@ class Guest:
         return [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-M", "q35" + definition.options,
-            "-accel", "kvm" if have_kvm() else "tcg,thread=multi",
-            "-cpu", "host" if have_kvm() else "max",
+            "-accel", "kvm" if self.kvm else "tcg,thread=multi",
+            "-cpu", "host" if self.kvm else "max",
             "-smp", definition.cpus, "-m", str(memory),
             # No SeaBIOS: its own NVMe driver would be first at the device.
             "-bios", "qboot.rom", "-kernel", self.kernel.image,
