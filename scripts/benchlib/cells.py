@@ -87,7 +87,8 @@ class Cell:
     def plan(self, times=1):
         """Lines of the guest's plan: samples of this cell."""
         numbers = " ".join(str(number) for number in self.numbers() * times)
-        return [f'sample {self.name} "{numbers}" {self.memory()} {self.fio()}']
+        pieces = (self.segments or 0) * self.depth
+        return [f'sample {self.name} "{numbers}" {self.memory()} {self.depth} {pieces} {self.fio()}']
 
 
 def size_name(size):
