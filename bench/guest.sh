@@ -46,7 +46,6 @@ drivers() { # RNVME-OPTIONS NVME-OPTIONS
     sections rnvme
     sections nvme
     sections nvme_core
-    free_memory >/dev/null
 }
 
 controllers() {
@@ -153,8 +152,24 @@ sample() { # NAME NUMBERS BYTES IOS PIECES-OF-THESE FIO-OPTION...
 
 free_memory() {
     sync
+    # Lists of free pages of each CPU are not counted as free: keep them short.
+    echo 1000000 >/proc/sys/vm/percpu_pagelist_high_fraction
+    echo 1 >/proc/sys/vm/compact_memory
     echo 3 >/proc/sys/vm/drop_caches
     awk '/^MemFree/ { print $2 }' /proc/meminfo
+}
+
+# Memory that a driver takes for a controller with queues of some depth, in KiB.
+memory() { # BDF DRIVER DEPTH
+    local before queues
+    drivers "io_queue_depth=$3" "io_queue_depth=$3"
+    # Once without looking: what stays in the kernel's caches is no driver's.
+    use "$1" "$2"
+    release "$1"
+    before=$(free_memory)
+    use "$1" "$2"
+    queues=$(find "/sys/block/${disk##*/}/mq" -mindepth 1 -maxdepth 1 | wc -l)
+    tell "value memory $(<"/sys/block/${disk##*/}/queue/nr_requests") $queues $((before - $(free_memory)))"
 }
 
 # Opened once: a port takes one at a time.
