@@ -159,11 +159,22 @@ class Bench:
             self.results["seconds"][part.__name__] = round(time.monotonic() - begin)
         folder = f"{self.top}/bench"
         with open(f"{folder}/results.json", "w", encoding="utf-8") as out:
-            json.dump(self.results, out, indent=1)
-            out.write("\n")
+            out.write(lines(self.results))
         report.write(self.results, f"{folder}/report.html")
         self.say("done: bench/report.html, bench/results.json")
         report.print_summary(self.results)
+
+
+def lines(results):
+    """Results as JSON with a line for each cell and driver."""
+    parts = []
+    for name, value in results.items():
+        if isinstance(value, list):
+            value = "[\n" + ",\n".join("  " + json.dumps(one) for one in value) + "\n ]"
+        else:
+            value = json.dumps(value)
+        parts.append(f' "{name}": {value}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def timing(sample, cell):
