@@ -5,7 +5,7 @@
 #
 # What the kernel's build system reads is in Kbuild.
 
-.PHONY: modules run check profile shell fmt lint doc clean help rust-analyzer
+.PHONY: modules run check profile bench bench-baseline shell fmt lint doc clean help rust-analyzer
 
 ifdef KDIR
 modules:
@@ -30,6 +30,13 @@ check:
 profile-names := OP BS QD DRIVER POLL DBBUF OFFSET FIXED JOBS BATCH ASM ALL KERNEL
 profile:
 	@scripts/profile $(foreach name,$(profile-names),$(if $($(name)),$(name)=$($(name))))
+
+bench-names := QUICK CELLS PAIRS PARTS AGAIN
+bench:
+	@scripts/bench $(foreach name,$(bench-names),$(if $($(name)),$(name)='$($(name))'))
+
+bench-baseline:
+	@scripts/bench BASELINE=1
 
 shell:
 	@scripts/shell
@@ -56,6 +63,9 @@ help:
 	@echo "make check            all tests: lint, KUnit, guest tests on two kernels"
 	@echo "make profile          what one kind of I/O costs, function by function: OP=read BS=4k QD=1"
 	@echo "                      DRIVER=rnvme|nvme|both POLL=1 DBBUF=1 ASM=1 ALL=1 (docs/BENCHMARKS.md)"
+	@echo "make bench            rnvme against the kernel's nvme driver: bench/report.html, results.json"
+	@echo "                      QUICK=1, CELLS=full|standard|REGEX, PAIRS=10, PARTS=cost,time,memory"
+	@echo "make bench-baseline   make the present cost of an I/O what make check compares with"
 	@echo "make shell            an interactive guest with the driver loaded"
 	@echo "make fmt              format the Rust source as the kernel does"
 	@echo "make lint             rustfmt, clippy, layers, unsafe, shellcheck, licences"

@@ -46,7 +46,6 @@ drivers() { # RNVME-OPTIONS NVME-OPTIONS
     sections rnvme
     sections nvme
     sections nvme_core
-    free_memory >/dev/null
 }
 
 controllers() {
@@ -93,17 +92,37 @@ find_disk() { # BDF DRIVER
 
 # A file in memory whose neighbouring pages are no neighbours: a page is given
 # when it is first written, and every second one is written before the others.
-scattered() { # BYTES
-    local file=/tmp/scattered.$1 first
-    if [[ ! -e $file ]]; then
-        truncate -s "$1" "$file"
+# Two may still meet by chance: tried until the disk sees each page by itself.
+scattered() { # BYTES IOS PIECES-OF-THESE FIO-OPTION...
+    local bytes=$1 ios=$2 pieces=$3 file=/tmp/scattered.$1.$2.$3 first tries
+    shift 3
+    for tries in {1..20}; do
+        [[ ! -e $file ]] || break
+        truncate -s "$bytes" "$file"
         for first in 0 4k; do
             fio --name=scatter --filename="$file" --rw=write:4k --bs=4k --offset="$first" \
-                --size="$1" --io_size=$(($1 / 2)) --ioengine=psync --fallocate=none \
+                --size="$bytes" --io_size=$((bytes / 2)) --ioengine=psync --fallocate=none \
                 >/tmp/fio.log 2>&1 || die "fio: $(cat /tmp/fio.log)"
         done
-    fi
+        # More would not fit in the kernel's trace.
+        ((pieces > 0 && pieces <= 8192)) || break
+        [[ $(mapped "$ios" --mem="mmapshared:$file" "$@") != "$pieces" ]] || break
+        # What was given stays taken, so that the next try gets others.
+        mv "$file" "$file.$tries"
+    done
+    [[ -e $file ]] || die "no memory that is scattered ($bytes bytes)"
     echo "$file"
+}
+
+# How often so many I/Os map memory for the device.
+mapped() { # NUMBER FIO-OPTION...
+    local trace=/sys/kernel/debug/tracing number=$1
+    shift
+    echo >$trace/trace
+    echo 1 >$trace/events/dma/dma_map_phys/enable
+    measured "$disk" --number_ios="$number" "$@" >/dev/null
+    echo 0 >$trace/events/dma/dma_map_phys/enable
+    grep -c dma_map_phys: $trace/trace
 }
 
 measured() { # DISK FIO-OPTION...
@@ -116,10 +135,10 @@ measured() { # DISK FIO-OPTION...
 }
 
 # Runs of fio between two marks each; what fio says goes to the runner.
-sample() { # NAME NUMBERS BYTES FIO-OPTION...
+sample() { # NAME NUMBERS BYTES IOS PIECES-OF-THESE FIO-OPTION...
     local name=$1 numbers=$2 memory number
-    memory=$(scattered "$3") || die "$memory"
-    shift 3
+    memory=$(scattered "${@:3}") || die "$memory"
+    shift 5
     for number in $numbers; do
         /usr/bin/mark
         measured "$disk" --mem="mmapshared:$memory" --number_ios="$number" "$@" >/tmp/fio.json
@@ -133,8 +152,24 @@ sample() { # NAME NUMBERS BYTES FIO-OPTION...
 
 free_memory() {
     sync
+    # Lists of free pages of each CPU are not counted as free: keep them short.
+    echo 1000000 >/proc/sys/vm/percpu_pagelist_high_fraction
+    echo 1 >/proc/sys/vm/compact_memory
     echo 3 >/proc/sys/vm/drop_caches
     awk '/^MemFree/ { print $2 }' /proc/meminfo
+}
+
+# Memory that a driver takes for a controller with queues of some depth, in KiB.
+memory() { # BDF DRIVER DEPTH
+    local before queues
+    drivers "io_queue_depth=$3" "io_queue_depth=$3"
+    # Once without looking: what stays in the kernel's caches is no driver's.
+    use "$1" "$2"
+    release "$1"
+    before=$(free_memory)
+    use "$1" "$2"
+    queues=$(find "/sys/block/${disk##*/}/mq" -mindepth 1 -maxdepth 1 | wc -l)
+    tell "value memory $(<"/sys/block/${disk##*/}/queue/nr_requests") $queues $((before - $(free_memory)))"
 }
 
 # Opened once: a port takes one at a time.

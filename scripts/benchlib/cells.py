@@ -84,10 +84,11 @@ class Cell:
         # Whole batches, so that no run ends with another kind of batch than the other.
         return [-(-number // self.batch) * self.batch for number in (few, many + few)]
 
-    def plan(self, times=1):
+    def plan(self, times=1, numbers=()):
         """Lines of the guest's plan: samples of this cell."""
-        numbers = " ".join(str(number) for number in self.numbers() * times)
-        return [f'sample {self.name} "{numbers}" {self.memory()} {self.fio()}']
+        numbers = " ".join(str(number) for number in numbers or self.numbers() * times)
+        pieces = (self.segments or 0) * self.depth
+        return [f'sample {self.name} "{numbers}" {self.memory()} {self.depth} {pieces} {self.fio()}']
 
 
 def size_name(size):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from guestlib import initramfs, suite
-from guestlib.machine import Definition, Guest
+from guestlib.machine import Definition, Guest, GuestDied
 
 from .cost import cost
 from .counts import Counts
@@ -99,6 +99,7 @@ class Session:
         guest = self._guest(plan)
         try:
             self._read_symbols(symbols_file)
+            self._boot(guest)
             result = suite.run_file(guest, "/jobs/bench", limit,
                                     show=lambda line, flush: tell(line) if tell else None,
                                     test=ALLOWED)
@@ -115,6 +116,14 @@ class Session:
             return self.outcome
         finally:
             guest.clean()
+
+    @staticmethod
+    def _boot(guest):
+        # Counting costs time, too: twice what a test has.
+        try:
+            guest.boot(120 * guest.kernel.slower)
+        except GuestDied as reason:
+            raise BenchError(f"boot: {reason} (logs: {guest.keep_logs('bench-boot', {})})") from reason
 
     def _guest(self, plan):
         definition = Definition(f"{self.top}/bench/machine")
