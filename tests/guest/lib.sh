@@ -40,6 +40,7 @@ expect_failure() { # COMMAND...
 #   host trace-count PATTERN                        hits since the test began
 #   host trace-log PATTERN                          the lines of these hits
 #   host sleep SECONDS                              of the host's clock
+#   host hostile REQUEST                            tests/hostile/server.py has them
 host() {
     local status text
     {
