@@ -47,6 +47,7 @@ class Controller:
         self.gone = False
         self.poster = Poster(self)
         self.admin, self.nvm = Admin(self), Nvm(self)
+        self.counts, self.options = {}, {}
         self.renew()
         self.reset()
 
@@ -59,15 +60,15 @@ class Controller:
         self.counts = dict.fromkeys(
             ("commands", "admin", "io", "interrupts", "doorbells", "enables", "resets",
              "shutdowns", "aborts", "complaints"), 0)
-        self.gone = False
         self.set_options(self.initial)
+        self.come_back()
 
     def set_options(self, changes):
         """Change options; most are looked at when the controller is enabled."""
         unknown = set(changes) - set(DEFAULTS)
         if unknown:
             raise ValueError(f"no such option: {' '.join(unknown)}")
-        self.options = {**getattr(self, "options", {}), **changes}
+        self.options = {**self.options, **changes}
         for nsid in range(1, self.options["ns"] + 1):
             one = self.namespaces.get(nsid)
             if one is None or one.size != self.options["size"]:
@@ -138,6 +139,10 @@ class Controller:
         self.counts["resets"] += 1
         self.config.reset()
         self.memory.enabled = False
+        self.power_on()
+
+    def power_on(self):
+        """The registers as at first."""
         self.regs = {name: 0 for name, _ in REGISTERS.values()}
         self.clear()
 
@@ -223,6 +228,12 @@ class Controller:
         """The device is not there any more."""
         self.gone = True
         self.timers = []
+
+    def come_back(self):
+        """If it was gone, it is there again, as after power on."""
+        if self.gone:
+            self.gone = False
+            self.reset()
 
     def configure(self, value):
         """CC was written."""

@@ -83,9 +83,9 @@ class Control:
         self.controller.vanish()
 
     def do_back(self, _words):
-        """back: it is there again, as after power on."""
-        self.controller.gone = False
-        self.controller.reset()
+        """back: it is there again, and its controller as after power on."""
+        self.controller.come_back()
+        self.controller.power_on()
 
     def do_event(self, words):
         """event RESULT: an asynchronous event with this dword 0."""
@@ -114,7 +114,7 @@ class Control:
         """calm: no faults, options as at the start, the device there."""
         self.controller.faults.disarm()
         self.controller.set_options(self.controller.initial)
-        self.controller.gone = False
+        self.controller.come_back()
 
 
 class Server:
