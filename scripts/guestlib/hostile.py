@@ -28,7 +28,7 @@ class Hostile:
                 [sys.executable, f"{top}/tests/hostile/server.py", "--socket", self.socket,
                  "--control", self.control, "--name", self.name,
                  *["=".join(pair) for pair in pairs if pair[0] not in DEVICE]],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.PIPE, stdout=log, stderr=log)
         self._await()
 
     def _await(self):
@@ -48,7 +48,7 @@ class Hostile:
     def ask(self, line):
         """One request; returns (worked, answer)."""
         with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(20)
+            link.settimeout(120)
             try:
                 link.connect(self.control)
                 link.sendall(line.encode() + b"\n")
@@ -68,7 +68,8 @@ class Hostile:
         return f"the hostile controller {self.name} died: {last[0]}"
 
     def end(self):
-        """End it."""
+        """End it; should the runner be killed, it ends with the pipe."""
+        self.process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         self.process.wait()

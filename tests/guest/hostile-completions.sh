@@ -15,10 +15,8 @@ fio=$!
 wait_for 30 disk_busy rnvme0n1
 
 while IFS='|' read -r fault arguments; do
-    hostile arm "$fault" times=5 queue=io "$arguments"
-    wait_for 20 hostile_did "$fault" 5
+    hostile "new; arm $fault times=5 queue=io $arguments; await $fault 5 20"
     kill -0 $fio || die "$fault $arguments: $(cat /tmp/fio.log)"
-    hostile new
 done <<'TABLE'
 stray|
 stray|cid=0xfff
@@ -33,16 +31,8 @@ hold|count=8
 storm|count=200
 TABLE
 
-hostile arm nointr queue=io
-wait_for 20 hostile_did nointr 1
-hostile irq 1 500
-hostile irq 2 500
-hostile irq 0 500
-hostile irq 8 5
-for _ in 1 2 3; do
-    hostile irq 1
-    hostile irq 2
-done
+hostile "new; arm nointr queue=io; await nointr 1 20"
+hostile "irq 0 500; irq 1 500; irq 2 500; irq 8 5; irq 1; irq 2"
 kill -0 $fio || die "after interrupts: $(cat /tmp/fio.log)"
 kill -INT $fio
 wait_gone 20 kill -0 $fio

@@ -35,7 +35,6 @@ disk|arm identify cns=2 list=unsorted; set ns=3
 disk|arm identify cns=2 list=same times=always
 any|arm identify cns=2 list=endless times=always; arm never queue=admin op=6 after=12
 disk|arm result queue=admin op=9 fid=7 value=0xffffffff
-disk|arm result queue=admin op=9 value=0
 any|arm result queue=admin op=9 value=0xffff
 any|arm status queue=admin op=9
 none|arm status queue=admin op=5 value=0x4102 times=always

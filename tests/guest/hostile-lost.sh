@@ -11,12 +11,10 @@ while read -r fault; do
     try_bind 15 "bind before $fault" || die "$fault: it cannot be bound"
     wait_for 10 test -b /dev/rnvme0n1
     put_noise rnvme0n1 8
-    echo "$SECONDS s: $fault"
-    # shellcheck disable=SC2086 # words on purpose
-    hostile arm $fault after=20
+    hostile "arm $fault after=20"
     fio_may_fail 25 rnvme0n1
-    hostile_did "${fault%% *}" 1 || die "$fault: it did not happen"
-    echo "$fault: fio ended with status $fio_status, $SECONDS s"
+    (($(hostile count "${fault%% *}"))) || die "$fault: it did not happen"
+    echo "$fault: fio ended with status $fio_status"
     hostile new
     try_unbind 15 "$fault"
     try_bind 15 "bind after $fault" || die "$fault: it cannot be bound"

@@ -24,17 +24,14 @@ disk|set vs=0xffffffff
 none|arm read reg=cap times=always
 any|arm read reg=cap value=0 times=always
 any|arm read reg=vs times=always
-any|arm read reg=cc times=always
 none|arm read reg=csts times=always
 any|arm read reg=csts value=0 times=always; set to=1
 any|arm read reg=csts value=1 times=always; set to=1
 disk|arm ready to=1 ms=300
 none|arm ready to=1; set to=1
 disk|arm ready to=0 ms=300
-any|arm ready to=0; set to=1
 none|arm fatal step=enable
 none|arm fatal step=ready
-any|arm fatal step=admin
 any|arm fatal step=admin after=4
 any|arm fatal step=admin op=0x01
 any|arm fatal step=shutdown
@@ -42,19 +39,20 @@ any|arm fatal step=disable
 none|arm gone step=enable
 none|arm gone step=ready
 any|arm gone step=admin after=2
-any|arm gone step=admin op=0x05
 any|arm gone step=shutdown
 any|arm gone step=disable
 disk|arm never queue=shutdown
 disk|
 TABLE
 
-# One that does not stop is of no use, until its function is reset.
-hostile set to=1
-hostile arm ready to=0
-try_bind 15 "does not stop" || die "it cannot be bound"
-try_unbind 15 "does not stop"
-try_bind 15 "has not stopped" && die "a controller that runs with unknown queues is bound"
-echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function cannot be reset"
-try_bind 15 "was reset" || die "it cannot be bound after a reset of its function"
+# One that does not stop is of no use, until its function is reset.  (The memory
+# that it may still write to is kept: a kernel that keeps books reports that.)
+if [[ ! -e /sys/kernel/debug/kmemleak ]]; then
+    hostile "set to=1; arm ready to=0"
+    try_bind 15 "does not stop" || die "it cannot be bound"
+    try_unbind 15 "does not stop"
+    try_bind 15 "has not stopped" && die "a controller that runs with unknown queues is bound"
+    echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function cannot be reset"
+    try_bind 15 "was reset" || die "it cannot be bound after a reset of its function"
+fi
 unload

@@ -262,11 +262,6 @@ hostile() { # REQUEST
     [[ -z $answer ]] || echo "$answer"
 }
 
-# Whether the hostile controller has done something so often.
-hostile_did() { # WHAT TIMES
-    (($(hostile count "$1") >= $2))
-}
-
 # Load the driver without binding, so that a controller can be prepared first.
 load_unbound() { # PARAMETER...
     local path
@@ -302,7 +297,7 @@ fio_may_fail() { # SECONDS DISK FIO-OPTION...
     fio_status=0
     timeout -k 1 "$limit" fio --name=hostile --filename="/dev/$disk" --direct=1 \
         --ioengine=io_uring --rw=randwrite --bs=4k --iodepth=16 --size=256k --verify=crc32c \
-        --verify_fatal=1 --randseed=$RANDOM "$@" >/tmp/hostile.fio 2>&1 || fio_status=$?
+        --verify_fatal=1 --allow_file_create=0 --randseed=$RANDOM "$@" >/tmp/hostile.fio 2>&1 || fio_status=$?
     ((fio_status != 124 && fio_status != 137)) || die "fio does not end: $(hostile state)"
     if grep -q -E 'verify: bad|verify failed|multibyte' /tmp/hostile.fio; then
         die "wrong data: $(cat /tmp/hostile.fio)"
@@ -333,26 +328,20 @@ may_read() { # SECONDS
 # disk that can be read, "none" that there is none, "any" either; always within
 # so many seconds, and unbound in as many.
 bind_table() { # SECONDS
-    local outcome requests request what
+    local outcome requests what
     while IFS='|' read -r outcome requests; do
-        hostile new
-        hostile back
-        while IFS= read -r -d ';' request; do
-            # shellcheck disable=SC2086 # words on purpose
-            [[ -z ${request// /} ]] || hostile $request
-        done <<<"$requests;"
+        hostile "new; back; $requests"
         what=none
         if try_bind "$1" "$requests"; then
             # No disk is an answer, too; one that comes is there at once.
             wait_disk && what=disk
         fi
-        echo "$requests: $what, $SECONDS s"
+        echo "$requests: $what"
         if [[ $what == disk ]]; then
             may_read "$1" || what="a disk that cannot be read"
         fi
         [[ $outcome == any || $outcome == "$what" ]] || die "$requests: expected $outcome, saw $what"
         try_unbind "$1" "$requests"
     done
-    hostile new
-    hostile back
+    hostile "new; back"
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What goes wrong next: drawn from a seed, so that a run can be repeated.
 
-Each step arms a fault or two, changes what the controller says of itself, or
-both, and says what the guest is to do meanwhile.
+Each step is a fault or two, a change of what the controller says of itself, or
+both, and what the guest is to do meanwhile.
 """
 
 import random
@@ -34,14 +34,13 @@ class Fuzzer:
         self.controller = controller
         self.random = random.Random(seed)
         self.done = 0
+        self.drawn = ({}, [])
 
     def step(self):
-        """Arm what comes next; returns "ACTION what was armed"."""
+        """Draw what comes next; returns "ACTION what it is"."""
         self.done += 1
-        controller, draw = self.controller, self.random
-        controller.faults.disarm()
-        # A time-out that CAP.TO allows costs so much: 1 s.
-        controller.set_options({**controller.initial, "to": 2})
+        draw = self.random
+        self.drawn = ({}, [])
         action, makers = draw.choice((
             ("io", (self.completion,)), ("io", (self.completion, self.completion)),
             ("io", (self.completion, self.register)), ("rebind", (self.completion,)),
@@ -53,9 +52,17 @@ class Fuzzer:
         said = [maker() for maker in makers]
         return f"{action} {self.done}: " + "; ".join(said)
 
+    def go(self):
+        """Have it go wrong from now on."""
+        options, faults = self.drawn
+        self.controller.faults.disarm()
+        self.controller.set_options({**self.controller.initial, **options})
+        for name, words in faults:
+            self.controller.faults.arm(name, words)
+
     def arm(self, name, *words):
-        """Arm a fault."""
-        self.controller.faults.arm(name, list(words))
+        """One more fault."""
+        self.drawn[1].append((name, words))
         return " ".join((name, *words))
 
     def when(self, most):
@@ -109,9 +116,10 @@ class Fuzzer:
         step = draw.choice(("enable", "ready", "disable", "shutdown", "admin", "io"))
         name = draw.choice(("fatal", "gone", "ready", "ready"))
         if name == "ready":
-            words = [f"to={draw.randrange(2)}"]
-            if draw.randrange(2):
-                words.append(f"ms={draw.randrange(1500)}")
+            # One that does not stop in time leaves memory behind on purpose, which a kernel that
+            # keeps books on memory reports.
+            words = draw.choice((("to=1",), ("to=1", f"ms={draw.randrange(1500)}"),
+                                 ("to=0", f"ms={draw.randrange(200)}")))
             return self.arm(name, *words)
         most = {"admin": 12, "io": 40}.get(step, 1)
         return self.arm(name, f"step={step}", f"after={draw.randrange(most)}")
@@ -134,5 +142,5 @@ class Fuzzer:
         draw = self.random
         names = draw.sample(sorted(OPTIONS), draw.choice((1, 1, 2, 4)))
         chosen = {name: draw.choice(OPTIONS[name]) for name in names}
-        self.controller.set_options(chosen)
+        self.drawn[0].update(chosen)
         return "set " + " ".join(f"{name}={value}" for name, value in chosen.items())

@@ -5,10 +5,11 @@
   server.py --socket S --control C --name NAME [option=value ...]
 
 QEMU's `vfio-user-pci` connects to the first socket; tests say what they want on
-the second, a line a connection: see `Control`.
+the second, a line a connection: see `Control`.  It ends with its standard input.
 """
 
 import argparse
+import contextlib
 import os
 import selectors
 import socket
@@ -34,15 +35,25 @@ def parse_options(words):
 
 
 class Control:
-    """What tests ask for; each returns a text, or raises ValueError."""
+    """What tests ask for: each returns a text or None, or raises ValueError."""
 
     def __init__(self, controller):
         self.controller = controller
         self.fuzzer = None
 
     def answer(self, line):
-        """Serve one line; returns (worked, text)."""
-        verb, *words = line.split() or [""]
+        """Serve one line of requests, ended by semicolons; returns (worked, texts)."""
+        texts = []
+        for request in filter(str.strip, line.split(";")):
+            good, text = self.answer_one(request)
+            texts.append(text)
+            if not good:
+                return False, text
+        return True, "\n".join(filter(None, texts))
+
+    def answer_one(self, line):
+        """Serve one request; returns (worked, text)."""
+        verb, *words = line.split()
         function = getattr(self, "do_" + verb.replace("-", "_"), None)
         try:
             if function is None:
@@ -105,10 +116,14 @@ class Control:
         self.fuzzer = Fuzzer(self.controller, int(words[0], 0))
 
     def do_fuzz_step(self, _words):
-        """fuzz-step: arm what comes next; returns what is to be done, and what was armed."""
+        """fuzz-step: draw what comes next; returns what is to be done, and what will be wrong."""
         text = self.fuzzer.step()
         log("fuzz: " + text)
         return text
+
+    def do_fuzz_go(self, _words):
+        """fuzz-go: from now on it is wrong."""
+        self.fuzzer.go()
 
     def do_calm(self, _words):
         """calm: no faults, options as at the start, the device there."""
@@ -123,7 +138,10 @@ class Server:
     def __init__(self, options, controller):
         self.controller = controller
         self.control = Control(controller)
+        self.waits = []
         self.selector = selectors.DefaultSelector()
+        # Whoever started this holds the other end.
+        self.selector.register(sys.stdin, selectors.EVENT_READ, lambda _: sys.exit(0))
         self.listen(options.control, self.accept_control)
         self.listen(options.socket, self.accept_qemu)
 
@@ -150,22 +168,49 @@ class Server:
         self.selector.register(link, selectors.EVENT_READ, serve)
 
     def accept_control(self, listener):
-        """One question, one answer."""
-        with listener.accept()[0] as link:
-            link.settimeout(5)
-            line = b""
-            while not line.endswith(b"\n"):
-                data = link.recv(4096)
-                if not data:
-                    return
-                line += data
-            good, text = self.control.answer(line.decode().strip())
+        """One line, one answer; `await WHAT TIMES SECONDS` has it later."""
+        link = listener.accept()[0]
+        link.settimeout(5)
+        line = b""
+        while not line.endswith(b"\n"):
+            data = link.recv(4096)
+            if not data:
+                return
+            line += data
+        before, wait, what = line.decode().strip().partition("await ")
+        good, text = self.control.answer(before)
+        if wait and good:
+            name, times, seconds = what.split()
+            self.waits.append((link, name, int(times), time.monotonic() + float(seconds)))
+        else:
+            self.reply(link, good, text)
+
+    @staticmethod
+    def reply(link, good, text):
+        """The answer, and the end of the connection."""
+        with link, contextlib.suppress(OSError):
             link.sendall(f"{0 if good else 1} {text}".encode())
+
+    def look_at_waits(self):
+        """Answer those whose wait is over; returns whether some are left."""
+        waits, self.waits = self.waits, []
+        for wait in waits:
+            link, name, times, until = wait
+            count = self.control.do_count([name])
+            if count >= times:
+                self.reply(link, True, "")
+            elif time.monotonic() > until:
+                self.reply(link, False, f"{name}: {count} of {times} within the time")
+            else:
+                self.waits.append(wait)
+        return bool(self.waits)
 
     def run(self):
         """For ever."""
         while True:
             timeout = self.controller.run_timers()
+            if self.look_at_waits():
+                timeout = min(0.05 if timeout is None else timeout, 0.05)
             for key, _ in self.selector.select(timeout):
                 key.data(key.fileobj)
 
