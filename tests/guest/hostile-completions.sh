@@ -15,12 +15,13 @@ fio=$!
 wait_for 30 disk_busy rnvme0n1
 
 while IFS='|' read -r fault arguments; do
-    hostile "new; arm $fault times=5 queue=io $arguments; await $fault 5 20"
+    answer=$(host hostile "new; arm $fault times=5 queue=io $arguments; await $fault 5 20") ||
+        die "$fault $arguments: $answer; fio: $(tail -n 5 /tmp/fio.log)"
     kill -0 $fio || die "$fault $arguments: $(cat /tmp/fio.log)"
 done <<'TABLE'
-stray|
+stray|op=2 ms=20
+stray|op=1 ms=20
 stray|cid=0xfff
-stray|cid=0x800
 twice|
 sqid|value=0xffff
 sqid|value=0

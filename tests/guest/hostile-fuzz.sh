@@ -4,7 +4,7 @@
 # reset: each step ends in bounded time without wrong data, and after it the
 # disk can be had back.  `scripts/fuzz` gives other seeds, and more time.
 #@ machine: hostile
-#@ timeout: 75
+#@ timeout: 60
 #@ allow-hostile: blocks .* of .* of namespace
 #@ allow-hostile: deallocates blocks
 #@ allow-hostile: a transfer of .* more than MDTS
@@ -14,7 +14,7 @@
 . /tests/guest/lib.sh
 
 # rnvme.fuzz=SEED,STEPS,SECONDS on the kernel's command line.
-seed=1 steps=10 seconds=60
+seed=1 steps=8 seconds=40
 if [[ $(</proc/cmdline) =~ rnvme\.fuzz=([0-9]+),([0-9]+),([0-9]+) ]]; then
     seed=${BASH_REMATCH[1]} steps=${BASH_REMATCH[2]} seconds=${BASH_REMATCH[3]}
 fi

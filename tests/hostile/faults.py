@@ -19,7 +19,7 @@ KNOWN = {
     "never": "the command (queue, op) is not completed",
     "late": "it is completed after `ms`",
     "hold": "it waits until `count` have come, which are completed in the order of `order`",
-    "stray": "a completion for a command that is not in flight comes with it: `cid`",
+    "stray": "a completion for a command that is not in flight comes `ms` before: `cid`",
     "twice": "it is completed twice",
     "sqid": "its completion names another queue: `value`",
     "sqhd": "its completion has another submission queue head: `value`",

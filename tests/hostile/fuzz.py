@@ -86,7 +86,7 @@ class Fuzzer:
         """One of the things that can be wrong with a completion."""
         draw = self.random
         name, *words = draw.choice((
-            ("stray",), ("stray", f"cid={draw.randrange(0xc00, 0xfff)}"), ("twice",),
+            ("stray", f"ms={draw.randrange(20)}"), ("stray", f"cid={draw.randrange(0xc00, 0xfff)}"), ("twice",),
             ("sqid", f"value={draw.randrange(65536)}"), ("sqhd", f"value={draw.randrange(65536)}"),
             ("oldphase", f"ms={draw.randrange(1, 20)}"), ("late", f"ms={draw.randrange(900)}"),
             ("late", f"ms={draw.randrange(1500, 4000)}"), ("never",),

@@ -351,6 +351,8 @@ class Controller:
         """Execute one command, and complete it unless it waits for something."""
         sq = command.sq
         status, result = 0, 0
+        if self.faults.armed:
+            self.poster.stray(command)
         fault = self.faults.armed and self.faults.take("status", queue=sq.kind, op=command.opcode)
         if fault:
             status = self.next_status(fault)

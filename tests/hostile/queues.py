@@ -91,6 +91,18 @@ class Poster:
                 return
         self.finish(command, status, result)
 
+    def stray(self, command):
+        """A completion for no command, before this one is executed."""
+        sq = command.sq
+        fault = self.faults.take("stray", queue=sq.kind, op=command.opcode)
+        if not fault:
+            return
+        # An id of the same tag that was used before: who takes it for this one has no data yet.
+        cid = fault.number("cid", (command.cid - 0x1000) & 0xffff)
+        self.post(sq.cq, [0, sq.head | sq.id << 16, cid, SUCCESS])
+        self.signal(sq.cq)
+        self.controller.sleep(fault.number("ms") / 1000)
+
     def hold(self, fault, what):
         """Completions in another order than the commands."""
         self.held.append(what)
@@ -135,11 +147,6 @@ class Poster:
         fault = take("sqhd")
         if fault:
             words[1] = words[1] & ~0xffff | fault.number("value", 0xffff)
-        fault = take("stray")
-        if fault:
-            # An id of the same tag, which was used just before.
-            cid = fault.number("cid", (command.cid - 0x1000) & 0xffff)
-            self.post(cq, [words[0], words[1], cid, words[3]])
         quiet = take("nointr")
         fault = take("oldphase") or take("torn")
         if fault:
