@@ -41,12 +41,12 @@ start_reads() {
         --bs=4k --iodepth=8 --size=1m --time_based --runtime=3 \
         --allow_file_create=0 >/tmp/reads 2>&1 &
     fio_job=$!
-    reads_begin() { ! kill -0 $fio_job 2>/dev/null || disk_busy rnvme0n1; }
+    reads_begin() { ! kill -0 "$fio_job" 2>/dev/null || disk_busy rnvme0n1; }
     wait_for 10 reads_begin
 }
 
 expect_reads_end() { # STEP
-    wait_gone $bound kill -0 $fio_job || die "$1: reads do not end: $(hostile state)"
+    wait_gone $bound kill -0 "$fio_job" || die "$1: reads do not end: $(hostile state)"
 }
 
 one_step() { # STEP
@@ -79,7 +79,7 @@ one_step() { # STEP
     esac
 }
 
-load_disk io_timeout=2 admin_timeout=2
+load_disk io_timeout=2 admin_timeout=2 io_queue_depth=64
 bdf=$(pci_of rnvme0)
 put_noise rnvme0n1 8
 echo "fuzz: seed $seed"

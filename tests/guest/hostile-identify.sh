@@ -10,7 +10,7 @@
 #@ allow-hostile: an SGL, which the controller does not take
 #@ allow-hostile: I/O for namespace
 . /tests/guest/lib.sh
-load_unbound io_timeout=2 admin_timeout=2
+load_unbound io_timeout=2 admin_timeout=2 io_queue_depth=64
 bind_table 20 <<'TABLE'
 any|arm identify cns=1 fill=0xff
 any|arm identify cns=1 fill=0

@@ -5,7 +5,7 @@
 #@ machine: hostile
 #@ timeout: 90
 . /tests/guest/lib.sh
-load_unbound io_timeout=2 admin_timeout=2
+load_unbound io_timeout=2 admin_timeout=2 io_queue_depth=64
 
 while read -r fault; do
     try_bind 15 "bind before $fault" || die "$fault: it cannot be bound"

@@ -7,7 +7,7 @@
 #@ timeout: 100
 #@ allow-hostile: CC.MPS is less than CAP.MPSMIN
 . /tests/guest/lib.sh
-load_unbound io_timeout=2 admin_timeout=2
+load_unbound io_timeout=2 admin_timeout=2 io_queue_depth=64
 bind_table 15 <<'TABLE'
 none|set mqes=0
 disk|set mqes=1

@@ -306,13 +306,8 @@ fio_may_fail() { # SECONDS DISK FIO-OPTION...
 
 # Whether the disk is there, which it is soon after bind or never.
 wait_disk() {
-    local try
-    for try in 1 2 3 4 5; do
-        [[ ! -b /dev/rnvme0n1 ]] || return 0
-        [[ -e /sys/class/rnvme/rnvme0/rnvme0n1 ]] || return 1
-        sleep 0.1
-    done
-    return 1
+    [[ -e /sys/class/rnvme/rnvme0/rnvme0n1 ]] || return 1
+    wait_for 2 test -b /dev/rnvme0n1
 }
 
 # A read of the disk ends within so many seconds; whether it worked.

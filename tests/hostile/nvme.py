@@ -372,7 +372,7 @@ class Controller:
         if fault.args.get("value") != "each":
             return fault.number("value", 6)
         status = fault.number("next", 1)
-        fault.args["next"] = str(status % 0x7ff + 1)
+        fault.args["next"] = str((status + fault.number("step", 1) - 1) % 0x7ff + 1)
         return status
 
     def signal_all(self):
