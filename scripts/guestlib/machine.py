@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from . import initramfs
+from . import hostile, initramfs
 
 LINUX = "/cache/linux"
 QUIET = ("pci_nvme_err_*", "pci_nvme_ub_*")
@@ -65,6 +65,8 @@ class Definition:
     `#@ each: N ARGUMENTS` stands for the arguments N times, {n} being 1 to N;
     `#@ append: ...` goes to the kernel's command line; `#@ mem: MiB`,
     `#@ smp: N` and `#@ machine: options of -M` say more about the machine.
+    `#@ hostile: NAME OPTION=VALUE ...` adds an NVMe controller of our own
+    (tests/hostile): `bus` and `addr` say where, the rest is for its server.
     """
 
     def __init__(self, path):
@@ -75,6 +77,9 @@ class Definition:
         self.memory = int(head.get("mem", ["512"])[0])
         self.cpus = head.get("smp", ["2"])[0]
         self.options = "".join("," + value for value in head.get("machine", []))
+        self.hostile = [value.split() for value in head.get("hostile", [])]
+        if self.hostile:
+            self.options += ",memory-backend=hostile-memory"
         self.arguments = shlex.split(initramfs.read(path), comments=True)
         for value in head.get("each", []):
             number, arguments = value.split(" ", 1)
@@ -103,6 +108,7 @@ class Guest:
             open(path, "wb").close()
         initramfs.initrd(f"{self.dir}/initrd", kernel, module, top)
         self._add_files(files or {})
+        self.hostile = [hostile.Hostile(words, self.dir, top) for words in definition.hostile]
         self.command = self._command(shell, append) + list(arguments)
         if shell:
             self.qemu = None
@@ -130,7 +136,12 @@ class Guest:
         arguments = [re.sub(r"\{(\w+)\}", lambda m: places[m[1]], word)
                      for word in definition.arguments]
         memory = definition.memory + (512 if self.kernel.kind == "debug" else 0)
-        line = ["console=ttyS0", "panic=-1", "oops=panic", "loglevel=7", "rdinit=/init",
+        if self.hostile:
+            arguments = hostile.memory(memory) + arguments
+            for one in self.hostile:
+                arguments += one.arguments()
+        # Under load an emulated timer is late enough to look broken.
+        line = ["console=ttyS0", "no_timer_check", "panic=-1", "oops=panic", "loglevel=7", "rdinit=/init",
                 "rnvme.shell" if shell else "rnvme.test", *definition.append, append]
         port = ["-serial", "mon:stdio"] if shell else [
             # Not a serial port: its interrupts are edges, and with the machine
@@ -166,6 +177,9 @@ class Guest:
                 time.sleep(0.02)
 
     def _check(self, deadline):
+        for one in self.hostile:
+            if one.died():
+                raise GuestDied(one.died())
         if self.qemu.poll() is not None:
             said = initramfs.read(self.errors).strip().splitlines()[-1:]
             raise GuestDied(f"the guest ended (QEMU's status {self.qemu.returncode})"
@@ -248,10 +262,27 @@ class Guest:
             text = self.log_since(self.trace, trace_start)
             lines = [line for line in text.splitlines() if pattern.match(line)]
             return True, str(len(lines)) if verb == "trace-count" else "\n".join(lines)
+        if verb == "hostile":
+            return self.ask_hostile(rest)
         if verb == "sleep":
             time.sleep(float(rest))
             return True, ""
         return False, f"unknown request: {verb}"
+
+    def ask_hostile(self, line):
+        """Ask a hostile controller: the first, or the one named by "@NAME" in front."""
+        name, _, rest = line.partition(" ")
+        for one in self.hostile:
+            if not name.startswith("@"):
+                return one.ask(line)
+            if name == "@" + one.name:
+                return one.ask(rest)
+        return False, f"there is no hostile controller for: {line}"
+
+    def calm_hostile(self):
+        """Nothing that a test has armed stays armed."""
+        for one in self.hostile:
+            one.ask("new")
 
     # -- the end ----------------------------------------------------------------
 
@@ -274,7 +305,7 @@ class Guest:
         """Save the logs (and more texts) in the cache; returns where (outside the root)."""
         folder = f"logs/{time.strftime('%Y%m%d-%H%M%S')}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}"
         os.makedirs("/cache/" + folder, exist_ok=True)
-        for path in (self.console, self.trace, self.errors):
+        for path in (self.console, self.trace, self.errors, *[one.log for one in self.hostile]):
             shutil.copy(path, "/cache/" + folder)
         texts["command"] = shlex.join(self.command) + "\n"
         for file, text in texts.items():
@@ -285,6 +316,8 @@ class Guest:
     def clean(self):
         """End the guest and remove its files."""
         self.kill()
+        for one in self.hostile:
+            one.end()
         for link in (self.port, self.qmp_socket):
             if link:
                 link.close()

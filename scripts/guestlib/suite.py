@@ -40,6 +40,7 @@ class Test:
         self.kernels = head.get("kernels", ["stock debug"])[0].split()
         self.allow_log = [re.compile(text) for text in head.get("allow-log", [])]
         self.allow_trace = " ".join(head.get("allow-trace", [])).split()
+        self.allow_hostile = [re.compile(text) for text in head.get("allow-hostile", [])]
 
 
 def escape(text):
@@ -53,7 +54,9 @@ def run_file(guest, file, timeout, show=None, test=None):
     if guest.port is None:
         guest.boot(60 * guest.kernel.slower)
     begin = time.monotonic()
+    guest.calm_hostile()
     log_start, trace_start = guest.log_size(guest.console), guest.log_size(guest.trace)
+    hostile_starts = [(one, guest.log_size(one.log)) for one in guest.hostile]
     # The guest ends a test by itself at the limit; this is for a guest that hangs.
     deadline = begin + timeout + 20
     guest.send(f"run {timeout} {file}")
@@ -78,6 +81,7 @@ def run_file(guest, file, timeout, show=None, test=None):
         last = [line for line in result.output if line.strip()][-1:] or [""]
         result.reason = f"status {result.status}: {last[0]}"
     judge_logs(guest, result, log_start, trace_start, test)
+    judge_hostile(guest, result, hostile_starts, test)
     return result
 
 
@@ -96,6 +100,17 @@ def judge_logs(guest, result, log_start, trace_start, test):
                 fnmatch.fnmatch(event, pattern) for pattern in allowed):
             result.reason = result.reason or f"QEMU saw: {line.strip()}"
             break
+
+
+def judge_hostile(guest, result, starts, test):
+    """The hostile controllers must be alive, and complain of nothing that is not announced."""
+    allowed = test.allow_hostile if test else []
+    for one, start in starts:
+        result.reason = one.died() or result.reason
+        for line in guest.log_since(one.log, start).splitlines():
+            if " driver: " in line and not any(ok.search(line) for ok in allowed):
+                result.reason = result.reason or f"the hostile controller saw: {line.strip()}"
+                break
 
 
 class Suite:

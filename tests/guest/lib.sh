@@ -40,6 +40,7 @@ expect_failure() { # COMMAND...
 #   host trace-count PATTERN                        hits since the test began
 #   host trace-log PATTERN                          the lines of these hits
 #   host sleep SECONDS                              of the host's clock
+#   host hostile REQUEST                            tests/hostile/server.py has them
 host() {
     local status text
     {
@@ -252,4 +253,90 @@ command_after() { # NUMBER-OF-DOORBELLS-BEFORE
     addr=$(printf '0x%x' $((addr + (tail + size - 1) % size * 64)))
     qmp human-monitor-command "{\"command-line\":\"xp /16wx $addr\"}" | tr -d '"\r\n' |
         sed 's/\\[rn]/ /g; s/[0-9a-f]*://g'
+}
+
+# Ask the hostile controller something that must work: see tests/hostile.
+hostile() { # REQUEST
+    local answer
+    answer=$(host hostile "$*") || die "hostile: $answer"
+    [[ -z $answer ]] || echo "$answer"
+}
+
+# Load the driver without binding, so that a controller can be prepared first.
+load_unbound() { # PARAMETER...
+    local path
+    load "$@"
+    for path in /sys/bus/pci/drivers/rnvme/0000:*; do
+        bdf=${path##*/}
+    done
+    echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "it cannot be unbound"
+}
+
+# Bind $bdf, which must be decided within so many seconds; whether it worked.
+try_bind() { # SECONDS WHAT
+    local start=$SECONDS status=0
+    echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind 2>/dev/null || status=1
+    ((SECONDS - start <= $1)) || die "$2: bind took $((SECONDS - start)) s"
+    return $status
+}
+
+# Unbind $bdf, within so many seconds; nothing of it may stay.
+try_unbind() { # SECONDS WHAT
+    local start=$SECONDS
+    [[ ! -e /sys/bus/pci/devices/$bdf/driver ]] ||
+        echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "$2: it cannot be unbound"
+    ((SECONDS - start <= $1)) || die "$2: unbind took $((SECONDS - start)) s"
+    [[ ! -e /sys/class/rnvme/rnvme0 ]] || die "$2: rnvme0 stays"
+}
+
+# fio on a disk that may fail, but not have wrong data; its verdict is in
+# $fio_status, and it ends within so many seconds.
+fio_may_fail() { # SECONDS DISK FIO-OPTION...
+    local limit=$1 disk=$2
+    shift 2
+    fio_status=0
+    timeout -k 1 "$limit" fio --name=hostile --filename="/dev/$disk" --direct=1 \
+        --ioengine=io_uring --rw=randwrite --bs=4k --iodepth=16 --size=256k --verify=crc32c \
+        --verify_fatal=1 --allow_file_create=0 --randseed=$RANDOM "$@" >/tmp/hostile.fio 2>&1 || fio_status=$?
+    ((fio_status != 124 && fio_status != 137)) || die "fio does not end: $(hostile state)"
+    if grep -q -E 'verify: bad|verify failed|multibyte' /tmp/hostile.fio; then
+        die "wrong data: $(cat /tmp/hostile.fio)"
+    fi
+}
+
+# Whether the disk is there, which it is soon after bind or never.
+wait_disk() {
+    [[ -e /sys/class/rnvme/rnvme0/rnvme0n1 ]] || return 1
+    wait_for 2 test -b /dev/rnvme0n1
+}
+
+# A read of the disk ends within so many seconds; whether it worked.
+may_read() { # SECONDS
+    local status=0
+    timeout -k 1 "$1" dd if=/dev/rnvme0n1 of=/dev/null bs=64k count=1 iflag=direct \
+        status=none 2>/dev/null || status=$?
+    ((status != 124 && status != 137)) || die "a read does not end: $(hostile state)"
+    return $status
+}
+
+# Bind after each line of a table "OUTCOME|REQUEST; REQUEST ...": "disk" is a
+# disk that can be read, "none" that there is none, "any" either; always within
+# so many seconds, and unbound in as many.
+bind_table() { # SECONDS
+    local outcome requests what
+    while IFS='|' read -r outcome requests; do
+        hostile "new; back; $requests"
+        what=none
+        if try_bind "$1" "$requests"; then
+            # No disk is an answer, too; one that comes is there at once.
+            wait_disk && what=disk
+        fi
+        echo "$requests: $what"
+        if [[ $what == disk ]]; then
+            may_read "$1" || what="a disk that cannot be read"
+        fi
+        [[ $outcome == any || $outcome == "$what" ]] || die "$requests: expected $outcome, saw $what"
+        try_unbind "$1" "$requests"
+    done
+    hostile "new; back"
 }

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# A controller with extreme capabilities, with registers that lie, that is not
+# ready in time or never, fails or goes at each step of its start and its end:
+# bind and unbind end in bounded time, with a disk that works or with none.
+#@ machine: hostile
+#@ timeout: 100
+#@ allow-hostile: CC.MPS is less than CAP.MPSMIN
+. /tests/guest/lib.sh
+load_unbound io_timeout=2 admin_timeout=2 io_queue_depth=64
+bind_table 15 <<'TABLE'
+none|set mqes=0
+disk|set mqes=1
+disk|set mqes=65535
+disk|set to=0
+disk|set to=255
+disk|set dstrd=1
+disk|set dstrd=15
+none|set mpsmin=1
+none|set mpsmin=15
+none|set css=0
+disk|set vs=0
+disk|set vs=0xffffffff
+none|arm read reg=cap times=always
+any|arm read reg=cap value=0 times=always
+any|arm read reg=vs times=always
+none|arm read reg=csts times=always
+any|arm read reg=csts value=0 times=always; set to=1
+any|arm read reg=csts value=1 times=always; set to=1
+disk|arm ready to=1 ms=300
+none|arm ready to=1; set to=1
+disk|arm ready to=0 ms=300
+none|arm fatal step=enable
+none|arm fatal step=ready
+any|arm fatal step=admin after=4
+any|arm fatal step=admin op=0x01
+any|arm fatal step=shutdown
+any|arm fatal step=disable
+none|arm gone step=enable
+none|arm gone step=ready
+any|arm gone step=admin after=2
+any|arm gone step=shutdown
+any|arm gone step=disable
+disk|arm never queue=shutdown
+disk|
+TABLE
+
+# One that does not stop is of no use, until its function is reset.  (The memory
+# that it may still write to is kept: a kernel that keeps books reports that.)
+if [[ ! -e /sys/kernel/debug/kmemleak ]]; then
+    hostile "set to=1; arm ready to=0"
+    try_bind 15 "does not stop" || die "it cannot be bound"
+    try_unbind 15 "does not stop"
+    try_bind 15 "has not stopped" && die "a controller that runs with unknown queues is bound"
+    echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function cannot be reset"
+    try_bind 15 "was reset" || die "it cannot be bound after a reset of its function"
+fi
+unload

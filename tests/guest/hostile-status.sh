@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Reads that fail with every status there is, each with an error for its
+# submitter and a bounded number of lines in the log; then the disk is as before.
+#@ machine: hostile
+#@ timeout: 60
+. /tests/guest/lib.sh
+load_disk max_retries=0
+put_noise rnvme0n1 8
+mark
+# Status code types 0 to 7, status codes 0 to 255, but for 0/0, which is success:
+# all, or on the debug kernel, whose log is slow, every seventh.
+step=1
+[[ ! -e /sys/kernel/debug/kmemleak ]] || step=7
+number=$((2047 / step))
+hostile arm status queue=io op=2 value=each step=$step times=always
+dd if=/dev/rnvme0n1 of=/dev/null bs=4k skip=$((16384 - number)) iflag=direct conv=noerror >/tmp/dd.log 2>&1
+expect "errors" $number "$(grep -c "error reading" /tmp/dd.log)"
+expect "failed reads" $number "$(hostile count status)"
+hostile new
+(($(klog_count "rnvme0n1") <= 100)) || die "$(klog_count rnvme0n1) lines in the log"
+expect_noise rnvme0n1 8
+unload

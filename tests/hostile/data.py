@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Namespaces in memory, and where the data of a command is: PRPs and SGLs.
+
+NVMe Base 2.0, 4.1.1 (PRPs) and 4.1.2 (SGLs).
+"""
+
+import mmap
+import struct
+
+PAGE = 4096
+SGL_BLOCK, SGL_SEGMENT, SGL_LAST = 0, 2, 3
+
+
+class BadCommand(Exception):
+    """A command that fails, with this status."""
+
+    def __init__(self, status):
+        super().__init__(f"status {status:#x}")
+        self.status = status
+
+
+class Namespace:
+    """A namespace whose blocks are in memory; they live as long as the server."""
+
+    def __init__(self, nsid, size, shift):
+        self.nsid, self.shift = nsid, shift
+        self.size = size
+        self.data = memoryview(mmap.mmap(-1, size))
+
+    @property
+    def blocks(self):
+        """How many blocks it has."""
+        return self.size >> self.shift
+
+    def zero(self, lba, count):
+        """Write zeroes, or deallocate: both read as zeroes then."""
+        start, length = lba << self.shift, count << self.shift
+        self.data[start:start + length] = bytes(length)
+
+
+def prps(memory, prp1, prp2, length, complain):
+    """(address, bytes) of the pieces that a command's PRPs name."""
+    if prp1 & 3:
+        complain(f"PRP1 {prp1:#x} is not aligned")
+    piece = min(length, PAGE - prp1 % PAGE)
+    yield prp1, piece
+    left = length - piece
+    if not left:
+        return
+    if left <= PAGE:
+        if prp2 % PAGE:
+            complain(f"PRP2 {prp2:#x} is not aligned to a page")
+        yield prp2, left
+        return
+    while left:
+        if prp2 & 7:
+            complain(f"the PRP list at {prp2:#x} is not aligned")
+        room = (PAGE - prp2 % PAGE) // 8
+        needed = -(-left // PAGE)
+        count = min(room, needed)
+        entries = struct.unpack(f"<{count}Q", memory.read(prp2, count * 8))
+        if needed > room:
+            prp2, entries = entries[-1], entries[:-1]
+        for entry in entries:
+            if entry % PAGE:
+                complain(f"PRP list entry {entry:#x} is not aligned to a page")
+            piece = min(left, PAGE)
+            yield entry, piece
+            left -= piece
+
+
+def sgls(memory, low, high, length):
+    """(address, bytes) of the pieces that a command's SGL names."""
+    left, todo = length, [struct.pack("<QQ", low, high)]
+    while left and todo:
+        address, size, last = struct.unpack("<QI3xB", todo.pop(0))
+        kind = last >> 4
+        if kind in (SGL_SEGMENT, SGL_LAST):
+            raw = memory.read(address, size)
+            todo = [raw[at:at + 16] for at in range(0, size, 16)]
+        elif kind == SGL_BLOCK:
+            piece = min(left, size)
+            yield address, piece
+            left -= piece
+        else:
+            raise BadCommand(0x11)
+    if left:
+        # Data SGL length invalid.
+        raise BadCommand(0x0f)
+
+
+def pieces(memory, command, length, options, complain):
+    """(address, bytes) of the data of a command, in order."""
+    if not length:
+        return []
+    if command.flags >> 6:
+        if not options["sgls"]:
+            complain("an SGL, which the controller does not take")
+            raise BadCommand(2)
+        return sgls(memory, command.prp1, command.prp2, length)
+    return prps(memory, command.prp1, command.prp2, length, complain)

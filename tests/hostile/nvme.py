@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The controller: registers, doorbells, reset, and what its commands lead to.
+
+NVMe Base 2.0, 3.1.3 (properties), 3.5 (initialization); NVMe over PCIe 1.0, 3.1.2.
+"""
+
+import heapq
+import itertools
+import time
+
+import pci
+import queues
+from admin import Admin
+from data import BadCommand, Namespace
+from faults import Faults
+from io_commands import Nvm
+from queues import Command, CompletionQueue, Poster, SubmissionQueue
+from vfio_user import DmaError, Memory
+
+DOORBELLS = 0x1000
+VECTORS = 9
+REGISTERS = {0x00: ("cap", 8), 0x08: ("vs", 4), 0x0c: ("intms", 4), 0x10: ("intmc", 4),
+             0x14: ("cc", 4), 0x1c: ("csts", 4), 0x20: ("nssr", 4), 0x24: ("aqa", 4),
+             0x28: ("asq", 8), 0x30: ("acq", 8)}
+RDY, CFS = 1, 2
+# What `set` changes.
+DEFAULTS = {
+    "mqes": 1023, "cqr": 1, "to": 4, "dstrd": 0, "mpsmin": 0, "css": 1, "vs": 0x20000,
+    "mdts": 5, "ns": 1, "queues": VECTORS - 1, "dbbuf": 0, "sgls": 0, "aerl": 3,
+    "shift": 9, "size": 64 << 20,
+}
+
+
+class Controller:
+    """One controller, complete as long as no fault is armed."""
+
+    def __init__(self, name, log, options=None):
+        self.name, self.log = name, log
+        self.initial = {**DEFAULTS, **(options or {})}
+        self.memory = Memory()
+        self.vectors = [None] * VECTORS
+        self.config = pci.Config(VECTORS)
+        self.timers = []
+        self.order = itertools.count()
+        self.namespaces = {}
+        self.faults = Faults(log)
+        self.gone = False
+        self.poster = Poster(self)
+        self.admin, self.nvm = Admin(self), Nvm(self)
+        self.counts, self.options = {}, {}
+        self.renew()
+        self.reset()
+
+    # -- from test to test ----------------------------------------------------------
+
+    def renew(self):
+        """Forget what a test did: faults, options, counts. Data stays."""
+        self.faults.disarm()
+        self.faults.taken.clear()
+        self.counts = dict.fromkeys(
+            ("commands", "admin", "io", "interrupts", "doorbells", "enables", "resets",
+             "shutdowns", "aborts", "complaints"), 0)
+        self.set_options(self.initial)
+        self.come_back()
+
+    def set_options(self, changes):
+        """Change options; most are looked at when the controller is enabled."""
+        unknown = set(changes) - set(DEFAULTS)
+        if unknown:
+            raise ValueError(f"no such option: {' '.join(unknown)}")
+        self.options = {**self.options, **changes}
+        for nsid in range(1, self.options["ns"] + 1):
+            one = self.namespaces.get(nsid)
+            if one is None or one.size != self.options["size"]:
+                self.namespaces[nsid] = Namespace(nsid, self.options["size"], 9)
+            self.namespaces[nsid].shift = self.options["shift"]
+
+    def active(self):
+        """The numbers of the namespaces that there are."""
+        return range(1, self.options["ns"] + 1)
+
+    def complain(self, what):
+        """The driver did what it must not."""
+        self.counts["complaints"] += 1
+        self.log(f"driver: {what}")
+
+    # -- time -------------------------------------------------------------------------
+
+    def later(self, seconds, function):
+        """Do something later, unless the controller is reset before."""
+        heapq.heappush(self.timers, (time.monotonic() + seconds, next(self.order), function))
+
+    def run_timers(self):
+        """Do what is due; returns the seconds until the next."""
+        while self.timers:
+            left = self.timers[0][0] - time.monotonic()
+            if left > 0:
+                return left
+            heapq.heappop(self.timers)[2]()
+            self.signal_all()
+        return None
+
+    @staticmethod
+    def sleep(seconds):
+        """Let the driver run while nothing changes here."""
+        time.sleep(min(seconds, 2))
+
+    # -- PCI --------------------------------------------------------------------------
+
+    bar_size = staticmethod(pci.bar_size)
+
+    def config_read(self, offset, count):
+        """A load from the configuration space."""
+        if self.gone:
+            return b"\xff" * count
+        return self.config.read(offset, count)
+
+    def config_write(self, offset, data):
+        """A store to it; FLR is one."""
+        if self.gone:
+            return None
+        if self.config.write(offset, data):
+            self.log("function level reset")
+            self.reset()
+        self.memory.enabled = self.config.is_master()
+        return None
+
+    def interrupt(self, vector):
+        """Interrupt on a vector."""
+        if vector is not None and vector < VECTORS and not self.gone:
+            self.counts["interrupts"] += 1
+            if self.vectors[vector] is not None:
+                queues.fire(self.vectors[vector])
+
+    # -- registers ----------------------------------------------------------------------
+
+    def reset(self):
+        """Everything as after power on: by the bus, by the function."""
+        self.counts["resets"] += 1
+        self.config.reset()
+        self.memory.enabled = False
+        self.power_on()
+
+    def power_on(self):
+        """The registers as at first."""
+        self.regs = {name: 0 for name, _ in REGISTERS.values()}
+        self.clear()
+
+    def clear(self):
+        """No queues, nothing in flight, not ready."""
+        self.cqs, self.sqs = {}, {}
+        self.timers = []
+        self.regs["csts"] = 0
+        self.shadow = None
+        self.poster.reset()
+        self.admin.reset()
+
+    def cap(self):
+        """CAP, of the options."""
+        get = self.options.get
+        return (get("mqes") & 0xffff | get("cqr") << 16 | (get("to") & 0xff) << 24
+                | (get("dstrd") & 15) << 32 | (get("css") & 0xff) << 37
+                | (get("mpsmin") & 15) << 48 | 4 << 52)
+
+    def value(self, name):
+        """What a register reads as."""
+        if name == "cap":
+            value = self.cap()
+        else:
+            value = self.options["vs"] if name == "vs" else self.regs[name]
+        if self.faults.armed:
+            fault = self.faults.take("read", reg=name)
+            if fault and "or" in fault.args:
+                value |= fault.number("or")
+            elif fault:
+                value = fault.number("value", -1)
+        return value
+
+    def bar_read(self, bar, offset, count):
+        """A load from a BAR: registers are read whole or by halves."""
+        if self.gone:
+            return b"\xff" * count
+        if bar != 0 or offset >= DOORBELLS:
+            return bytes(count)
+        name, size = REGISTERS.get(offset & ~7, ("", 0))
+        start = offset & ~7
+        if size != 8:
+            start = offset & ~3
+            name, size = REGISTERS.get(start, ("", 4))
+        if not name:
+            return bytes(count)
+        value = self.value(name) & (1 << size * 8) - 1
+        data = value.to_bytes(size, "little")[offset - start:offset - start + count]
+        return data.ljust(count, b"\0")
+
+    def bar_write(self, bar, offset, data):
+        """A store to a BAR; returns what is to be done after the answer."""
+        if self.gone or bar != 0:
+            return None
+        if offset >= DOORBELLS:
+            return self.doorbell(offset - DOORBELLS, data)
+        value = int.from_bytes(data, "little")
+        if offset in (0x28, 0x2c, 0x30, 0x34):
+            name, shift = ("asq", "acq")[offset >= 0x30], offset % 8 * 8
+            keep = ~((1 << len(data) * 8) - 1 << shift)
+            self.regs[name] = self.regs[name] & keep | value << shift
+        elif offset == 0x24:
+            self.regs["aqa"] = value
+        elif offset == 0x14:
+            return self.configure(value)
+        if offset in (0x24, 0x28, 0x2c, 0x30, 0x34) and self.regs["cc"] & 1:
+            self.complain(f"register {offset:#x} is written while the controller is enabled")
+        return None
+
+    def step(self, name, **more):
+        """A step of the controller's life, where it may fail for good."""
+        if not self.faults.armed:
+            return False
+        if self.faults.take("gone", step=name, **more):
+            self.vanish()
+            return True
+        if self.faults.take("fatal", step=name, **more):
+            self.regs["csts"] |= CFS
+            return True
+        return False
+
+    def vanish(self):
+        """The device is not there any more."""
+        self.gone = True
+        self.timers = []
+
+    def come_back(self):
+        """If it was gone, it is there again, as after power on."""
+        if self.gone:
+            self.gone = False
+            self.reset()
+
+    def configure(self, value):
+        """CC was written."""
+        old, self.regs["cc"] = self.regs["cc"], value
+        if value & 1 and not old & 1:
+            self.counts["enables"] += 1
+            self.step("enable")
+            self.become(1)
+        elif old & 1 and not value & 1:
+            self.step("disable")
+            keep = self.regs["csts"] & (CFS | RDY)
+            self.clear()
+            # CFS goes with the reset; RDY in its own time.
+            self.regs["csts"] = keep & RDY
+            self.become(0)
+        shn = value >> 14 & 3
+        if shn and not old >> 14 & 3:
+            self.counts["shutdowns"] += 1
+            self.step("shutdown")
+            if not self.faults.take("never", queue="shutdown"):
+                self.regs["csts"] = self.regs["csts"] & ~0xc | 2 << 2
+        elif not shn:
+            self.regs["csts"] &= ~0xc
+
+    def become(self, ready):
+        """RDY follows EN, if no fault keeps it."""
+        fault = self.faults.take("ready", to=ready)
+        if fault and "ms" not in fault.args:
+            return
+        if fault:
+            self.later(fault.number("ms") / 1000, lambda: self.set_ready(ready))
+        else:
+            self.set_ready(ready)
+
+    def set_ready(self, ready):
+        """RDY now."""
+        if not ready:
+            self.regs["csts"] &= ~RDY
+            return
+        sizes = self.regs["aqa"]
+        cq = CompletionQueue(0, self.regs["acq"], (sizes >> 16 & 0xfff) + 1, 0)
+        self.cqs[0] = cq
+        self.sqs[0] = SubmissionQueue(0, self.regs["asq"], (sizes & 0xfff) + 1, cq)
+        if (self.regs["asq"] | self.regs["acq"]) & 0xfff:
+            self.complain("the admin queues are not aligned to pages")
+        if self.regs["cc"] >> 7 & 15 < self.options["mpsmin"]:
+            self.complain("CC.MPS is less than CAP.MPSMIN")
+        self.regs["csts"] |= RDY
+        self.step("ready")
+
+    # -- doorbells ------------------------------------------------------------------------
+
+    def doorbell(self, offset, data):
+        """A doorbell was rung."""
+        self.counts["doorbells"] += 1
+        stride = 4 << self.options["dstrd"]
+        value = int.from_bytes(data, "little")
+        number, rest = divmod(offset, stride)
+        queue = (self.cqs if number & 1 else self.sqs).get(number >> 1)
+        if rest or len(data) != 4:
+            self.complain(f"a store of {len(data)} bytes to {offset:#x} behind the doorbells")
+            return None
+        if not self.regs["csts"] & RDY or self.regs["csts"] & CFS:
+            return None
+        if queue is None:
+            self.complain(f"the doorbell of a queue that there is not: {number >> 1}")
+            return None
+        if value >= queue.size:
+            self.complain(f"doorbell of queue {queue.id}: {value} of {queue.size}")
+            return None
+        if number & 1:
+            self.head(queue, value)
+            return None
+        return lambda: self.tail(queue, value)
+
+    def head(self, cq, value):
+        """The host has consumed completions."""
+        if (value - cq.head) % cq.size > cq.used() and not cq.broken:
+            self.complain(f"completion queue {cq.id}: head {value} is beyond tail {cq.tail}")
+        cq.head = value
+        self.poster.head_moved(cq)
+        self.signal_all()
+
+    def tail(self, sq, value):
+        """There are new commands."""
+        if self.sqs.get(sq.id) is not sq:
+            return
+        sq.tail = value
+        try:
+            self.fetch(sq)
+        except DmaError as error:
+            # The queue itself cannot be read or written.
+            self.log(f"fatal: {error}")
+            self.regs["csts"] |= CFS
+        self.signal_all()
+
+    def fetch(self, sq):
+        """Execute what is in a submission queue."""
+        while sq.head != sq.tail and not self.regs["csts"] & CFS:
+            raw = self.memory.read(sq.base + sq.head * 64, 64)
+            sq.head = (sq.head + 1) % sq.size
+            command = Command(sq, raw)
+            self.counts["commands"] += 1
+            self.counts[sq.kind] += 1
+            if command.cid in sq.busy:
+                self.complain(f"queue {sq.id}: command id {command.cid:#x} is used twice")
+            sq.busy[command.cid] = command
+            if self.step(sq.kind, op=command.opcode) and (self.gone or self.regs["csts"] & CFS):
+                return
+            self.execute(command)
+            if self.shadow:
+                self.shadow.tell(sq)
+
+    def execute(self, command):
+        """Execute one command, and complete it unless it waits for something."""
+        sq = command.sq
+        status, result = 0, 0
+        if self.faults.armed:
+            self.poster.stray(command)
+        fault = self.faults.armed and self.faults.take("status", queue=sq.kind, op=command.opcode)
+        if fault:
+            status = self.next_status(fault)
+        else:
+            try:
+                result = (self.nvm if sq.id else self.admin).execute(command)
+            except BadCommand as error:
+                status, result = error.status, 0
+            except DmaError as error:
+                self.complain(f"queue {sq.id}, opcode {command.opcode:#x}: {error}")
+                status, result = 4, 0
+        if result is not None and not self.gone:
+            self.poster.complete(command, status, result)
+
+    def next_status(self, fault):
+        """The status that a fault wants: one, or each of all that there are."""
+        if fault.args.get("value") != "each":
+            return fault.number("value", 6)
+        status = fault.number("next", 1)
+        fault.args["next"] = str((status + fault.number("step", 1) - 1) % 0x7ff + 1)
+        return status
+
+    def signal_all(self):
+        """Interrupt where completions were posted."""
+        for cq in list(self.cqs.values()):
+            self.poster.signal(cq)
+
+    def pack_state(self):
+        """A line for people who look for the reason of something."""
+        busy = {sq.id: len(sq.busy) for sq in self.sqs.values()}
+        regs = " ".join(f"{name}={value:#x}" for name, value in self.regs.items())
+        return f"{regs} gone={self.gone} busy={busy} timers={len(self.timers)}"

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Submission and completion queues, and how completions are posted, well or badly.
+
+NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
+"""
+
+import os
+import struct
+from collections import deque
+
+SQE = struct.Struct("<BBHIQQQQIIIIII")
+SUCCESS = 0
+
+
+class Command:
+    """A command that was fetched."""
+
+    __slots__ = ("sq", "opcode", "flags", "cid", "nsid", "prp1", "prp2", "dwords")
+
+    def __init__(self, sq, raw):
+        self.sq = sq
+        (self.opcode, self.flags, self.cid, self.nsid, _, _,
+         self.prp1, self.prp2, *self.dwords) = SQE.unpack(raw)
+
+    def dword(self, number):
+        """Command dword 10 to 15."""
+        return self.dwords[number - 10]
+
+
+class CompletionQueue:
+    """The controller's side of a completion queue."""
+
+    def __init__(self, ident, base, size, vector):
+        self.id, self.base, self.size, self.vector = ident, base, size, vector
+        self.head = self.tail = 0
+        self.phase = 1
+        # What does not fit now.
+        self.waiting = deque()
+        self.users = 0
+        self.interrupt = False
+        # An overrun was forced: nothing that the host does with it is wrong.
+        self.broken = False
+
+    def is_full(self):
+        """One entry stays free."""
+        return (self.tail + 1) % self.size == self.head
+
+    def used(self):
+        """Entries that the host has not consumed."""
+        return (self.tail - self.head) % self.size
+
+
+class SubmissionQueue:
+    """The controller's side of a submission queue."""
+
+    def __init__(self, ident, base, size, cq):
+        self.id, self.base, self.size, self.cq = ident, base, size, cq
+        self.head = self.tail = 0
+        # Commands that were fetched and not completed, by id.
+        self.busy = {}
+        self.kind = "io" if ident else "admin"
+
+
+class Poster:
+    """Posts completions."""
+
+    def __init__(self, controller):
+        self.controller = controller
+        self.faults = controller.faults
+        self.held = []
+
+    def reset(self):
+        """Nothing waits any more."""
+        self.held = []
+
+    def complete(self, command, status=SUCCESS, result=0):
+        """A command is done; a fault may have it otherwise."""
+        if self.faults.armed:
+            take, sq = self.faults.take, command.sq
+            where = {"queue": sq.kind, "op": command.opcode}
+            if take("never", **where):
+                return
+            fault = take("late", **where)
+            if fault:
+                self.controller.later(fault.number("ms", 1000) / 1000,
+                                      lambda: self.finish(command, status, result))
+                return
+            fault = take("hold", **where)
+            if fault:
+                self.hold(fault, (command, status, result))
+                return
+        self.finish(command, status, result)
+
+    def stray(self, command):
+        """A completion for no command, before this one is executed."""
+        sq = command.sq
+        fault = self.faults.take("stray", queue=sq.kind, op=command.opcode)
+        if not fault:
+            return
+        # An id of the same tag that was used before: who takes it for this one has no data yet.
+        cid = fault.number("cid", (command.cid - 0x1000) & 0xffff)
+        self.post(sq.cq, [0, sq.head | sq.id << 16, cid, SUCCESS])
+        self.signal(sq.cq)
+        self.controller.sleep(fault.number("ms") / 1000)
+
+    def hold(self, fault, what):
+        """Completions in another order than the commands."""
+        self.held.append(what)
+        if len(self.held) == 1:
+            # Fewer may come than the fault wants.
+            self.controller.later(0.05, lambda: self.release("reverse"))
+        if len(self.held) >= fault.number("count", 8):
+            self.release(fault.args.get("order", "reverse"))
+
+    def release(self, order):
+        """Complete what was held."""
+        held, self.held = self.held, []
+        if order == "reverse":
+            held.reverse()
+        for what in held:
+            self.finish(*what)
+
+    def finish(self, command, status, result):
+        """Post the completion of a command, unless it was aborted or reset away."""
+        sq = command.sq
+        if sq.busy.pop(command.cid, None) is None:
+            return
+        words = [result & 0xffff_ffff | 0, sq.head | sq.id << 16, command.cid, status]
+        if self.faults.armed:
+            self.finish_badly(command, words)
+        else:
+            self.post(sq.cq, words)
+
+    def finish_badly(self, command, words):
+        """Post it as armed faults say."""
+        sq, cq = command.sq, command.sq.cq
+        where = {"queue": sq.kind, "op": command.opcode}
+
+        def take(name):
+            return self.faults.take(name, **where)
+        fault = take("result")
+        if fault:
+            words[0] = fault.number("value")
+        fault = take("sqid")
+        if fault:
+            words[1] = words[1] & 0xffff | fault.number("value", 0xffff) << 16
+        fault = take("sqhd")
+        if fault:
+            words[1] = words[1] & ~0xffff | fault.number("value", 0xffff)
+        quiet = take("nointr")
+        fault = take("oldphase") or take("torn")
+        if fault:
+            self.tear(cq, words, fault)
+        else:
+            self.post(cq, words)
+            if take("twice"):
+                self.post(cq, words)
+        fault = take("overrun")
+        if fault:
+            self.overrun(cq, words, fault.number("count", cq.size))
+        if quiet:
+            cq.interrupt = False
+        fault = take("storm")
+        if fault:
+            for _ in range(fault.number("count", 100)):
+                self.controller.interrupt(cq.vector)
+
+    def overrun(self, cq, words, count):
+        """More entries than fit, for commands that are long done."""
+        cq.broken = True
+        for _ in range(count):
+            self.write(cq, [words[0], words[1], (words[2] - 0x1000) & 0xffff, words[3]])
+        cq.interrupt = True
+
+    def tear(self, cq, words, fault):
+        """Write an entry in two steps; nothing else may come between them."""
+        address = cq.base + cq.tail * 16
+        good = words[2] | (words[3] << 1 | cq.phase) << 16
+        if "ms" in fault.args and cq.used() == 0 and not cq.waiting:
+            memory = self.controller.memory
+            first = words[1] | good << 32
+            # The other phase; or the new one with an id that nobody has.
+            first ^= 1 << 48 if fault.args.get("kind") != "cid" else 0xfff << 32
+            memory.store64(address, words[0])
+            memory.store64(address + 8, first)
+            self.controller.interrupt(cq.vector)
+            self.controller.sleep(fault.number("ms") / 1000)
+        self.post(cq, words)
+
+    def post(self, cq, words):
+        """Write a completion now, or when there is room."""
+        if cq.waiting or cq.is_full() and not cq.broken:
+            cq.waiting.append(words)
+            return
+        self.write(cq, words)
+
+    def write(self, cq, words):
+        """The phase tag comes last."""
+        memory = self.controller.memory
+        address = cq.base + cq.tail * 16
+        memory.store64(address, words[0])
+        memory.store64(address + 8,
+                       words[1] | words[2] << 32 | (words[3] << 1 | cq.phase) << 48)
+        cq.tail += 1
+        if cq.tail == cq.size:
+            cq.tail = 0
+            cq.phase ^= 1
+        cq.interrupt = True
+
+    def head_moved(self, cq):
+        """The host made room."""
+        while cq.waiting and not cq.is_full():
+            self.write(cq, cq.waiting.popleft())
+
+    def signal(self, cq):
+        """Interrupt for what was posted."""
+        if cq.interrupt:
+            cq.interrupt = False
+            if cq.vector is not None:
+                self.controller.interrupt(cq.vector)
+
+
+def fire(fd):
+    """Signal an event descriptor."""
+    os.eventfd_write(fd, 1)

@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""An NVMe controller that behaves, until it is told to misbehave.
+
+  server.py --socket S --control C --name NAME [option=value ...]
+
+QEMU's `vfio-user-pci` connects to the first socket; tests say what they want on
+the second, a line a connection: see `Control`.  It ends with its standard input.
+"""
+
+import argparse
+import contextlib
+import os
+import selectors
+import socket
+import sys
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+
+from fuzz import Fuzzer  # noqa: E402  (after the line above on purpose)
+from nvme import Controller  # noqa: E402
+from vfio_user import Connection  # noqa: E402
+
+
+def log(text):
+    """A line of the log."""
+    print(f"{time.monotonic():.3f} {text}", flush=True)
+
+
+def parse_options(words):
+    """`key=value` as numbers."""
+    return {key: int(value, 0) for key, value in (word.split("=", 1) for word in words)}
+
+
+class Control:
+    """What tests ask for: each returns a text or None, or raises ValueError."""
+
+    def __init__(self, controller):
+        self.controller = controller
+        self.fuzzer = None
+
+    def answer(self, line):
+        """Serve one line of requests, ended by semicolons; returns (worked, texts)."""
+        texts = []
+        for request in filter(str.strip, line.split(";")):
+            good, text = self.answer_one(request)
+            texts.append(text)
+            if not good:
+                return False, text
+        return True, "\n".join(filter(None, texts))
+
+    def answer_one(self, line):
+        """Serve one request; returns (worked, text)."""
+        verb, *words = line.split()
+        function = getattr(self, "do_" + verb.replace("-", "_"), None)
+        try:
+            if function is None:
+                raise ValueError(f"unknown request: {verb}")
+            said = function(words)
+            return True, "" if said is None else str(said)
+        except (ValueError, KeyError, IndexError) as error:
+            return False, f"{line}: {error}"
+
+    def do_arm(self, words):
+        """arm FAULT [times=N|always] [after=N] [key=value ...]"""
+        log("control: arm " + " ".join(words))
+        self.controller.faults.arm(words[0], words[1:])
+
+    def do_disarm(self, words):
+        """disarm [FAULT]"""
+        self.controller.faults.disarm(*words[:1])
+
+    def do_count(self, words):
+        """count FAULT|WHAT: how often a fault was taken, or something happened."""
+        controller = self.controller
+        if words[0] in controller.counts:
+            return controller.counts[words[0]]
+        return controller.faults.taken.get(words[0], 0)
+
+    def do_set(self, words):
+        """set OPTION=VALUE ...: from the next reset on."""
+        self.controller.set_options(parse_options(words))
+
+    def do_new(self, _words):
+        """new: as at the start, but for the data."""
+        log("control: new")
+        self.controller.renew()
+        self.fuzzer = None
+
+    def do_gone(self, _words):
+        """gone: the device is not there any more."""
+        self.controller.vanish()
+
+    def do_back(self, _words):
+        """back: it is there again, and its controller as after power on."""
+        self.controller.come_back()
+        self.controller.power_on()
+
+    def do_event(self, words):
+        """event RESULT: an asynchronous event with this dword 0."""
+        self.controller.admin.event(int(words[0], 0))
+
+    def do_irq(self, words):
+        """irq VECTOR [N]: interrupts without a completion."""
+        for _ in range(int(words[1]) if len(words) > 1 else 1):
+            self.controller.interrupt(int(words[0]))
+
+    def do_state(self, _words):
+        """state: registers and what is in flight."""
+        return self.controller.pack_state()
+
+    def do_fuzz(self, words):
+        """fuzz SEED: begin."""
+        self.fuzzer = Fuzzer(self.controller, int(words[0], 0))
+
+    def do_fuzz_step(self, _words):
+        """fuzz-step: draw what comes next; returns what is to be done, and what will be wrong."""
+        text = self.fuzzer.step()
+        log("fuzz: " + text)
+        return text
+
+    def do_fuzz_go(self, _words):
+        """fuzz-go: from now on it is wrong."""
+        self.fuzzer.go()
+
+    def do_calm(self, _words):
+        """calm: no faults, options as at the start, the device there."""
+        self.controller.faults.disarm()
+        self.controller.set_options(self.controller.initial)
+        self.controller.come_back()
+
+
+class Server:
+    """The two sockets and what is connected."""
+
+    def __init__(self, options, controller):
+        self.controller = controller
+        self.control = Control(controller)
+        self.waits = []
+        self.selector = selectors.DefaultSelector()
+        # Whoever started this holds the other end.
+        self.selector.register(sys.stdin, selectors.EVENT_READ, lambda _: sys.exit(0))
+        self.listen(options.control, self.accept_control)
+        self.listen(options.socket, self.accept_qemu)
+
+    def listen(self, path, function):
+        """A socket that others connect to."""
+        one = socket.socket(socket.AF_UNIX)
+        # In its folder: a socket's path must be short.
+        one.bind(path)
+        one.listen(4)
+        self.selector.register(one, selectors.EVENT_READ, function)
+
+    def accept_qemu(self, listener):
+        """QEMU connects: at its start, or when the device is plugged in again."""
+        link = listener.accept()[0]
+        log("QEMU has connected")
+        connection = Connection(link, self.controller)
+
+        def serve(_link):
+            if not connection.serve():
+                log("QEMU has gone")
+                self.selector.unregister(link)
+                connection.close()
+                self.controller.reset()
+        self.selector.register(link, selectors.EVENT_READ, serve)
+
+    def accept_control(self, listener):
+        """One line, one answer; `await WHAT TIMES SECONDS` has it later."""
+        link = listener.accept()[0]
+        link.settimeout(5)
+        line = b""
+        while not line.endswith(b"\n"):
+            data = link.recv(4096)
+            if not data:
+                return
+            line += data
+        before, wait, what = line.decode().strip().partition("await ")
+        good, text = self.control.answer(before)
+        if wait and good:
+            name, times, seconds = what.split()
+            self.waits.append((link, name, int(times), time.monotonic() + float(seconds)))
+        else:
+            self.reply(link, good, text)
+
+    @staticmethod
+    def reply(link, good, text):
+        """The answer, and the end of the connection."""
+        with link, contextlib.suppress(OSError):
+            link.sendall(f"{0 if good else 1} {text}".encode())
+
+    def look_at_waits(self):
+        """Answer those whose wait is over; returns whether some are left."""
+        waits, self.waits = self.waits, []
+        for wait in waits:
+            link, name, times, until = wait
+            count = self.control.do_count([name])
+            if count >= times:
+                self.reply(link, True, "")
+            elif time.monotonic() > until:
+                self.reply(link, False, f"{name}: {count} of {times} within the time")
+            else:
+                self.waits.append(wait)
+        return bool(self.waits)
+
+    def run(self):
+        """For ever."""
+        while True:
+            timeout = self.controller.run_timers()
+            if self.look_at_waits():
+                timeout = min(0.05 if timeout is None else timeout, 0.05)
+            for key, _ in self.selector.select(timeout):
+                key.data(key.fileobj)
+
+
+def main():
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--socket", required=True)
+    parser.add_argument("--control", required=True)
+    parser.add_argument("--name", default="hostile")
+    parser.add_argument("options", nargs="*")
+    options = parser.parse_args()
+    controller = Controller(options.name, log, parse_options(options.options))
+    try:
+        Server(options, controller).run()
+    except Exception:  # whatever it is: the runner looks for it in the log
+        log("died: " + traceback.format_exc())
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
