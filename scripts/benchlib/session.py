@@ -24,7 +24,8 @@ PLAIN, SHADOW = "0000:00:04.0", "0000:00:05.0"
 
 
 # The kernel's nvme driver asks for what QEMU does not have.
-ALLOWED = SimpleNamespace(allow_log=[], allow_trace=["pci_nvme_err_req_status"])
+ALLOWED = SimpleNamespace(allow_log=[], allow_hostile=[],
+                          allow_trace=["pci_nvme_err_req_status"])
 
 
 class BenchError(Exception):

@@ -5,7 +5,7 @@
 # (or works), nothing leaks and nothing is freed twice.
 # (genirq warns when it removes a /proc/irq entry that it could not make.)
 #@ kernels: debug
-#@ timeout: 90
+#@ timeout: 150
 #@ allow-log: Call Trace
 #@ allow-log: WARNING: fs/proc/generic.c
 . /tests/guest/lib.sh

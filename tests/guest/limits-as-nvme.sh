@@ -5,7 +5,7 @@
 # none where the controller takes SGLs.)
 #@ machine: matrix
 #@ allow-trace: pci_nvme_err_req_status pci_nvme_err_invalid_opc
-#@ timeout: 60
+#@ timeout: 120
 . /tests/guest/lib.sh
 limits="logical_block_size physical_block_size minimum_io_size optimal_io_size
     dma_alignment write_cache fua rotational max_hw_sectors_kb chunk_sectors discard_granularity

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # Fifty times insmod, read, rmmod: nothing is used up and nothing stays.
-#@ timeout: 90
+#@ timeout: 150
 . /tests/guest/lib.sh
 load_disk
 put_noise rnvme0n1 7
