@@ -143,7 +143,8 @@ impl<T: Types> InFlight<T> {
         let Some(slot) = self.slots.get(tag) else {
             return Err(rq);
         };
-        let last = slot.state.load(Ordering::Relaxed);
+        // Pairs with the release store in `release`.
+        let last = slot.state.load(Ordering::Acquire);
         if last & ARMED != 0 {
             return Err(rq);
         }
@@ -198,7 +199,7 @@ impl<T: Types> Reaper<T> {
         // SAFETY: the slot is armed and there is one reaper, borrowed exclusively by our caller,
         // so the slot is ours until `state` is cleared.
         let rq = unsafe { *slot.rq.get() };
-        slot.state.store(state, Ordering::Relaxed);
+        slot.state.store(state, Ordering::Release);
         // SAFETY: `arm` took the request, started, from its only owner, and stored it before it
         // armed the slot; this is its one way out of it.
         unsafe { Started::from_raw(rq.as_ptr()) }

@@ -61,13 +61,13 @@ impl<T> SpinLock<T> {
     /// Waits for the lock and takes it.
     #[inline(always)]
     pub(crate) fn lock(&self) -> Guard<'_, T> {
-        #[cfg(not(CONFIG_PREEMPT_RT))]
+        #[cfg(all(CONFIG_SMP, not(CONFIG_PREEMPT_RT)))]
         // SAFETY: the lock is initialised. `_raw_spin_lock` on the `raw_spinlock_t` that begins a
         // `spinlock_t` is what `spin_lock` is defined as (`include/linux/spinlock.h`).
         unsafe {
             bindings::_raw_spin_lock(self.state.get().cast())
         };
-        #[cfg(CONFIG_PREEMPT_RT)]
+        #[cfg(not(all(CONFIG_SMP, not(CONFIG_PREEMPT_RT))))]
         // SAFETY: the lock is initialised.
         unsafe {
             bindings::spin_lock(self.state.get())
@@ -107,12 +107,12 @@ impl<T> DerefMut for Guard<'_, T> {
 impl<T> Drop for Guard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        #[cfg(not(CONFIG_PREEMPT_RT))]
+        #[cfg(all(CONFIG_SMP, not(CONFIG_PREEMPT_RT)))]
         // SAFETY: a guard exists only while its lock is held; for the cast see `lock`.
         unsafe {
             bindings::_raw_spin_unlock(self.lock.state.get().cast())
         };
-        #[cfg(CONFIG_PREEMPT_RT)]
+        #[cfg(not(all(CONFIG_SMP, not(CONFIG_PREEMPT_RT))))]
         // SAFETY: a guard exists only while its lock is held.
         unsafe {
             bindings::spin_unlock(self.lock.state.get())

@@ -316,11 +316,15 @@ impl<T: Types> Request<T> {
     /// [`Started::requeue`]). True once.
     #[inline(always)]
     pub(crate) fn is_first_time(&mut self) -> bool {
-        // SAFETY: by the type invariant the request is the driver's, and so is this flag.
-        let flags = unsafe { &mut (*self.ptr.as_ptr()).rq_flags };
-        let first = *flags & (1 << bindings::rqf_flags___RQF_DONTPREP) == 0;
-        *flags |= 1 << bindings::rqf_flags___RQF_DONTPREP;
-        first
+        // SAFETY: by the type invariant the request is the driver's, and so is this flag. The block
+        // layer's time-out may set another one meanwhile (RQF_TIMED_OUT): a request that is at its
+        // end can do without it, and a lost flag of ours is one try more.
+        unsafe {
+            let place = core::ptr::addr_of_mut!((*self.ptr.as_ptr()).rq_flags);
+            let flags = place.read_volatile();
+            place.write_volatile(flags | 1 << bindings::rqf_flags___RQF_DONTPREP);
+            flags & (1 << bindings::rqf_flags___RQF_DONTPREP) == 0
+        }
     }
 
     /// Which way the data goes.
@@ -439,6 +443,8 @@ impl<T: Types> Started<T> {
 /// A request whose time is up, borrowed for the timeout handler: it may complete meanwhile.
 pub(crate) struct TimedOut<'a, T: Types> {
     rq: &'a UnsafeCell<bindings::request>,
+    /// When its time was up: each start sets another one.
+    deadline: usize,
     _operations: PhantomData<T>,
 }
 
@@ -453,15 +459,23 @@ impl<T: Types> TimedOut<'_, T> {
         Self {
             // SAFETY: live, by the caller's promise; `UnsafeCell` is transparent.
             rq: unsafe { &*ptr.cast() },
+            // SAFETY: as above.
+            deadline: unsafe { core::ptr::addr_of!((*ptr).deadline).read_volatile() },
             _operations: PhantomData,
         }
     }
 
-    /// Whether the hardware still has it.
+    /// Whether the hardware still has it: the same try, not one that came after it.
     pub(crate) fn is_in_flight(&self) -> bool {
+        let rq = self.rq.get();
         // SAFETY: the block layer holds a reference to the request during the callback.
-        let state = unsafe { core::ptr::addr_of!((*self.rq.get()).state).read_volatile() };
-        state == bindings::mq_rq_state_MQ_RQ_IN_FLIGHT
+        let (state, deadline) = unsafe {
+            (
+                core::ptr::addr_of!((*rq).state).read_volatile(),
+                core::ptr::addr_of!((*rq).deadline).read_volatile(),
+            )
+        };
+        state == bindings::mq_rq_state_MQ_RQ_IN_FLIGHT && deadline == self.deadline
     }
 
     /// The tag of the request.

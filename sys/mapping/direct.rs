@@ -42,7 +42,7 @@ impl Mapper {
         if self.need_unmap() {
             return None;
         }
-        // There is room for all pages, so what is mapped is also written.
+        // There is room for all pages, so what is mapped at a page is also written.
         let mut pages = list.writer(first, room)?;
         let mut segments = Segments::new(rq);
         let Segment { phys, len } = segments.next()?;
@@ -61,10 +61,12 @@ impl Mapper {
             let Some(Segment { phys, len }) = segments.next() else {
                 break;
             };
-            done = match self.map_phys(phys, len, direction) {
-                Some(addr) => pages.push(addr) && pages.rest_of(addr, len),
-                None => false,
-            };
+            // Pieces that meet within a page are no gap if they are neighbours, but no PRPs either.
+            done = phys % PAGE == 0
+                && match self.map_phys(phys, len, direction) {
+                    Some(addr) => pages.push(addr) && pages.rest_of(addr, len),
+                    None => false,
+                };
         }
         if done && !self.need_unmap() {
             return Some((start, pages.written()));
@@ -74,7 +76,7 @@ impl Mapper {
     }
 
     /// Undoes what [`Self::map_direct`] has done, which wrote `written` words. The device has not
-    /// been told of them.
+    /// been told of them; one without IOMMU could write there all the same, as it could anywhere.
     #[cold]
     fn forget<T: Types>(
         &self,
