@@ -14,7 +14,7 @@
 . /tests/guest/lib.sh
 
 # rnvme.fuzz=SEED,STEPS,SECONDS on the kernel's command line.
-seed=1 steps=8 seconds=40
+seed=1 steps=8 seconds=30
 if [[ $(</proc/cmdline) =~ rnvme\.fuzz=([0-9]+),([0-9]+),([0-9]+) ]]; then
     seed=${BASH_REMATCH[1]} steps=${BASH_REMATCH[2]} seconds=${BASH_REMATCH[3]}
 fi

@@ -13,39 +13,39 @@
 load_unbound io_timeout=2 admin_timeout=2 io_queue_depth=64
 bind_table 20 <<'TABLE'
 any|arm identify cns=1 fill=0xff
-any|arm identify cns=1 fill=0
+stock any|arm identify cns=1 fill=0
 none|arm identify cns=0 fill=0xff times=always
-none|arm identify cns=0 fill=0 times=always
+stock none|arm identify cns=0 fill=0 times=always
 none|arm identify cns=2 fill=0
-any|arm identify cns=2 fill=0xff
-any|arm identify cns=3 fill=0xff
-any|arm identify cns=6 fill=0xff
+stock any|arm identify cns=2 fill=0xff
+stock any|arm identify cns=3 fill=0xff
+stock any|arm identify cns=6 fill=0xff
 disk|arm identify cns=1 at=516:ffffffff
-disk|set mdts=0
+stock disk|set mdts=0
 any|set mdts=255
 any|arm identify cns=0 at=130:00 times=always
-any|arm identify cns=0 at=130:08 times=always
+stock any|arm identify cns=0 at=130:08 times=always
 any|arm identify cns=0 at=130:3f times=always
-any|arm identify cns=0 at=0:0000000000000000 times=always
+stock any|arm identify cns=0 at=0:0000000000000000 times=always
 any|arm identify cns=0 at=0:ffffffffffffffff times=always
 any|arm identify cns=1 at=536:ffffffff
 disk|arm identify cns=2 list=unsorted; set ns=3
 disk|arm identify cns=2 list=same times=always
 any|arm identify cns=2 list=endless times=always; arm never queue=admin op=6 after=12
 disk|arm result queue=admin op=9 fid=7 value=0xffffffff
-any|arm status queue=admin op=9
-none|arm status queue=admin op=5 value=0x4102 times=always
+stock any|arm status queue=admin op=9
+stock none|arm status queue=admin op=5 value=0x4102 times=always
 none|arm status queue=admin op=1 value=0x4102 times=always
 disk|arm status queue=admin op=1 after=1
-any|arm status queue=admin op=6 times=always
+stock any|arm status queue=admin op=6 times=always
 any|arm never queue=admin op=6
-any|arm twice queue=admin times=always
+stock any|arm twice queue=admin times=always
 disk|arm stray queue=admin times=always
 disk|set dbbuf=1
 any|set dbbuf=1; arm lie queue=io value=0xffff times=always
-any|set dbbuf=1; arm lie queue=io value=0 times=always
-disk|set queues=1
-disk|set sgls=1
+stock any|set dbbuf=1; arm lie queue=io value=0 times=always
+stock disk|set queues=1
+stock disk|set sgls=1
 disk|
 TABLE
 unload

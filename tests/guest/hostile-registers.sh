@@ -9,37 +9,37 @@
 . /tests/guest/lib.sh
 load_unbound io_timeout=2 admin_timeout=2 io_queue_depth=64
 bind_table 15 <<'TABLE'
-none|set mqes=0
+stock none|set mqes=0
 disk|set mqes=1
 disk|set mqes=65535
-disk|set to=0
+stock disk|set to=0
 disk|set to=255
-disk|set dstrd=1
+stock disk|set dstrd=1
 disk|set dstrd=15
 none|set mpsmin=1
-none|set mpsmin=15
-none|set css=0
-disk|set vs=0
-disk|set vs=0xffffffff
+stock none|set mpsmin=15
+stock none|set css=0
+stock disk|set vs=0
+stock disk|set vs=0xffffffff
 none|arm read reg=cap times=always
-any|arm read reg=cap value=0 times=always
-any|arm read reg=vs times=always
+stock any|arm read reg=cap value=0 times=always
+stock any|arm read reg=vs times=always
 none|arm read reg=csts times=always
-any|arm read reg=csts value=0 times=always; set to=1
+stock any|arm read reg=csts value=0 times=always; set to=1
 any|arm read reg=csts value=1 times=always; set to=1
 disk|arm ready to=1 ms=300
 none|arm ready to=1; set to=1
 disk|arm ready to=0 ms=300
-none|arm fatal step=enable
+stock none|arm fatal step=enable
 none|arm fatal step=ready
 any|arm fatal step=admin after=4
-any|arm fatal step=admin op=0x01
-any|arm fatal step=shutdown
+stock any|arm fatal step=admin op=0x01
+stock any|arm fatal step=shutdown
 any|arm fatal step=disable
-none|arm gone step=enable
+stock none|arm gone step=enable
 none|arm gone step=ready
 any|arm gone step=admin after=2
-any|arm gone step=shutdown
+stock any|arm gone step=shutdown
 any|arm gone step=disable
 disk|arm never queue=shutdown
 disk|

@@ -321,10 +321,15 @@ may_read() { # SECONDS
 
 # Bind after each line of a table "OUTCOME|REQUEST; REQUEST ...": "disk" is a
 # disk that can be read, "none" that there is none, "any" either; always within
-# so many seconds, and unbound in as many.
+# so many seconds, and unbound in as many. "stock OUTCOME" is for that kernel only.
 bind_table() { # SECONDS
     local outcome requests what
     while IFS='|' read -r outcome requests; do
+        # On the debug kernel each bind takes 2 s.
+        if [[ $outcome == "stock "* && -e /sys/kernel/debug/kmemleak ]]; then
+            continue
+        fi
+        outcome=${outcome#stock }
         hostile "new; back; $requests"
         what=none
         if try_bind "$1" "$requests"; then
