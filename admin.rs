@@ -188,7 +188,9 @@ impl AdminQueue {
     ///
     /// See [`Self::identify`].
     pub(crate) fn send<C: AdminCommand>(&self, command: &C, data: &[u8]) -> Result<C::Reply> {
-        self.run(command, Buffer::Write(data))
+        let mut copy = KVec::with_capacity(data.len(), GFP_KERNEL)?;
+        copy.extend_from_slice(data, GFP_KERNEL)?;
+        self.run(command, Buffer::Write(&copy))
     }
 
     fn run<C: AdminCommand>(&self, command: &C, buffer: Buffer<'_>) -> Result<C::Reply> {

@@ -356,14 +356,15 @@ unsafe impl<T: Operations> Send for RequestQueue<T> {}
 // SAFETY: as above.
 unsafe impl<T: Operations> Sync for RequestQueue<T> {}
 
-/// Which way the data of a command goes, and where it is.
+/// Which way the data of a command goes, and where it is: memory of `kmalloc` in any case. Of other
+/// memory, a module's constants for instance, the block layer may not find the pages.
 pub(crate) enum Buffer<'a> {
     /// No data.
     None,
     /// The device fills it.
-    Read(&'a mut [u8]),
+    Read(&'a mut KVec<u8>),
     /// The device reads it.
-    Write(&'a [u8]),
+    Write(&'a KVec<u8>),
 }
 
 impl<T: Operations> RequestQueue<T> {
@@ -430,7 +431,8 @@ impl<T: Operations> RequestQueue<T> {
         let mapped = match u32::try_from(len).unwrap_or(u32::MAX) {
             0 => 0,
             // SAFETY: the request is ours; the buffer is borrowed until it has been executed,
-            // below. A buffer that the device could not reach is bounced by the block layer.
+            // below, and is of `kmalloc`, so it has pages. One that the device could not reach is
+            // bounced by the block layer.
             len => unsafe { bindings::blk_rq_map_kern(rq, data.cast(), len, bindings::GFP_KERNEL) },
         };
         let result = to_result(mapped).and_then(|()| {

@@ -21,6 +21,7 @@ stock any|arm identify cns=2 fill=0xff
 stock any|arm identify cns=3 fill=0xff
 stock any|arm identify cns=6 fill=0xff
 disk|arm identify cns=1 at=516:ffffffff
+disk|arm identify cns=1 at=128:0100
 stock disk|set mdts=0
 any|set mdts=255
 any|arm identify cns=0 at=130:00 times=always
