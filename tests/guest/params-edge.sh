@@ -24,3 +24,10 @@ for value in 1 65535; do
     verify rnvme0n1 --bs=4k --size=1m --iodepth=32 --numjobs=2 --offset_increment=64m
     unload
 done
+# More queues of each kind than there are: one is left for everything else.
+load_disk write_queues=65535 poll_queues=65535 sgl_threshold=8388608
+expect "poll queues" 1 "$(cat $queue/io_poll)"
+expect "interrupts of I/O queues" 1 "$(grep -c 'rnvme0q[1-9]' /proc/interrupts)"
+verify rnvme0n1 --bs=64k --size=1m --iodepth=8
+verify rnvme0n1 --bs=4k --size=1m --iodepth=8 --hipri
+unload
