@@ -10,7 +10,6 @@ use crate::cmb::{
 use kernel::{
     bindings,
     device::Bound,
-    error::to_result,
     pci,
     prelude::*,
     sync::{
@@ -21,7 +20,10 @@ use kernel::{
 
 use super::{
     mmio::Bar,
-    pci::raw, //
+    pci::{
+        raw,
+        Region, //
+    }, //
 };
 
 /// The mapped buffer.
@@ -64,32 +66,6 @@ impl Drop for Mapping {
     }
 }
 
-/// A claimed BAR, released when dropped.
-struct Region {
-    pdev: ARef<pci::Device>,
-    bar: c_int,
-}
-
-impl Region {
-    fn claim(pdev: &pci::Device, bar: c_int) -> Result<Self> {
-        // SAFETY: `pdev` is a valid device, the number one of a BAR; the name is static.
-        to_result(unsafe {
-            bindings::pci_request_region(raw(pdev), bar, c"rnvme_cmb".as_char_ptr())
-        })?;
-        Ok(Self {
-            pdev: pdev.into(),
-            bar,
-        })
-    }
-}
-
-impl Drop for Region {
-    fn drop(&mut self) {
-        // SAFETY: `claim` claimed it; nobody else released it.
-        unsafe { bindings::pci_release_region(raw(&self.pdev), self.bar) }
-    }
-}
-
 /// The buffer in use. To be dropped when the controller has stopped; the mapping stays as long as
 /// a queue is in it.
 pub(crate) struct ControllerMemory {
@@ -118,7 +94,7 @@ impl ControllerMemory {
         // BAR 0 is claimed already.
         let region = match index {
             0 => None,
-            _ => Some(Region::claim(normal, index)?),
+            _ => Some(Region::claim(normal, index, c"rnvme_cmb")?),
         };
         let bus_address = bus_address(normal, layout.bar)?
             .checked_add(layout.offset)

@@ -44,14 +44,11 @@ impl Bar {
     ///
     /// `ENXIO`: there is no memory BAR 0, or it is smaller than [`MIN_LEN`]. `ENOMEM`.
     pub(crate) fn map(pdev: &pci::Device<Bound>) -> Result<Self> {
-        // SAFETY: `pdev` is a valid device; its resources do not change while it is bound.
-        let flags = unsafe { (*super::pci::raw(pdev)).resource[0].flags };
-        // CAST: u32 to unsigned long widens.
-        if flags & bindings::IORESOURCE_MEM as usize == 0 {
+        let Some(len) = super::pci::memory_bar(pdev, 0) else {
             dev_err!(pdev, "BAR 0 is not a memory BAR: not a usable controller\n");
             return Err(ENXIO);
-        }
-        let len = usize::try_from(pdev.resource_len(0)?)?;
+        };
+        let len = usize::try_from(len)?;
         if len < MIN_LEN {
             dev_err!(
                 pdev,

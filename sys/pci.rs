@@ -38,7 +38,9 @@ pub(super) fn raw_device<C: device::DeviceContext>(
 /// Held by the driver's bound data: it must go while the device is still bound, so that the next
 /// driver finds the BAR free.
 pub(crate) struct Claim {
-    pdev: ARef<pci::Device>,
+    _region: Region,
+    /// After the region, as it came before it.
+    _enabled: Enabled,
 }
 
 impl Claim {
@@ -50,30 +52,61 @@ impl Claim {
     pub(crate) fn new(pdev: &pci::Device<device::Core<'_>>) -> Result<Self> {
         // SAFETY: `pdev` is a valid device that is being probed.
         to_result(unsafe { bindings::pci_enable_device_mem(raw(pdev)) })?;
-        // SAFETY: as above; 0 is a valid BAR number, the name is static.
-        let ret = unsafe { bindings::pci_request_region(raw(pdev), 0, c"rnvme".as_char_ptr()) };
-        if ret != 0 {
-            // SAFETY: the device was enabled just above.
-            unsafe { bindings::pci_disable_device(raw(pdev)) };
-            dev_err!(pdev, "BAR 0 is in use by another driver\n");
-            return Err(EBUSY);
-        }
-        pdev.set_master();
         let normal: &pci::Device = pdev;
+        let enabled = Enabled(normal.into());
+        let region = Region::claim(normal, 0, c"rnvme").map_err(|_| {
+            dev_err!(pdev, "BAR 0 is in use by another driver\n");
+            EBUSY
+        })?;
+        pdev.set_master();
         Ok(Self {
-            pdev: normal.into(),
+            _region: region,
+            _enabled: enabled,
         })
     }
 }
 
-impl Drop for Claim {
+/// A device whose memory is enabled; undone when dropped.
+struct Enabled(ARef<pci::Device>);
+
+impl Drop for Enabled {
     fn drop(&mut self) {
-        // SAFETY: `new` claimed BAR 0 and enabled the device; nobody else undid it.
-        // `pci_disable_device` also takes bus mastering away.
-        unsafe {
-            bindings::pci_release_region(raw(&self.pdev), 0);
-            bindings::pci_disable_device(raw(&self.pdev));
+        // SAFETY: `Claim::new` enabled the device; nobody else undid it. This also takes bus
+        // mastering away.
+        unsafe { bindings::pci_disable_device(raw(&self.0)) }
+    }
+}
+
+/// A claimed BAR, released when dropped.
+pub(super) struct Region {
+    pdev: ARef<pci::Device>,
+    bar: c_int,
+}
+
+impl Region {
+    /// Claims BAR `bar` as `name`.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if somebody else holds it; `EINVAL` if there can be no such BAR.
+    pub(super) fn claim(pdev: &pci::Device, bar: c_int, name: &'static CStr) -> Result<Self> {
+        // The standard BARs (`PCI_STD_NUM_BARS`).
+        if !(0..6).contains(&bar) {
+            return Err(EINVAL);
         }
+        // SAFETY: `pdev` is a valid device, the number one of a BAR; the name is static.
+        to_result(unsafe { bindings::pci_request_region(raw(pdev), bar, name.as_char_ptr()) })?;
+        Ok(Self {
+            pdev: pdev.into(),
+            bar,
+        })
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: `claim` claimed it; nobody else released it.
+        unsafe { bindings::pci_release_region(raw(&self.pdev), self.bar) }
     }
 }
 

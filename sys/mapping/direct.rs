@@ -8,21 +8,24 @@
 //! the end: a bounce buffer that came into play makes it start over the long way.
 
 use super::Mapper;
-use crate::sys::{
-    dma::Words,
-    request::{
-        Request,
-        Types, //
-    },
-    segments::{
-        Segment,
-        Segments, //
+use crate::{
+    regs::PAGE_SIZE,
+    sys::{
+        dma::Words,
+        request::{
+            Request,
+            Types, //
+        },
+        segments::{
+            Segment,
+            Segments, //
+        }, //
     }, //
 };
 use kernel::dma::DmaAddress;
 
-/// Bytes of a controller page.
-const PAGE: u64 = 4096;
+// CAST: usize to u64 is lossless on 64-bit machines.
+const PAGE: u64 = PAGE_SIZE as u64;
 
 impl Mapper {
     /// Maps all of `rq` and writes the address of each further controller page that it touches to

@@ -345,3 +345,17 @@ bind_table() { # SECONDS
     done
     hostile "new; back"
 }
+
+# The driver is taken from a controller while fio works on its disk: fio must end
+# with errors.
+unbind_under_fio() { # BDF DISK
+    start_fio "$2"
+    echo "$1" >/sys/bus/pci/drivers/rnvme/unbind || die "$1 cannot be unbound"
+    expect_fio_fails 15
+}
+
+# It gets the driver again, and the disk is back.
+bind_again() { # BDF DISK
+    echo "$1" >/sys/bus/pci/drivers/rnvme/bind || die "$1 cannot be bound"
+    wait_for 20 test -b "/dev/$2"
+}

@@ -24,13 +24,10 @@ verify rnvme0n1 --bs=4k --size=4m --iodepth=1
 (($(work) > before)) || die "the threads did no work"
 expect_noise rnvme0n1 100
 bdf=$(pci_of rnvme0)
-for round in 1 2 3; do
-    start_fio rnvme0n1
-    echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "round $round: it cannot be unbound"
-    expect_fio_fails 15
+for _ in 1 2 3; do
+    unbind_under_fio "$bdf" rnvme0n1
     expect "threads of no controller" 0 "$(threads)"
-    echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind || die "round $round: it cannot be bound"
-    wait_for 20 test -b /dev/rnvme0n1
+    bind_again "$bdf" rnvme0n1
     expect_noise rnvme0n1 100
 done
 expect "threads" 3 "$(threads)"

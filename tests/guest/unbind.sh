@@ -8,13 +8,10 @@ load_disk
 put_noise rnvme0n1 100
 bdf=$(pci_of rnvme0)
 for round in 1 2 3; do
-    start_fio rnvme0n1
-    echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "round $round: it cannot be unbound"
-    expect_fio_fails 15
+    unbind_under_fio "$bdf" rnvme0n1
     wait_gone 5 test -e /dev/rnvme0n1
     [[ ! -e /sys/class/rnvme/rnvme0 ]] || die "round $round: the class device is still there"
-    echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind || die "round $round: it cannot be bound"
-    wait_for 20 test -b /dev/rnvme0n1
+    bind_again "$bdf" rnvme0n1
     expect_noise rnvme0n1 100
 done
 verify rnvme0n1 --bsrange=512-256k --blockalign=512 --size=4m --iodepth=16
