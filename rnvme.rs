@@ -94,7 +94,10 @@ use kernel::{
 
 use ctrl::Controller;
 use params::Params;
-use sys::class::Class;
+use sys::{
+    class::Class,
+    work, //
+};
 
 /// The module parameters, set once before the driver is registered.
 static PARAMS: SetOnce<Params> = SetOnce::new();
@@ -150,12 +153,14 @@ impl sys::pci::Driver for Rnvme {
     }
 }
 
-/// The module. The driver goes before the class: its devices are of that class.
+/// The module. The driver goes before the class, as its devices are of that class, and before the
+/// workqueues, as its controllers have work for them.
 #[pin_data]
 struct RnvmeModule {
     #[pin]
     _driver: driver::Registration<sys::pci::Adapter<Rnvme>>,
     _class: Class,
+    _work: work::Queues,
 }
 
 impl kernel::InPlaceModule for RnvmeModule {
@@ -182,8 +187,10 @@ impl kernel::InPlaceModule for RnvmeModule {
             })?;
             PARAMS.populate(params);
             sys::global::init();
+            let work = work::Queues::new()?;
             let class = Class::register(c"rnvme")?;
             Ok(try_pin_init!(Self {
+                _work: work,
                 _class: class,
                 _driver <- driver::Registration::new(
                     <crate::LocalModule as kernel::ModuleMetadata>::NAME,

@@ -31,6 +31,7 @@ pub(crate) mod lock;
 pub(crate) mod mmio;
 pub(crate) mod node;
 pub(crate) mod pci;
+pub(crate) mod work;
 
 pub(crate) mod batch;
 pub(crate) mod blk;
