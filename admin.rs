@@ -29,19 +29,21 @@ use crate::{
             Submissions, //
         },
         blk::{
-            Buffer,
             Operations,
             QueueMap,
-            RequestQueue,
             TagSet,
             Timeout, //
+        },
+        late::TimedOut,
+        own::{
+            Buffer,
+            RequestQueue, //
         },
         pci::node,
         request::{
             BlkStatus,
             Request,
             Started,
-            TimedOut,
             Types, //
         },
     }, //
@@ -197,6 +199,7 @@ impl AdminQueue {
         let entry = command.sqe();
         self.requests.execute(
             buffer,
+            None,
             |pdu| {
                 pdu.queue.begin();
                 pdu.command = entry;

@@ -42,12 +42,12 @@ use crate::{
             Timeout, //
         },
         disk::DiskData,
+        late::TimedOut,
         request::{
             BlkStatus,
             Op,
             Request,
             Started,
-            TimedOut,
             Types, //
         },
         waiting::Waiting,

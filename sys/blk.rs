@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! blk-mq made safe: the operations of a driver, tag sets, request queues without a disk.
+//! blk-mq made safe: the operations of a driver, tag sets.
 //!
 //! The names are those that the kernel crate uses or is likely to take, so that this file can go
 //! when its `block::mq` has caught up.
@@ -12,25 +12,24 @@ use super::{
         Submissions, //
     },
     ffi as bindings,
+    late::{
+        Patience,
+        TimedOut, //
+    },
     request::{
         hardware_queue,
         BlkStatus,
         Request,
         Started,
-        TimedOut,
         Types, //
     }, //
 };
 use core::{
     cell::UnsafeCell,
-    mem::ManuallyDrop,
-    ptr::NonNull, //
+    mem::ManuallyDrop, //
 };
 use kernel::{
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::to_result,
     prelude::*,
     sync::{
         aref::ARef,
@@ -176,8 +175,7 @@ impl<T: Operations> TagSet<T> {
         set.queue_depth = depth.into();
         set.cmd_size = u32::try_from(size_of::<T::Pdu>())?;
         set.numa_node = node;
-        // CAST: jiffies of a bounded number of milliseconds fit.
-        set.timeout = kernel::time::msecs_to_jiffies(timeout_ms) as u32;
+        set.timeout = Patience::from_millis(timeout_ms).jiffies();
         set.driver_data = core::ptr::from_ref(&*inner).cast_mut().cast();
         // SAFETY: `set` is filled in, boxed, and freed by `Drop` only.
         to_result(unsafe { bindings::blk_mq_alloc_tag_set(set) })?;
@@ -340,120 +338,6 @@ impl<T: Operations> Drop for TagSet<T> {
         unsafe {
             bindings::blk_mq_free_tag_set(self.as_ptr());
             ManuallyDrop::drop(&mut self.inner);
-        }
-    }
-}
-
-/// A request queue without a disk, for commands of the driver's own.
-pub(crate) struct RequestQueue<T: Operations> {
-    q: NonNull<bindings::request_queue>,
-    _data: Arc<T::QueueData>,
-    _set: Arc<TagSet<T>>,
-}
-
-// SAFETY: a request queue is used from any thread; the data is `Send` and `Sync`.
-unsafe impl<T: Operations> Send for RequestQueue<T> {}
-// SAFETY: as above.
-unsafe impl<T: Operations> Sync for RequestQueue<T> {}
-
-/// Which way the data of a command goes, and where it is: memory of `kmalloc` in any case. Of other
-/// memory, a module's constants for instance, the block layer may not find the pages.
-pub(crate) enum Buffer<'a> {
-    /// No data.
-    None,
-    /// The device fills it.
-    Read(&'a mut KVec<u8>),
-    /// The device reads it.
-    Write(&'a KVec<u8>),
-}
-
-impl<T: Operations> RequestQueue<T> {
-    /// A queue of `set` for commands with up to `max_transfer` bytes of data, the pieces of which
-    /// meet at multiples of `boundary` bytes.
-    pub(crate) fn new(
-        set: Arc<TagSet<T>>,
-        data: Arc<T::QueueData>,
-        boundary: usize,
-        max_transfer: u32,
-    ) -> Result<Self> {
-        let mut limits = bindings::queue_limits {
-            max_hw_sectors: max_transfer >> bindings::SECTOR_SHIFT,
-            // CAST: usize to unsigned long is the identity.
-            virt_boundary_mask: boundary.wrapping_sub(1),
-            dma_alignment: 3,
-            ..Default::default()
-        };
-        // SAFETY: the set is allocated and outlives the queue, which holds a count of it; so does
-        // the data.
-        let q = from_err_ptr(unsafe {
-            bindings::blk_mq_alloc_queue(
-                set.as_ptr(),
-                &mut limits,
-                Arc::as_ptr(&data).cast_mut().cast(),
-            )
-        })?;
-        Ok(Self {
-            q: NonNull::new(q).ok_or(ENOMEM)?,
-            _data: data,
-            _set: set,
-        })
-    }
-
-    /// Executes one command and waits for its end: `fill` writes the request's private data
-    /// before, `read` sees it afterwards. The timeout handler bounds the wait.
-    ///
-    /// # Errors
-    ///
-    /// What allocating and mapping the request returns; `EIO` and the like if it ended with an
-    /// error, unless `read` says otherwise.
-    pub(crate) fn execute<R>(
-        &self,
-        buffer: Buffer<'_>,
-        fill: impl FnOnce(&mut T::Pdu),
-        read: impl FnOnce(&T::Pdu, Result) -> Result<R>,
-    ) -> Result<R> {
-        let (op, data, len) = match buffer {
-            Buffer::None => (bindings::req_op_REQ_OP_DRV_IN, core::ptr::null_mut(), 0),
-            Buffer::Read(buf) => (bindings::req_op_REQ_OP_DRV_IN, buf.as_mut_ptr(), buf.len()),
-            // Nobody writes to it: so says the operation.
-            Buffer::Write(buf) => (
-                bindings::req_op_REQ_OP_DRV_OUT,
-                buf.as_ptr().cast_mut(),
-                buf.len(),
-            ),
-        };
-        // SAFETY: the queue is live.
-        let rq = from_err_ptr(unsafe { bindings::blk_mq_alloc_request(self.q.as_ptr(), op, 0) })?;
-        // SAFETY: the request was just allocated and is ours until it is executed, and again
-        // afterwards.
-        let mut owned = unsafe { Request::<T>::from_raw(rq) };
-        fill(owned.pdu_mut());
-        let mapped = match u32::try_from(len).unwrap_or(u32::MAX) {
-            0 => 0,
-            // SAFETY: the request is ours; the buffer is borrowed until it has been executed,
-            // below, and is of `kmalloc`, so it has pages. One that the device could not reach is
-            // bounced by the block layer.
-            len => unsafe { bindings::blk_rq_map_kern(rq, data.cast(), len, bindings::GFP_KERNEL) },
-        };
-        let result = to_result(mapped).and_then(|()| {
-            // SAFETY: the request is set up; it comes back ended.
-            let status = unsafe { bindings::blk_execute_rq(rq, false) };
-            // SAFETY: converts a number.
-            to_result(unsafe { bindings::blk_status_to_errno(status) })
-        });
-        let result = read(owned.pdu(), result);
-        // SAFETY: allocated above, not in flight, freed once.
-        unsafe { bindings::blk_mq_free_request(rq) };
-        result
-    }
-}
-
-impl<T: Operations> Drop for RequestQueue<T> {
-    fn drop(&mut self) {
-        // SAFETY: `new` made the queue; this waits for its requests and gives it up.
-        unsafe {
-            bindings::blk_mq_destroy_queue(self.q.as_ptr());
-            bindings::blk_put_queue(self.q.as_ptr());
         }
     }
 }

@@ -6,9 +6,11 @@
 //! [`Started`] one whose timer runs and that can go to the hardware. Fields of `struct request`
 //! are read directly: what C inlines would be a call through the kernel crate's helpers.
 
-use super::ffi as bindings;
+use super::{
+    ffi as bindings,
+    late::Patience, //
+};
 use core::{
-    cell::UnsafeCell,
     marker::PhantomData,
     ops::{
         Deref,
@@ -71,6 +73,22 @@ pub(crate) enum Op {
     Driver,
     /// Anything else.
     Other,
+}
+
+impl Op {
+    /// What the flags of a request (`cmd_flags`) say.
+    #[inline(always)]
+    pub(super) fn from_flags(flags: u32) -> Self {
+        match flags & bindings::REQ_OP_MASK {
+            bindings::req_op_REQ_OP_READ => Self::Read,
+            bindings::req_op_REQ_OP_WRITE => Self::Write,
+            bindings::req_op_REQ_OP_FLUSH => Self::Flush,
+            bindings::req_op_REQ_OP_DISCARD => Self::Discard,
+            bindings::req_op_REQ_OP_WRITE_ZEROES => Self::WriteZeroes,
+            bindings::req_op_REQ_OP_DRV_IN | bindings::req_op_REQ_OP_DRV_OUT => Self::Driver,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// The types of a driver's side of blk-mq.
@@ -160,15 +178,7 @@ impl<T: Types> Request<T> {
     /// The operation.
     #[inline(always)]
     pub(crate) fn op(&self) -> Op {
-        match field!(self.cmd_flags) & bindings::REQ_OP_MASK {
-            bindings::req_op_REQ_OP_READ => Op::Read,
-            bindings::req_op_REQ_OP_WRITE => Op::Write,
-            bindings::req_op_REQ_OP_FLUSH => Op::Flush,
-            bindings::req_op_REQ_OP_DISCARD => Op::Discard,
-            bindings::req_op_REQ_OP_WRITE_ZEROES => Op::WriteZeroes,
-            bindings::req_op_REQ_OP_DRV_IN | bindings::req_op_REQ_OP_DRV_OUT => Op::Driver,
-            _ => Op::Other,
-        }
+        Op::from_flags(field!(self.cmd_flags))
     }
 
     /// Whether the data must be on the medium when the request ends.
@@ -327,6 +337,17 @@ impl<T: Types> Request<T> {
         }
     }
 
+    /// Sets how long it may be with the hardware from its next start on; with
+    /// [`Patience::OF_QUEUE`], as long as its queue says.
+    #[inline(always)]
+    pub(super) fn set_patience(&mut self, patience: Patience) {
+        // SAFETY: by the type invariant the request is live. A time-out handler that was called
+        // before the hardware gave it back may still write to this, too.
+        unsafe {
+            core::ptr::addr_of_mut!((*self.as_ptr()).timeout).write_volatile(patience.jiffies())
+        }
+    }
+
     /// Which way the data goes.
     #[inline(always)]
     pub(super) fn dma_direction(&self) -> bindings::dma_data_direction {
@@ -434,53 +455,9 @@ impl<T: Types> Started<T> {
     }
 
     /// Gives the request back to be queued again.
-    pub(crate) fn requeue(self) {
+    pub(crate) fn requeue(mut self) {
+        self.set_patience(Patience::OF_QUEUE);
         // SAFETY: by the type invariant the request is ours; ownership ends here.
         unsafe { bindings::blk_mq_requeue_request(self.0.as_ptr(), true) }
-    }
-}
-
-/// A request whose time is up, borrowed for the timeout handler: it may complete meanwhile.
-pub(crate) struct TimedOut<'a, T: Types> {
-    rq: &'a UnsafeCell<bindings::request>,
-    /// When its time was up: each start sets another one.
-    deadline: usize,
-    _operations: PhantomData<T>,
-}
-
-impl<T: Types> TimedOut<'_, T> {
-    /// Looks at the request behind `ptr`.
-    ///
-    /// # Safety
-    ///
-    /// `ptr` is a request of a queue made with `T`'s types, to which the block layer holds a
-    /// reference as long as this value lives.
-    pub(super) unsafe fn from_raw(ptr: *mut bindings::request) -> Self {
-        Self {
-            // SAFETY: live, by the caller's promise; `UnsafeCell` is transparent.
-            rq: unsafe { &*ptr.cast() },
-            // SAFETY: as above.
-            deadline: unsafe { core::ptr::addr_of!((*ptr).deadline).read_volatile() },
-            _operations: PhantomData,
-        }
-    }
-
-    /// Whether the hardware still has it: the same try, not one that came after it.
-    pub(crate) fn is_in_flight(&self) -> bool {
-        let rq = self.rq.get();
-        // SAFETY: the block layer holds a reference to the request during the callback.
-        let (state, deadline) = unsafe {
-            (
-                core::ptr::addr_of!((*rq).state).read_volatile(),
-                core::ptr::addr_of!((*rq).deadline).read_volatile(),
-            )
-        };
-        state == bindings::mq_rq_state_MQ_RQ_IN_FLIGHT && deadline == self.deadline
-    }
-
-    /// The tag of the request.
-    pub(crate) fn tag(&self) -> i32 {
-        // SAFETY: as above.
-        unsafe { core::ptr::addr_of!((*self.rq.get()).tag).read_volatile() }
     }
 }

@@ -9,6 +9,7 @@
 
 use super::{
     ffi as bindings,
+    late::Patience,
     request::{
         Started,
         Types, //
@@ -59,7 +60,11 @@ impl Waiting {
 impl<T: Types> Started<T> {
     /// Gives the request back to be queued again after `ms` milliseconds, or at once if it may not
     /// wait. There is one timer for all requests of a queue that wait: this sets it anew.
-    pub(crate) fn requeue_after(self, ms: u32, waiting: impl FnOnce(&T::QueueData) -> &Waiting) {
+    pub(crate) fn requeue_after(
+        mut self,
+        ms: u32,
+        waiting: impl FnOnce(&T::QueueData) -> &Waiting,
+    ) {
         // SAFETY: by the type invariant the request is live.
         let q = unsafe { (*self.as_ptr()).q };
         let _guard = rcu::read_lock();
@@ -67,6 +72,7 @@ impl<T: Types> Started<T> {
             self.requeue();
             return;
         }
+        self.set_patience(Patience::OF_QUEUE);
         // SAFETY: by the type invariant the request is ours; ownership ends here. The queue may
         // have no other request, but it is not shut down before the lock is released: `close` waits
         // for that (the request was live when `q` was seen to be open, so `close` was not over).
