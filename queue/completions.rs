@@ -151,6 +151,9 @@ where
 
     #[inline(always)]
     fn complete(&mut self, tail: CqeTail, done: &mut Completed<T>) {
+        if self.reaper.is_to_be_lost(tail.command_id()) {
+            return;
+        }
         let Some(mut rq) = self.reaper.take(tail.command_id()) else {
             self.note_spurious(tail.command_id());
             return;

@@ -173,6 +173,27 @@ impl<T: Types> Reaper<T> {
         Some(Self::release(slot, state))
     }
 
+    /// Whether the completion with command id `cid` is to be lost, because whoever tests asks for
+    /// it: the request stays in flight then, and its time runs out. Kernels that cannot be asked
+    /// (`CONFIG_FAIL_IO_TIMEOUT`) pay nothing.
+    #[inline(always)]
+    pub(crate) fn is_to_be_lost(&self, cid: CommandId) -> bool {
+        #[cfg(CONFIG_FAIL_IO_TIMEOUT)]
+        return self.slots.get(cid.tag()).is_some_and(|slot| {
+            if slot.state.load(Ordering::Acquire) != ARMED | u32::from(cid.raw()) {
+                return false;
+            }
+            // SAFETY: the slot is armed, so it belongs to the one reaper, which is borrowed, and
+            // its request is live.
+            unsafe { should_fake_timeout((*slot.rq.get()).as_ptr()) }
+        });
+        #[cfg(not(CONFIG_FAIL_IO_TIMEOUT))]
+        {
+            let _ = cid;
+            false
+        }
+    }
+
     /// Takes any request that is still with the hardware, which must have been stopped.
     pub(crate) fn take_any(&mut self) -> Option<Started<T>> {
         let slot = self
@@ -203,5 +224,21 @@ impl<T: Types> Reaper<T> {
         // SAFETY: `arm` took the request, started, from its only owner, and stored it before it
         // armed the slot; this is its one way out of it.
         unsafe { Started::from_raw(rq.as_ptr()) }
+    }
+}
+
+/// Whether fault injection wants the completion of `rq` lost: `io-timeout-fail` of its disk, and
+/// `fail_io_timeout` in debugfs (`blk_should_fake_timeout`).
+///
+/// # Safety
+///
+/// `rq` is live.
+#[cfg(CONFIG_FAIL_IO_TIMEOUT)]
+unsafe fn should_fake_timeout(rq: *mut bindings::request) -> bool {
+    // SAFETY: the request is live, and so is its queue. The flags change at any time.
+    unsafe {
+        let q = (*rq).q;
+        let flags = core::ptr::addr_of!((*q).queue_flags).read_volatile();
+        flags & 1 << bindings::QUEUE_FLAG_FAIL_IO != 0 && bindings::__blk_should_fake_timeout(q)
     }
 }
