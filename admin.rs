@@ -16,8 +16,10 @@ use crate::{
         command::{
             opcode_name,
             AdminCommand,
+            GetLogPage,
             Identify,
             IdentifyData,
+            LogPage,
             Sqe, //
         },
         identify,
@@ -52,6 +54,10 @@ use core::marker::PhantomData;
 use kernel::{
     prelude::*,
     sync::Arc, //
+};
+use zerocopy::{
+    Immutable,
+    KnownLayout, //
 };
 
 /// Entries of the admin queue; NVMe allows 2 to 4096, Linux takes 32.
@@ -176,10 +182,23 @@ impl AdminQueue {
     /// `EIO` if the controller refused it, with a line in the log that says which and why, or if
     /// it did not answer; `ENOMEM`.
     pub(crate) fn identify<D: IdentifyData>(&self, command: &Identify<D>) -> Result<Page<D>> {
-        let mut page = identify::page(0)?;
-        self.run(command, Buffer::Read(&mut page))?;
+        self.read(command, identify::page(0)?)
+    }
+
+    /// Asks for the log page `P`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::identify`].
+    pub(crate) fn log_page<P: LogPage + ?Sized>(&self, command: &GetLogPage<P>) -> Result<Page<P>> {
+        self.read(command, KVec::from_elem(0, command.len(), GFP_KERNEL)?)
+    }
+
+    /// Executes a command whose data `D` come from the controller, to `bytes`.
+    fn read<D: ?Sized>(&self, command: &impl AdminCommand, mut bytes: KVec<u8>) -> Result<Page<D>> {
+        self.run(command, Buffer::Read(&mut bytes))?;
         Ok(Page {
-            bytes: page,
+            bytes,
             _data: PhantomData,
         })
     }
@@ -223,12 +242,12 @@ impl AdminQueue {
 }
 
 /// A data structure that the device returned.
-pub(crate) struct Page<D> {
+pub(crate) struct Page<D: ?Sized> {
     bytes: KVec<u8>,
     _data: PhantomData<D>,
 }
 
-impl<D: IdentifyData> Page<D> {
+impl<D: FromBytes + Immutable + KnownLayout + ?Sized> Page<D> {
     /// The structure; as untrusted as the device.
     pub(crate) fn get(&self) -> Result<&D> {
         D::ref_from_bytes(&self.bytes).map_err(|_| EIO)

@@ -10,9 +10,12 @@
 
 pub(crate) mod command;
 pub(crate) mod completion;
+pub(crate) mod event;
 pub(crate) mod identify;
 pub(crate) mod ids;
+pub(crate) mod log;
 mod status;
+pub(crate) mod text;
 
 const _: () = assert!(
     cfg!(target_endian = "little"),

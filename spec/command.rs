@@ -10,7 +10,9 @@
 //! Management).
 
 mod admin;
+mod control;
 mod features;
+mod log_page;
 mod ranges;
 
 pub(crate) use self::admin::{
@@ -23,11 +25,25 @@ pub(crate) use self::admin::{
     Identify,
     IdentifyData, //
 };
+pub(crate) use self::control::{
+    Abort,
+    AsyncEventRequest,
+    KeepAlive, //
+};
 pub(crate) use self::features::{
     DisableCoalescing,
+    SetAsyncEvents,
+    SetAutonomousPower,
     SetHostBehavior,
     SetInterruptCoalescing,
-    SetNumberOfQueues, //
+    SetKeepAliveTimer,
+    SetNumberOfQueues,
+    SetPowerState,
+    SetTimestamp, //
+};
+pub(crate) use self::log_page::{
+    GetLogPage,
+    LogPage, //
 };
 pub(crate) use self::ranges::{
     Range,
@@ -42,7 +58,8 @@ use super::{
         Lba,
         Nsid,
         QueueId, //
-    }, //
+    },
+    log::SmartLog, //
 };
 use core::mem::offset_of;
 use kernel::prelude::*;
@@ -265,11 +282,15 @@ pub(crate) fn opcode_name(queue: QueueId, opcode: u8) -> &'static str {
         return match opcode {
             DeleteIoSq::OPCODE => "Delete I/O Submission Queue",
             CreateIoSq::OPCODE => "Create I/O Submission Queue",
+            GetLogPage::<SmartLog>::OPCODE => "Get Log Page",
             DeleteIoCq::OPCODE => "Delete I/O Completion Queue",
             CreateIoCq::OPCODE => "Create I/O Completion Queue",
             DoorbellBufferConfig::OPCODE => "Doorbell Buffer Config",
             Identify::<IdentifyController>::OPCODE => "Identify",
+            Abort::OPCODE => "Abort",
             SetNumberOfQueues::OPCODE => "Set Features",
+            AsyncEventRequest::OPCODE => "Asynchronous Event Request",
+            KeepAlive::OPCODE => "Keep Alive",
             _ => "unknown admin command",
         };
     }
@@ -409,6 +430,13 @@ mod tests {
         assert_eq!(opcode_name(io, 6), "unknown I/O command");
         assert_eq!(opcode_name(QueueId::ADMIN, 6), "Identify");
         assert_eq!(opcode_name(QueueId::ADMIN, 9), "Set Features");
-        assert_eq!(opcode_name(QueueId::ADMIN, 2), "unknown admin command");
+        assert_eq!(opcode_name(QueueId::ADMIN, 2), "Get Log Page");
+        assert_eq!(opcode_name(QueueId::ADMIN, 8), "Abort");
+        assert_eq!(
+            opcode_name(QueueId::ADMIN, 0x0c),
+            "Asynchronous Event Request"
+        );
+        assert_eq!(opcode_name(QueueId::ADMIN, 0x18), "Keep Alive");
+        assert_eq!(opcode_name(QueueId::ADMIN, 3), "unknown admin command");
     }
 }

@@ -32,11 +32,9 @@ pub(crate) use self::{
     }, //
 };
 
+use super::text::Text;
 use crate::regs::PAGE_SHIFT;
-use core::{
-    mem::offset_of,
-    str, //
-};
+use core::mem::offset_of;
 use kernel::{
     fmt,
     prelude::*, //
@@ -113,48 +111,6 @@ impl IdentifyController {
             }
         }
         name
-    }
-}
-
-/// An ASCII field of Identify Controller: without the padding, and only printable characters.
-#[derive(Clone, Copy)]
-pub(crate) struct Text<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
-
-impl<const N: usize> Text<N> {
-    fn new(raw: &[u8; N]) -> Self {
-        let is_padding = |byte: &u8| matches!(byte, b' ' | 0);
-        let start = raw.iter().take_while(|byte| is_padding(byte)).count();
-        let end = N - raw.iter().rev().take_while(|byte| is_padding(byte)).count();
-        let mut bytes = [0; N];
-        let mut len = 0;
-        for (to, from) in bytes
-            .iter_mut()
-            .zip(raw.get(start..end).unwrap_or_default())
-        {
-            *to = if matches!(from, b' '..=b'~') {
-                *from
-            } else {
-                b'?'
-            };
-            len += 1;
-        }
-        Self { bytes, len }
-    }
-
-    /// The text: printable ASCII, at most `N` characters.
-    pub(crate) fn as_str(&self) -> &str {
-        let text = self.bytes.get(..self.len).unwrap_or_default();
-        // Never the default: it is ASCII.
-        str::from_utf8(text).unwrap_or_default()
-    }
-}
-
-impl<const N: usize> fmt::Display for Text<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

@@ -9,24 +9,38 @@ use crate::{
     regs,
     spec::{
         command::{
+            Abort,
             AdminCommand,
+            AsyncEventRequest,
             CreateIoCq,
             CreateIoSq,
             DeleteIoCq,
             DeleteIoSq,
             DisableCoalescing,
+            GetLogPage,
             Identify,
             IdentifyData,
+            KeepAlive,
+            LogPage,
             Range,
             RwControl,
+            SetAsyncEvents,
+            SetAutonomousPower,
             SetHostBehavior,
             SetInterruptCoalescing,
+            SetKeepAliveTimer,
             SetNumberOfQueues,
+            SetPowerState,
+            SetTimestamp,
             Sqe, //
         },
         completion::{
             Cqe,
             Status, //
+        },
+        event::{
+            AsyncEvent,
+            Events, //
         },
         identify::{
             IdentifyController,
@@ -37,8 +51,31 @@ use crate::{
             NamespaceList, //
         },
         ids::RangeCount,
+        log::{
+            ChangedNamespaces,
+            ErrorLog,
+            FirmwareSlots,
+            SmartLog,
+            Warnings, //
+        },
     }, //
 };
+use core::mem::offset_of;
+
+/// Asserts that fields of ours are where the kernel's are.
+macro_rules! same_offsets {
+    ($ours:expr => $kernels:ident: $($field:ident),* $(,)?) => {
+        const _: () = {
+            let kernels = [$(offset_of!(ffi::$kernels, $field)),*];
+            assert!($ours.len() == kernels.len());
+            let mut i = 0;
+            while i < kernels.len() {
+                assert!($ours[i] == kernels[i], stringify!($kernels));
+                i += 1;
+            }
+        };
+    };
+}
 
 /// Asserts that a number of ours (any width) is the kernel's.
 macro_rules! same {
@@ -57,7 +94,18 @@ const _: () = {
     assert!(size_of::<IdentifyNamespace>() == size_of::<ffi::nvme_id_ns>());
     assert!(size_of::<IdentifyNamespaceNvm>() == size_of::<ffi::nvme_id_ns_nvm>());
     assert!(SetHostBehavior::DATA.len() == size_of::<ffi::nvme_feat_host_behavior>());
+    assert!(size_of::<SmartLog>() == size_of::<ffi::nvme_smart_log>());
+    assert!(size_of::<FirmwareSlots>() == size_of::<ffi::nvme_fw_slot_info_log>());
 };
+
+same_offsets! {
+    SmartLog::OFFSETS => nvme_smart_log:
+    critical_warning, temperature, avail_spare, spare_thresh, percent_used, data_units_read,
+    data_units_written, power_cycles, power_on_hours, unsafe_shutdowns, media_errors,
+    num_err_log_entries,
+}
+
+same_offsets!(FirmwareSlots::OFFSETS => nvme_fw_slot_info_log: afi, frs);
 
 same! {
     Sqe::OPCODE_FLUSH => nvme_opcode_nvme_cmd_flush,
@@ -80,6 +128,36 @@ same! {
     CreateIoCq::OPCODE => nvme_admin_opcode_nvme_admin_create_cq,
     Identify::<IdentifyController>::OPCODE => nvme_admin_opcode_nvme_admin_identify,
     SetNumberOfQueues::OPCODE => nvme_admin_opcode_nvme_admin_set_features,
+    Abort::OPCODE => nvme_admin_opcode_nvme_admin_abort_cmd,
+    AsyncEventRequest::OPCODE => nvme_admin_opcode_nvme_admin_async_event,
+    KeepAlive::OPCODE => nvme_admin_opcode_nvme_admin_keep_alive,
+    GetLogPage::<SmartLog>::OPCODE => nvme_admin_opcode_nvme_admin_get_log_page,
+    ErrorLog::LID => NVME_LOG_ERROR,
+    SmartLog::LID => NVME_LOG_SMART,
+    FirmwareSlots::LID => NVME_LOG_FW_SLOT,
+    ChangedNamespaces::LID => NVME_LOG_CHANGED_NS,
+    ChangedNamespaces::LEN => NVME_MAX_CHANGED_NAMESPACES,
+    Warnings::SPARE => NVME_SMART_CRIT_SPARE,
+    Warnings::TEMPERATURE => NVME_SMART_CRIT_TEMPERATURE,
+    Warnings::RELIABILITY => NVME_SMART_CRIT_RELIABILITY,
+    Warnings::READ_ONLY => NVME_SMART_CRIT_MEDIA,
+    Warnings::BACKUP => NVME_SMART_CRIT_VOLATILE_MEMORY,
+    AsyncEvent::ERROR => NVME_AER_ERROR,
+    AsyncEvent::SMART => NVME_AER_SMART,
+    AsyncEvent::NOTICE => NVME_AER_NOTICE,
+    AsyncEvent::IO => NVME_AER_CSS,
+    AsyncEvent::VENDOR => NVME_AER_VS,
+    AsyncEvent::PERSISTENT_ERROR => NVME_AER_ERROR_PERSIST_INT_ERR,
+    AsyncEvent::NAMESPACE_CHANGED => NVME_AER_NOTICE_NS_CHANGED,
+    AsyncEvent::FIRMWARE_STARTING => NVME_AER_NOTICE_FW_ACT_STARTING,
+    AsyncEvent::ANA_CHANGED => NVME_AER_NOTICE_ANA,
+    Events::NAMESPACES => NVME_AEN_CFG_NS_ATTR,
+    Events::FIRMWARE => NVME_AEN_CFG_FW_ACT,
+    SetPowerState::FEATURE => NVME_FEAT_POWER_MGMT,
+    SetAsyncEvents::FEATURE => NVME_FEAT_ASYNC_EVENT,
+    SetAutonomousPower::FEATURE => NVME_FEAT_AUTO_PST,
+    SetTimestamp::FEATURE => NVME_FEAT_TIMESTAMP,
+    SetKeepAliveTimer::FEATURE => NVME_FEAT_KATO,
     SetInterruptCoalescing::FEATURE => NVME_FEAT_IRQ_COALESCE,
     DisableCoalescing::FEATURE => NVME_FEAT_IRQ_CONFIG,
     SetHostBehavior::FEATURE => NVME_FEAT_HOST_BEHAVIOR,

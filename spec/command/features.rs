@@ -8,6 +8,7 @@ use super::{
     AdminCommand,
     Sqe, //
 };
+use crate::spec::event::Events;
 use kernel::prelude::*;
 
 /// The opcode of Set Features.
@@ -133,6 +134,146 @@ impl AdminCommand for SetHostBehavior {
     fn reply(&self, _dw0: u32) {}
 }
 
+/// Set Features, Power Management (Base 5.27.1.2): enter a power state at once.
+pub(crate) struct SetPowerState {
+    /// The power state, 0 to 31.
+    pub(crate) state: u8,
+}
+
+impl SetPowerState {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x02;
+}
+
+impl AdminCommand for SetPowerState {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Power Management)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: u32::from(self.state.min(31)),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Asynchronous Event Configuration (Base 5.27.1.8): of what the controller tells.
+pub(crate) struct SetAsyncEvents {
+    /// Which events; no others are told, but for those that cannot be switched off.
+    pub(crate) events: Events,
+}
+
+impl SetAsyncEvents {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x0b;
+}
+
+impl AdminCommand for SetAsyncEvents {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Asynchronous Event Configuration)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: self.events.raw(),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Autonomous Power State Transition (Base 5.27.1.9): whether an idle controller
+/// saves power by itself. Its data say when: 32 entries, one for each power state.
+pub(crate) struct SetAutonomousPower {
+    /// Whether it does.
+    pub(crate) enable: bool,
+}
+
+impl SetAutonomousPower {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x0c;
+}
+
+impl AdminCommand for SetAutonomousPower {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Autonomous Power State Transition)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: self.enable.into(),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Timestamp (Base 5.27.1.11): what time it is. Its data are [`Self::data`].
+pub(crate) struct SetTimestamp {
+    /// Milliseconds since the beginning of 1970, UTC.
+    pub(crate) ms: u64,
+}
+
+impl SetTimestamp {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x0e;
+
+    /// What belongs to it: 48 bits of time.
+    pub(crate) const fn data(&self) -> [u8; 8] {
+        (self.ms & ((1 << 48) - 1)).to_le_bytes()
+    }
+}
+
+impl AdminCommand for SetTimestamp {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Timestamp)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE,
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Keep Alive Timer (Base 5.27.1.12): how long the controller waits for a Keep Alive.
+pub(crate) struct SetKeepAliveTimer {
+    /// Milliseconds until the controller gives the host up; 0: it does not.
+    pub(crate) ms: u32,
+}
+
+impl SetKeepAliveTimer {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x0f;
+}
+
+impl AdminCommand for SetKeepAliveTimer {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Keep Alive Timer)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: self.ms,
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
 #[kunit_tests(rnvme_features)]
 mod tests {
     use super::{
@@ -199,5 +340,53 @@ mod tests {
         let data = SetHostBehavior::DATA;
         assert_eq!((data.len(), data[0]), (512, 1));
         assert!(data[1..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn power_images() {
+        for (state, field) in [(0, 0), (4, 4), (31, 31), (32, 31), (255, 31)] {
+            let command = SetPowerState { state };
+            assert!(is(command.sqe(), &[(0, &[9]), (40, &[2]), (44, &[field])]));
+        }
+        for (enable, field) in [(false, 0), (true, 1)] {
+            let command = SetAutonomousPower { enable };
+            assert!(is(
+                command.sqe(),
+                &[(0, &[9]), (40, &[0x0c]), (44, &[field])]
+            ));
+        }
+    }
+
+    #[test]
+    fn asynchronous_events_images() {
+        for (oaes, cdw11) in [(0, [0x1f, 0]), (0x100, [0x1f, 1]), (u32::MAX, [0x1f, 3])] {
+            let command = SetAsyncEvents {
+                events: Events::wanted(oaes),
+            };
+            assert!(is(command.sqe(), &[(0, &[9]), (40, &[0x0b]), (44, &cdw11)]));
+        }
+    }
+
+    #[test]
+    fn timestamps() {
+        for (ms, data) in [
+            (0, [0; 8]),
+            (0x0102_0304_0506, [6, 5, 4, 3, 2, 1, 0, 0]),
+            // Beyond the year 10889 the time begins again, and reserved bytes stay 0.
+            (u64::MAX, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]),
+        ] {
+            let command = SetTimestamp { ms };
+            assert!(is(command.sqe(), &[(0, &[9]), (40, &[0x0e])]));
+            assert_eq!(command.data(), data);
+        }
+    }
+
+    #[test]
+    fn keep_alive_timer_image() {
+        let command = SetKeepAliveTimer { ms: 0x0102_0304 };
+        assert!(is(
+            command.sqe(),
+            &[(0, &[9]), (40, &[0x0f]), (44, &[4, 3, 2, 1])]
+        ));
     }
 }

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Asynchronous events: which ones a controller can be asked for, and what one says.
+//!
+//! Base 5.2.1 (dword 0 of the completion), 5.27.1.8 (configuration), 5.17.2.1 (OAES).
+
+use kernel::{
+    fmt,
+    prelude::*, //
+};
+
+/// Events to ask a controller for: Asynchronous Event Configuration, whose bits for notices are
+/// those of OAES in Identify Controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Events(u32);
+
+impl Events {
+    /// All critical warnings that a PCIe controller of NVMe 1.0 or later may have. Each has its bit
+    /// of the SMART log here; there is none for them in OAES.
+    pub(crate) const CRITICAL_WARNINGS: u32 = 0x1f;
+    /// Namespace Attribute Notices.
+    pub(crate) const NAMESPACES: u32 = 1 << 8;
+    /// Firmware Activation Notices.
+    pub(crate) const FIRMWARE: u32 = 1 << 9;
+
+    /// What the driver wants of what `oaes` offers: all critical warnings, and the notices that it
+    /// does something about.
+    pub(crate) const fn wanted(oaes: u32) -> Self {
+        Self(Self::CRITICAL_WARNINGS | (oaes & (Self::NAMESPACES | Self::FIRMWARE)))
+    }
+
+    /// The value on the wire.
+    pub(crate) const fn raw(self) -> u32 {
+        self.0
+    }
+
+    /// Whether a change of namespaces is told.
+    pub(crate) const fn has_namespaces(self) -> bool {
+        self.0 & Self::NAMESPACES != 0
+    }
+
+    /// Whether the activation of firmware is told.
+    pub(crate) const fn has_firmware(self) -> bool {
+        self.0 & Self::FIRMWARE != 0
+    }
+}
+
+/// An event, as dword 0 of the completion tells it: any value.
+///
+/// ```text
+///   31     24 23      16 15       8 7    3 2     0
+///  |         | log page |   info   |      | kind  |
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AsyncEvent(u32);
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EventKind {
+    /// The controller has failed for good, and is to be reset.
+    PersistentError,
+    /// Any other error.
+    Error,
+    /// The medium or the controller is not well: the SMART log says how.
+    Smart,
+    /// Something has changed.
+    Notice(Notice),
+    /// Specific to the command set: reservations, sanitizing.
+    Io,
+    /// Specific to the vendor.
+    Vendor,
+    /// A kind of event that the specification does not have.
+    Unknown,
+}
+
+/// What has changed, as far as a driver does something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// Namespaces came, went, or are not what they were.
+    NamespaceChanged,
+    /// Processing is about to pause (CSTS.PP), for new firmware.
+    FirmwareActivationStarting,
+    /// There is a new telemetry log.
+    TelemetryChanged,
+    /// The state of a path has changed.
+    AnaChanged,
+    /// The whole NVM subsystem is being shut down.
+    SubsystemShutdown,
+    /// Anything else.
+    Other,
+}
+
+impl AsyncEvent {
+    /// The kind of an error.
+    pub(crate) const ERROR: u32 = 0;
+    /// The kind of what the SMART log has, too.
+    pub(crate) const SMART: u32 = 1;
+    /// The kind of a notice.
+    pub(crate) const NOTICE: u32 = 2;
+    /// The kind of what is specific to the command set.
+    pub(crate) const IO: u32 = 6;
+    /// The kind of what is specific to the vendor.
+    pub(crate) const VENDOR: u32 = 7;
+    /// The information of an error that is persistent.
+    pub(crate) const PERSISTENT_ERROR: u32 = 3;
+    /// The information of a notice: namespace attributes.
+    pub(crate) const NAMESPACE_CHANGED: u32 = 0;
+    /// The information of a notice: firmware activation.
+    pub(crate) const FIRMWARE_STARTING: u32 = 1;
+    /// The information of a notice: asymmetric access.
+    pub(crate) const ANA_CHANGED: u32 = 3;
+
+    /// Dword 0 of the completion of an Asynchronous Event Request.
+    pub(crate) const fn from_raw(dw0: u32) -> Self {
+        Self(dw0)
+    }
+
+    /// What [`Self::from_raw`] takes.
+    pub(crate) const fn raw(self) -> u32 {
+        self.0
+    }
+
+    /// The log page to read, which clears the event.
+    pub(crate) const fn log_page(self) -> u8 {
+        // CAST: bits 23:16.
+        (self.0 >> 16) as u8
+    }
+
+    const fn number(self) -> u32 {
+        self.0 & 7
+    }
+
+    /// What the kind does not tell.
+    pub(crate) const fn info(self) -> u8 {
+        // CAST: bits 15:8.
+        (self.0 >> 8) as u8
+    }
+
+    /// What it is about.
+    pub(crate) fn kind(self) -> EventKind {
+        let info = u32::from(self.info());
+        match self.number() {
+            Self::ERROR if info == Self::PERSISTENT_ERROR => EventKind::PersistentError,
+            Self::ERROR => EventKind::Error,
+            Self::SMART => EventKind::Smart,
+            Self::NOTICE => EventKind::Notice(match info {
+                Self::NAMESPACE_CHANGED => Notice::NamespaceChanged,
+                Self::FIRMWARE_STARTING => Notice::FirmwareActivationStarting,
+                2 => Notice::TelemetryChanged,
+                Self::ANA_CHANGED => Notice::AnaChanged,
+                7 => Notice::SubsystemShutdown,
+                _ => Notice::Other,
+            }),
+            Self::IO => EventKind::Io,
+            Self::VENDOR => EventKind::Vendor,
+            _ => EventKind::Unknown,
+        }
+    }
+
+    /// The name of the information, if the specification has it.
+    fn name(self) -> Option<&'static str> {
+        Some(match (self.number(), self.info()) {
+            (Self::ERROR, 0) => "write to an invalid doorbell",
+            (Self::ERROR, 1) => "invalid value written to a doorbell",
+            (Self::ERROR, 2) => "diagnostic failure",
+            (Self::ERROR, 3) => "persistent internal error",
+            (Self::ERROR, 4) => "transient internal error",
+            (Self::ERROR, 5) => "firmware image could not be loaded",
+            (Self::SMART, 0) => "reliability degraded",
+            (Self::SMART, 1) => "temperature beyond a threshold",
+            (Self::SMART, 2) => "spare below its threshold",
+            (Self::NOTICE, 0) => "namespaces changed",
+            (Self::NOTICE, 1) => "firmware activation starting",
+            (Self::NOTICE, 2) => "telemetry log changed",
+            (Self::NOTICE, 3) => "asymmetric namespace access changed",
+            (Self::NOTICE, 4) => "predictable latency log changed",
+            (Self::NOTICE, 5) => "LBA status information",
+            (Self::NOTICE, 6) => "endurance group log changed",
+            (Self::NOTICE, 7) => "NVM subsystem is being shut down",
+            (Self::NOTICE, 0xef) => "zone descriptors changed",
+            (Self::NOTICE, 0xf0) => "discovery log changed",
+            (Self::IO, 0) => "reservation log changed",
+            (Self::IO, 1) => "sanitize completed",
+            (Self::IO, 2) => "sanitize completed, blocks deallocated unexpectedly",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for AsyncEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.number() {
+            Self::ERROR => "error",
+            Self::SMART => "health",
+            Self::NOTICE => "notice",
+            Self::IO => "command set",
+            Self::VENDOR => "vendor specific",
+            _ => "unknown",
+        })?;
+        match self.name() {
+            Some(name) => write!(f, ": {name}")?,
+            None => write!(f, ": information {:#x}", self.info())?,
+        }
+        write!(f, " (log page {:#x})", self.log_page())
+    }
+}
+
+#[kunit_tests(rnvme_event)]
+mod tests {
+    use super::*;
+    use kernel::str::CString;
+
+    #[test]
+    fn what_is_asked_for() {
+        // OAES, configuration, namespaces, firmware.
+        for (oaes, raw, namespaces, firmware) in [
+            (0, 0x1f, false, false),
+            (0x100, 0x11f, true, false),
+            (0x200, 0x21f, false, true),
+            (0x300, 0x31f, true, true),
+            (0xffff_fcff, 0x1f, false, false),
+            (u32::MAX, 0x31f, true, true),
+        ] {
+            let events = Events::wanted(oaes);
+            assert_eq!(events.raw(), raw);
+            assert_eq!(events.has_namespaces(), namespaces);
+            assert_eq!(events.has_firmware(), firmware);
+        }
+    }
+
+    #[test]
+    fn parts_of_an_event() {
+        // Reserved bits are nobody's business.
+        let event = AsyncEvent::from_raw(0xff45_23f9);
+        assert_eq!((event.log_page(), event.info()), (0x45, 0x23));
+        assert_eq!(event.kind(), EventKind::Smart);
+        assert_eq!(event.raw(), 0xff45_23f9);
+    }
+
+    #[test]
+    fn kinds_of_events() {
+        let cases = [
+            (0x0001_0000, EventKind::Error),
+            (0x0001_0200, EventKind::Error),
+            (0x0001_0300, EventKind::PersistentError),
+            (0x0001_0400, EventKind::Error),
+            (0x0001_ff00, EventKind::Error),
+            (0x0002_0301, EventKind::Smart),
+            (0x0004_0002, EventKind::Notice(Notice::NamespaceChanged)),
+            (
+                0x0003_0102,
+                EventKind::Notice(Notice::FirmwareActivationStarting),
+            ),
+            (0x0008_0202, EventKind::Notice(Notice::TelemetryChanged)),
+            (0x000c_0302, EventKind::Notice(Notice::AnaChanged)),
+            (0x0000_0702, EventKind::Notice(Notice::SubsystemShutdown)),
+            (0x0070_f002, EventKind::Notice(Notice::Other)),
+            (0x0000_0803, EventKind::Unknown),
+            (0x0000_0304, EventKind::Unknown),
+            (0x0000_0305, EventKind::Unknown),
+            (0x0081_0106, EventKind::Io),
+            (0x00c0_0307, EventKind::Vendor),
+        ];
+        for (dw0, kind) in cases {
+            assert_eq!(AsyncEvent::from_raw(dw0).kind(), kind);
+        }
+    }
+
+    #[test]
+    fn events_in_words() -> Result {
+        let cases: [(u32, &[u8]); 8] = [
+            (
+                0x0001_0300,
+                b"error: persistent internal error (log page 0x1)",
+            ),
+            (
+                0x0002_0201,
+                b"health: spare below its threshold (log page 0x2)",
+            ),
+            (0x0004_0002, b"notice: namespaces changed (log page 0x4)"),
+            (0x0004_fe02, b"notice: information 0xfe (log page 0x4)"),
+            (0x0000_0003, b"unknown: information 0x0 (log page 0x0)"),
+            (
+                0x0080_0006,
+                b"command set: reservation log changed (log page 0x80)",
+            ),
+            (
+                0x00c1_0207,
+                b"vendor specific: information 0x2 (log page 0xc1)",
+            ),
+            (
+                u32::MAX,
+                b"vendor specific: information 0xff (log page 0xff)",
+            ),
+        ];
+        for (dw0, words) in cases {
+            let text = CString::try_from_fmt(fmt!("{}", AsyncEvent::from_raw(dw0)))?;
+            assert_eq!(text.to_bytes(), words);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The SMART / Health Information log.
+//!
+//! Base 5.16.1.3.
+
+use core::mem::offset_of;
+use kernel::{
+    fmt,
+    prelude::*, //
+};
+use zerocopy_derive::{
+    Immutable,
+    KnownLayout, //
+};
+
+/// A count of 128 bits, the low half first.
+type Count = [u64; 2];
+
+/// The log (log page 02h). Only what the driver looks at has a name.
+#[repr(C)]
+#[derive(FromBytes, Immutable, KnownLayout)]
+pub(crate) struct SmartLog {
+    critical_warning: u8,
+    temperature: [u8; 2],
+    spare: u8,
+    spare_threshold: u8,
+    used: u8,
+    _endurance: [u8; 26],
+    units_read: Count,
+    units_written: Count,
+    _host_reads: [Count; 3],
+    power_cycles: Count,
+    power_on_hours: Count,
+    unsafe_shutdowns: Count,
+    media_errors: Count,
+    error_entries: Count,
+    _rest: [u8; 320],
+}
+
+const _: () = {
+    assert!(size_of::<SmartLog>() == 512);
+    assert!(offset_of!(SmartLog, units_read) == 32);
+    assert!(offset_of!(SmartLog, power_cycles) == 112);
+    assert!(offset_of!(SmartLog, error_entries) == 176);
+};
+
+impl SmartLog {
+    /// Where the fields are that the driver looks at, in order.
+    pub(crate) const OFFSETS: [usize; 12] = [
+        offset_of!(SmartLog, critical_warning),
+        offset_of!(SmartLog, temperature),
+        offset_of!(SmartLog, spare),
+        offset_of!(SmartLog, spare_threshold),
+        offset_of!(SmartLog, used),
+        offset_of!(SmartLog, units_read),
+        offset_of!(SmartLog, units_written),
+        offset_of!(SmartLog, power_cycles),
+        offset_of!(SmartLog, power_on_hours),
+        offset_of!(SmartLog, unsafe_shutdowns),
+        offset_of!(SmartLog, media_errors),
+        offset_of!(SmartLog, error_entries),
+    ];
+}
+
+/// Critical Warning: what is wrong, one bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Warnings(u8);
+
+impl Warnings {
+    /// Spare below its threshold.
+    pub(crate) const SPARE: u8 = 1 << 0;
+    /// A temperature beyond its threshold.
+    pub(crate) const TEMPERATURE: u8 = 1 << 1;
+    /// So many errors that the data may not be safe.
+    pub(crate) const RELIABILITY: u8 = 1 << 2;
+    /// The media take no writes any more.
+    pub(crate) const READ_ONLY: u8 = 1 << 3;
+    /// What keeps volatile memory over a loss of power has failed.
+    pub(crate) const BACKUP: u8 = 1 << 4;
+
+    const NAMES: [(u8, &'static str); 7] = [
+        (Self::SPARE, "spare below its threshold"),
+        (Self::TEMPERATURE, "temperature beyond a threshold"),
+        (Self::RELIABILITY, "reliability degraded"),
+        (Self::READ_ONLY, "media are read-only"),
+        (Self::BACKUP, "backup of volatile memory failed"),
+        (1 << 5, "persistent memory region is read-only"),
+        (3 << 6, "unknown warning"),
+    ];
+
+    /// The bits on the wire: any.
+    pub(crate) const fn raw(self) -> u8 {
+        self.0
+    }
+
+    /// Whether all is well.
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for Warnings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (bits, name) in Self::NAMES {
+            if self.0 & bits != 0 {
+                write!(f, "{separator}{name}")?;
+                separator = ", ";
+            }
+        }
+        if self.is_empty() {
+            f.write_str("no warning")?;
+        }
+        Ok(())
+    }
+}
+
+/// How a controller is, as its SMART log says. Counts that exceed 64 bits are cut to the largest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// What is wrong.
+    pub(crate) warnings: Warnings,
+    /// Temperature in kelvin, if it is reported.
+    pub(crate) kelvin: Option<u16>,
+    /// Spare that is left, in per cent.
+    pub(crate) spare: u8,
+    /// Below which spare there is a warning.
+    pub(crate) spare_threshold: u8,
+    /// How much of its life is used up, in per cent; may exceed 100.
+    pub(crate) used: u8,
+    /// Data read by the host, in units of 512,000 bytes.
+    pub(crate) units_read: u64,
+    /// Data written by the host, in units of 512,000 bytes.
+    pub(crate) units_written: u64,
+    /// How often it was switched on.
+    pub(crate) power_cycles: u64,
+    /// Hours that it was on.
+    pub(crate) power_on_hours: u64,
+    /// How often it lost power without a shutdown notification.
+    pub(crate) unsafe_shutdowns: u64,
+    /// How often data could not be recovered.
+    pub(crate) media_errors: u64,
+    /// How many entries the Error Information log has had.
+    pub(crate) error_entries: u64,
+}
+
+impl Health {
+    /// What the log says: all of it may be nonsense, none of it is dangerous.
+    pub(crate) fn decode(raw: &SmartLog) -> Self {
+        let count = |[low, high]: Count| if high == 0 { low } else { u64::MAX };
+        let kelvin = u16::from_le_bytes(raw.temperature);
+        Self {
+            warnings: Warnings(raw.critical_warning),
+            kelvin: (kelvin != 0).then_some(kelvin),
+            spare: raw.spare,
+            spare_threshold: raw.spare_threshold,
+            used: raw.used,
+            units_read: count(raw.units_read),
+            units_written: count(raw.units_written),
+            power_cycles: count(raw.power_cycles),
+            power_on_hours: count(raw.power_on_hours),
+            unsafe_shutdowns: count(raw.unsafe_shutdowns),
+            media_errors: count(raw.media_errors),
+            error_entries: count(raw.error_entries),
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.warnings, f)?;
+        if let Some(kelvin) = self.kelvin {
+            write!(f, ", {kelvin} K")?;
+        }
+        write!(
+            f,
+            ", spare {} % (threshold {} %), used {} %, media errors {}, unsafe shutdowns {}",
+            self.spare, self.spare_threshold, self.used, self.media_errors, self.unsafe_shutdowns
+        )
+    }
+}
+
+#[kunit_tests(rnvme_log_smart)]
+mod tests {
+    use super::*;
+    use kernel::str::CString;
+    use zerocopy::FromBytes;
+
+    /// A log of `fill` but for `fields`, each an offset and what is there.
+    fn health(fill: u8, fields: &[(usize, &[u8])]) -> Result<Health> {
+        let mut page = KVec::from_elem(fill, 512, GFP_KERNEL)?;
+        for (offset, bytes) in fields {
+            page[*offset..*offset + bytes.len()].copy_from_slice(bytes);
+        }
+        let raw = SmartLog::ref_from_bytes(&page).map_err(|_| EINVAL)?;
+        Ok(Health::decode(raw))
+    }
+
+    #[test]
+    fn fields_of_the_log() -> Result {
+        let health = health(
+            0,
+            &[
+                (0, &[0x04, 0x43, 0x01, 99, 10, 3]),
+                (32, &[1]),
+                (48, &[2]),
+                (112, &[3]),
+                (128, &[4]),
+                (144, &[5]),
+                (160, &[6, 1]),
+                (176, &[7]),
+            ],
+        )?;
+        let expected = Health {
+            warnings: Warnings(Warnings::RELIABILITY),
+            kelvin: Some(323),
+            spare: 99,
+            spare_threshold: 10,
+            used: 3,
+            units_read: 1,
+            units_written: 2,
+            power_cycles: 3,
+            power_on_hours: 4,
+            unsafe_shutdowns: 5,
+            media_errors: 0x106,
+            error_entries: 7,
+        };
+        assert_eq!(health, expected);
+        let text = CString::try_from_fmt(fmt!("{health}"))?;
+        let words = b"reliability degraded, 323 K, spare 99 % (threshold 10 %), used 3 %, \
+                      media errors 262, unsafe shutdowns 5";
+        assert_eq!(text.to_bytes(), words);
+        Ok(())
+    }
+
+    #[test]
+    fn large_counts_are_cut() -> Result {
+        for (low, high, count) in [(0xff, 0, 0xff), (0, 1, u64::MAX), (0xff, 0x80, u64::MAX)] {
+            let health = health(0, &[(144, &[low]), (159, &[high])])?;
+            assert_eq!(health.unsafe_shutdowns, count);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn warnings_in_words() -> Result {
+        let cases: [(u8, &[u8]); 8] = [
+            (0x00, b"no warning"),
+            (0x01, b"spare below its threshold"),
+            (
+                0x03,
+                b"spare below its threshold, temperature beyond a threshold",
+            ),
+            (0x08, b"media are read-only"),
+            (0x10, b"backup of volatile memory failed"),
+            (0x20, b"persistent memory region is read-only"),
+            (0x40, b"unknown warning"),
+            (0xc4, b"reliability degraded, unknown warning"),
+        ];
+        for (raw, words) in cases {
+            let text = CString::try_from_fmt(fmt!("{}", Warnings(raw)))?;
+            assert_eq!(text.to_bytes(), words);
+            assert_eq!(Warnings(raw).is_empty(), raw == 0);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn any_bytes_are_a_log() -> Result {
+        let nothing = health(0, &[])?;
+        assert!(nothing.warnings.is_empty() && nothing.kelvin.is_none());
+        let all = health(0xff, &[])?;
+        assert_eq!((all.warnings.raw(), all.kelvin), (0xff, Some(u16::MAX)));
+        assert_eq!((all.used, all.media_errors), (255, u64::MAX));
+        Ok(())
+    }
+}
