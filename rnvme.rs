@@ -96,6 +96,12 @@ use ctrl::Controller;
 use params::Params;
 use sys::{
     class::Class,
+    pci::driver::{
+        Adapter,
+        Channel,
+        Driver,
+        Verdict, //
+    },
     work, //
 };
 
@@ -145,12 +151,41 @@ impl pci::Driver for Rnvme {
     }
 }
 
-impl sys::pci::Driver for Rnvme {
+impl Driver for Rnvme {
     fn shutdown(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
         if let Some(controller) = &*this.controller.lock() {
             controller.shutdown();
         }
     }
+
+    fn suspend(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) -> Result {
+        Ok(())
+    }
+
+    fn resume(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) -> Result {
+        Ok(())
+    }
+
+    fn reset_prepare(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) {}
+
+    fn reset_done(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) {}
+
+    fn error_detected(
+        _pdev: &pci::Device<Core<'_>>,
+        _this: Pin<&Bound>,
+        channel: Channel,
+    ) -> Verdict {
+        match channel {
+            Channel::Normal => Verdict::CanRecover,
+            Channel::Frozen | Channel::Gone => Verdict::Disconnect,
+        }
+    }
+
+    fn slot_reset(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) -> Verdict {
+        Verdict::Disconnect
+    }
+
+    fn error_resume(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) {}
 }
 
 /// The module. The driver goes before the class, as its devices are of that class, and before the
@@ -158,7 +193,7 @@ impl sys::pci::Driver for Rnvme {
 #[pin_data]
 struct RnvmeModule {
     #[pin]
-    _driver: driver::Registration<sys::pci::Adapter<Rnvme>>,
+    _driver: driver::Registration<Adapter<Rnvme>>,
     _class: Class,
     _work: work::Queues,
 }

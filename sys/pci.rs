@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel crate's PCI abstraction lacks: claiming BAR 0, stopping DMA, and the callbacks
-//! of `struct pci_driver` beyond probe and remove.
+//! What the kernel crate's PCI abstraction lacks: claiming BAR 0, stopping DMA, resetting the
+//! function. [`driver`] has the callbacks beyond probe and remove.
 
-use core::{
-    marker::PhantomData,
-    mem::offset_of,
-    pin::Pin, //
-};
+pub(crate) mod driver;
+
 use kernel::{
     bindings,
     device,
-    driver,
     error::to_result,
     pci,
     prelude::*,
-    sync::aref::ARef,
-    types::Opaque, //
+    sync::aref::ARef, //
 };
 
 /// The C device behind `dev`.
@@ -59,6 +54,7 @@ impl Claim {
             EBUSY
         })?;
         pdev.set_master();
+        save(normal);
         Ok(Self {
             _region: region,
             _enabled: enabled,
@@ -127,58 +123,62 @@ pub(crate) fn stop_dma(pdev: &pci::Device) {
     unsafe { bindings::pci_clear_master(raw(pdev)) }
 }
 
+/// Undoes [`stop_dma`].
+pub(crate) fn allow_dma(pdev: &pci::Device) {
+    // SAFETY: `pdev` is a valid device; setting the bit needs nothing else.
+    unsafe { bindings::pci_set_master(raw(pdev)) }
+}
+
+/// Notes what is in config space for [`restore`].
+pub(crate) fn save(pdev: &pci::Device) {
+    // SAFETY: `pdev` is a valid device. What does not fit into the memory that was set aside for it
+    // when the device was found is left out, with a line in the log.
+    unsafe { bindings::pci_save_state(raw(pdev)) };
+}
+
+/// Writes to config space what was there at the last [`save`], or what the PCI core saved since:
+/// the device has been reset. Message interrupts are programmed as they are allocated now, so no
+/// vectors may be allocated or freed meanwhile.
+pub(crate) fn restore(pdev: &pci::Device) {
+    // SAFETY: `pdev` is a valid device. `Claim::new` saved its state, if the PCI core had not.
+    unsafe { bindings::pci_restore_state(raw(pdev)) }
+}
+
+/// Resets the function, whatever state it is in, and leaves it with the config space that it had.
+/// As for [`restore`], no vectors may be allocated or freed meanwhile.
+///
+/// TIMEOUT: the PCI core waits for pending transactions for 1.5 s, for the reset for 0.1 s, and for
+/// a device that does not come back for 60 s.
+///
+/// # Errors
+///
+/// `ENODEV`: it is gone. `ENOTTY`: it has no such reset. `EBUSY`: somebody else has locked its
+/// config space, as for a reset. `ENOTTY` as well if it does not come back.
+pub(crate) fn function_level_reset(pdev: &pci::Device) -> Result {
+    let raw = raw(pdev);
+    // SAFETY: `pdev` is a valid device; this only asks whether it can be reset so.
+    to_result(unsafe { bindings::pcie_reset_flr(raw, true) })?;
+    if !is_present(pdev) {
+        return Err(ENODEV);
+    }
+    // Not to be waited for: whoever has locked it may wait for us (`reset_prepare`).
+    // SAFETY: `pdev` is a valid device.
+    if !unsafe { bindings::pci_cfg_access_trylock(raw) } {
+        return Err(EBUSY);
+    }
+    save(pdev);
+    // SAFETY: `pdev` is a valid device whose config space is locked against user space.
+    let result = to_result(unsafe { bindings::pcie_reset_flr(raw, false) });
+    restore(pdev);
+    // SAFETY: locked above.
+    unsafe { bindings::pci_cfg_access_unlock(raw) };
+    result
+}
+
 /// Whether config space still answers: a device that was pulled reads as all ones.
 pub(crate) fn is_present(pdev: &pci::Device) -> bool {
     // SAFETY: `pdev` is a valid device.
     unsafe { bindings::pci_device_is_present(raw(pdev)) }
-}
-
-/// A PCI driver with the callbacks that `pci::Driver` does not have yet.
-pub(crate) trait Driver: pci::Driver {
-    /// The system goes down or is about to start another kernel: be quiet, lose nothing.
-    fn shutdown(dev: &pci::Device<device::Core<'_>>, this: Pin<&Self::Data<'_>>);
-}
-
-/// `pci::Adapter` with the further callbacks filled in.
-pub(crate) struct Adapter<T: Driver>(PhantomData<T>);
-
-// SAFETY: the same layout as `pci::Adapter<T>`, for the same `T`: `pci_driver` is `repr(C)`,
-// `T::Data` is what `pci::Adapter` stores as the device's private data, and `driver` is the
-// embedded `struct device_driver`.
-unsafe impl<T: Driver> driver::DriverLayout for Adapter<T> {
-    type DriverType = bindings::pci_driver;
-    type DriverData<'bound> = T::Data<'bound>;
-    const DEVICE_DRIVER_OFFSET: usize = offset_of!(bindings::pci_driver, driver);
-}
-
-// SAFETY: registration and its undoing are those of `pci::Adapter`, which upholds the contract.
-unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
-    unsafe fn register(
-        reg: &Opaque<Self::DriverType>,
-        name: &'static CStr,
-        module: &'static ThisModule,
-    ) -> Result {
-        // SAFETY: `reg` is not registered yet, so nobody reads it while it is written.
-        unsafe { (*reg.get()).shutdown = Some(Self::shutdown_callback) };
-        // SAFETY: the caller promises what `pci::Adapter` asks for.
-        unsafe { <pci::Adapter<T> as driver::RegistrationOps>::register(reg, name, module) }
-    }
-
-    unsafe fn unregister(reg: &Opaque<Self::DriverType>) {
-        // SAFETY: the caller promises that `register` succeeded.
-        unsafe { <pci::Adapter<T> as driver::RegistrationOps>::unregister(reg) }
-    }
-}
-
-impl<T: Driver> Adapter<T> {
-    extern "C" fn shutdown_callback(pdev: *mut bindings::pci_dev) {
-        // SAFETY: the PCI core passes a valid device, locked, for the duration of the call.
-        let pdev = unsafe { &*pdev.cast::<pci::Device<device::CoreInternal<'_>>>() };
-        // SAFETY: the PCI core calls this only for a device that is bound to this driver, under
-        // the device lock, so a probe has completed and its data is there, of this type.
-        let data = unsafe { pdev.as_ref().drvdata_borrow::<T::Data<'_>>() };
-        T::shutdown(pdev, data);
-    }
 }
 
 /// The NUMA node of `dev`; -1 if it has none.

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The callbacks of `struct pci_driver` beyond probe and remove: shutdown, sleep, resets by others,
+//! errors of the bus.
+//!
+//! The cores that call them hold the device lock and look at the driver of the device under it, so
+//! a probe has succeeded and the driver's data is there: `device_shutdown`; `device_suspend` and
+//! `device_resume` (`drivers/base/power/main.c`); `pci_dev_lock` around every reset of a function,
+//! slot or bus; `report_error_detected`, `report_slot_reset`, `report_resume` and the like
+//! (`drivers/pci/pcie/err.c`). One caller does not lock, Xen's `pcifront_common_process`, as no
+//! driver can help: there at least a device without data is left alone.
+
+use super::restore;
+use core::{
+    marker::PhantomData,
+    mem::offset_of,
+    pin::Pin, //
+};
+use kernel::{
+    bindings,
+    device::{
+        Core,
+        CoreInternal, //
+    },
+    driver,
+    error::from_result,
+    pci,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// Whether a device can be reached after an error of the bus.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// It can.
+    Normal,
+    /// Not now: neither registers nor DMA work.
+    Frozen,
+    /// Not any more.
+    Gone,
+}
+
+/// What a driver thinks of an error of the bus.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The device works, or will without a reset.
+    CanRecover,
+    /// The slot has to be reset.
+    NeedReset,
+    /// The device is given up.
+    Disconnect,
+    /// The device works again.
+    Recovered,
+}
+
+impl Verdict {
+    fn into_raw(self) -> bindings::pci_ers_result_t {
+        match self {
+            Self::CanRecover => bindings::pci_ers_result_PCI_ERS_RESULT_CAN_RECOVER,
+            Self::NeedReset => bindings::pci_ers_result_PCI_ERS_RESULT_NEED_RESET,
+            Self::Disconnect => bindings::pci_ers_result_PCI_ERS_RESULT_DISCONNECT,
+            Self::Recovered => bindings::pci_ers_result_PCI_ERS_RESULT_RECOVERED,
+        }
+    }
+}
+
+/// A PCI driver with the callbacks that `pci::Driver` does not have yet. All may sleep, and none
+/// runs at the same time as another one, probe and unbind included.
+pub(crate) trait Driver: pci::Driver {
+    /// The system goes down or is about to start another kernel: be quiet, lose nothing.
+    fn shutdown(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
+
+    /// The system goes to sleep, or an image of its memory is about to be written or started: no
+    /// DMA any more, and nothing may be expected of the device afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Keeps the system awake; `resume` is not called then.
+    fn suspend(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Result;
+
+    /// The system is awake again; the PCI core has restored config space.
+    ///
+    /// # Errors
+    ///
+    /// Are noted in the log.
+    fn resume(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Result;
+
+    /// Somebody is about to reset the function: it must be quiet. Its config space is locked
+    /// ([`super::function_level_reset`] does not work), and is saved afterwards.
+    fn reset_prepare(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
+
+    /// It has been reset, or that has failed; config space has been restored as it was after
+    /// [`Self::reset_prepare`].
+    fn reset_done(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
+
+    /// There was an error on the bus.
+    fn error_detected(
+        dev: &pci::Device<Core<'_>>,
+        this: Pin<&Self::Data<'_>>,
+        channel: Channel,
+    ) -> Verdict;
+
+    /// The slot has been reset, and config space restored as it was after probe, or after the last
+    /// [`super::save`].
+    fn slot_reset(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Verdict;
+
+    /// All drivers that the error concerned are content: go on.
+    fn error_resume(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
+}
+
+/// `pci::Adapter` with the further callbacks filled in.
+pub(crate) struct Adapter<T: Driver>(PhantomData<T>);
+
+// SAFETY: the same layout as `pci::Adapter<T>`, for the same `T`: `pci_driver` is `repr(C)`,
+// `T::Data` is what `pci::Adapter` stores as the device's private data, and `driver` is the
+// embedded `struct device_driver`.
+unsafe impl<T: Driver> driver::DriverLayout for Adapter<T> {
+    type DriverType = bindings::pci_driver;
+    type DriverData<'bound> = T::Data<'bound>;
+    const DEVICE_DRIVER_OFFSET: usize = offset_of!(bindings::pci_driver, driver);
+}
+
+// SAFETY: registration and its undoing are those of `pci::Adapter`, which upholds the contract.
+unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
+    unsafe fn register(
+        reg: &Opaque<Self::DriverType>,
+        name: &'static CStr,
+        module: &'static ThisModule,
+    ) -> Result {
+        // SAFETY: `reg` is not registered yet, so nobody reads it while it is written. What it is
+        // pointed to is constant.
+        unsafe {
+            let raw = &mut *reg.get();
+            raw.shutdown = Some(Self::shutdown_callback);
+            raw.err_handler = Self::ERRORS;
+            raw.driver.probe_type = bindings::probe_type_PROBE_PREFER_ASYNCHRONOUS;
+            #[cfg(CONFIG_PM_SLEEP)]
+            {
+                raw.driver.pm = Self::SLEEP;
+            }
+        }
+        // SAFETY: the caller promises what `pci::Adapter` asks for.
+        unsafe { <pci::Adapter<T> as driver::RegistrationOps>::register(reg, name, module) }
+    }
+
+    unsafe fn unregister(reg: &Opaque<Self::DriverType>) {
+        // SAFETY: the caller promises that `register` succeeded.
+        unsafe { <pci::Adapter<T> as driver::RegistrationOps>::unregister(reg) }
+    }
+}
+
+/// Calls `f` with the device and its driver's data, if it has any.
+///
+/// # Safety
+///
+/// `pdev` is a valid device that is bound to `T`, and stays so for the call.
+unsafe fn with<T: Driver, R>(
+    pdev: *mut bindings::pci_dev,
+    f: impl FnOnce(&pci::Device<Core<'_>>, Pin<&T::Data<'_>>) -> R,
+) -> Option<R> {
+    // SAFETY: the caller promises that the device is valid.
+    if unsafe { bindings::dev_get_drvdata(core::ptr::addr_of_mut!((*pdev).dev)) }.is_null() {
+        return None;
+    }
+    // SAFETY: the caller promises that the device is valid for the call, and bound.
+    let pdev = unsafe { &*pdev.cast::<pci::Device<CoreInternal<'_>>>() };
+    // SAFETY: the device is bound to this driver, so its data is of this type, and there: see the
+    // head of the file.
+    let data = unsafe { pdev.as_ref().drvdata_borrow::<T::Data<'_>>() };
+    Some(f(pdev, data))
+}
+
+impl<T: Driver> Adapter<T> {
+    const ERRORS: &'static bindings::pci_error_handlers = &bindings::pci_error_handlers {
+        error_detected: Some(Self::error_detected_callback),
+        slot_reset: Some(Self::slot_reset_callback),
+        reset_prepare: Some(Self::reset_prepare_callback),
+        reset_done: Some(Self::reset_done_callback),
+        resume: Some(Self::error_resume_callback),
+        ..pin_init::zeroed()
+    };
+
+    /// As `DEFINE_SIMPLE_DEV_PM_OPS` has them: sleep and hibernation alike.
+    #[cfg(CONFIG_PM_SLEEP)]
+    const SLEEP: &'static bindings::dev_pm_ops = &bindings::dev_pm_ops {
+        suspend: Some(Self::suspend_callback),
+        freeze: Some(Self::suspend_callback),
+        poweroff: Some(Self::suspend_callback),
+        resume: Some(Self::resume_callback),
+        thaw: Some(Self::resume_callback),
+        restore: Some(Self::resume_callback),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// For `struct pci_driver` only.
+    unsafe extern "C" fn shutdown_callback(pdev: *mut bindings::pci_dev) {
+        // SAFETY: the PCI core calls this for a device of this driver, locked.
+        unsafe { with::<T, _>(pdev, T::shutdown) };
+    }
+
+    /// The PCI device of which `dev` is the generic part.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is in a `struct pci_dev`.
+    #[cfg(CONFIG_PM_SLEEP)]
+    unsafe fn pci_device(dev: *mut bindings::device) -> *mut bindings::pci_dev {
+        // SAFETY: so says the caller.
+        unsafe { dev.byte_sub(offset_of!(bindings::pci_dev, dev)).cast() }
+    }
+
+    /// # Safety
+    ///
+    /// For `struct dev_pm_ops` only.
+    #[cfg(CONFIG_PM_SLEEP)]
+    unsafe extern "C" fn suspend_callback(dev: *mut bindings::device) -> c_int {
+        // SAFETY: the PM core calls this for a device of this driver, locked.
+        let result = unsafe { with::<T, _>(Self::pci_device(dev), T::suspend) };
+        from_result(|| result.unwrap_or(Ok(())).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// For `struct dev_pm_ops` only.
+    #[cfg(CONFIG_PM_SLEEP)]
+    unsafe extern "C" fn resume_callback(dev: *mut bindings::device) -> c_int {
+        // SAFETY: as above.
+        let result = unsafe { with::<T, _>(Self::pci_device(dev), T::resume) };
+        from_result(|| result.unwrap_or(Ok(())).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// For `struct pci_error_handlers` only.
+    unsafe extern "C" fn reset_prepare_callback(pdev: *mut bindings::pci_dev) {
+        // SAFETY: the PCI core calls this for a device of this driver, locked.
+        unsafe { with::<T, _>(pdev, T::reset_prepare) };
+    }
+
+    /// # Safety
+    ///
+    /// For `struct pci_error_handlers` only.
+    unsafe extern "C" fn reset_done_callback(pdev: *mut bindings::pci_dev) {
+        // SAFETY: as above.
+        unsafe { with::<T, _>(pdev, T::reset_done) };
+    }
+
+    /// # Safety
+    ///
+    /// For `struct pci_error_handlers` only.
+    unsafe extern "C" fn error_detected_callback(
+        pdev: *mut bindings::pci_dev,
+        state: bindings::pci_channel_state_t,
+    ) -> bindings::pci_ers_result_t {
+        let channel = match state {
+            bindings::pci_channel_io_normal => Channel::Normal,
+            bindings::pci_channel_io_frozen => Channel::Frozen,
+            _ => Channel::Gone,
+        };
+        // SAFETY: as above.
+        let verdict =
+            unsafe { with::<T, _>(pdev, |dev, data| T::error_detected(dev, data, channel)) };
+        verdict.unwrap_or(Verdict::Disconnect).into_raw()
+    }
+
+    /// # Safety
+    ///
+    /// For `struct pci_error_handlers` only.
+    unsafe extern "C" fn slot_reset_callback(
+        pdev: *mut bindings::pci_dev,
+    ) -> bindings::pci_ers_result_t {
+        // SAFETY: as above.
+        let verdict = unsafe {
+            with::<T, _>(pdev, |dev, data| {
+                restore(dev);
+                T::slot_reset(dev, data)
+            })
+        };
+        verdict.unwrap_or(Verdict::Disconnect).into_raw()
+    }
+
+    /// # Safety
+    ///
+    /// For `struct pci_error_handlers` only.
+    unsafe extern "C" fn error_resume_callback(pdev: *mut bindings::pci_dev) {
+        // SAFETY: as above.
+        unsafe { with::<T, _>(pdev, T::error_resume) };
+    }
+}
