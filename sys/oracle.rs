@@ -43,12 +43,15 @@ use crate::{
             Events, //
         },
         identify::{
+            ApstTable,
             IdentifyController,
             IdentifyControllerNvm,
             IdentifyNamespace,
             IdentifyNamespaceNvm,
             NamespaceDescriptors,
-            NamespaceList, //
+            NamespaceList,
+            PowerState,
+            PowerStates, //
         },
         ids::RangeCount,
         log::{
@@ -94,6 +97,8 @@ const _: () = {
     assert!(size_of::<IdentifyNamespace>() == size_of::<ffi::nvme_id_ns>());
     assert!(size_of::<IdentifyNamespaceNvm>() == size_of::<ffi::nvme_id_ns_nvm>());
     assert!(SetHostBehavior::DATA.len() == size_of::<ffi::nvme_feat_host_behavior>());
+    assert!(ApstTable::LEN == size_of::<ffi::nvme_feat_auto_pst>());
+    assert!(PowerStates::ENTRY_LEN == size_of::<ffi::nvme_id_power_state>());
     assert!(size_of::<SmartLog>() == size_of::<ffi::nvme_smart_log>());
     assert!(size_of::<FirmwareSlots>() == size_of::<ffi::nvme_fw_slot_info_log>());
 };
@@ -103,6 +108,16 @@ same_offsets! {
     critical_warning, temperature, avail_spare, spare_thresh, percent_used, data_units_read,
     data_units_written, power_cycles, power_on_hours, unsafe_shutdowns, media_errors,
     num_err_log_entries,
+}
+
+same_offsets! {
+    IdentifyController::OFFSETS => nvme_id_ctrl:
+    sn, mn, fr, cmic, mdts, cntlid, ver, rtd3r, rtd3e, oaes, ctratt, crdt1, oacs, acl, aerl, frmw,
+    lpa, elpe, npss, apsta, mtfa, kas, sqes, cqes, oncs, vwc, sgls, subnqn, psd,
+}
+
+same_offsets! {
+    PowerStates::OFFSETS => nvme_id_power_state: max_power, flags, entry_lat, exit_lat,
 }
 
 same_offsets!(FirmwareSlots::OFFSETS => nvme_fw_slot_info_log: afi, frs);
@@ -128,6 +143,8 @@ same! {
     CreateIoCq::OPCODE => nvme_admin_opcode_nvme_admin_create_cq,
     Identify::<IdentifyController>::OPCODE => nvme_admin_opcode_nvme_admin_identify,
     SetNumberOfQueues::OPCODE => nvme_admin_opcode_nvme_admin_set_features,
+    PowerState::SMALL_UNITS => NVME_PS_FLAGS_MAX_POWER_SCALE,
+    PowerState::NON_OPERATIONAL => NVME_PS_FLAGS_NON_OP_STATE,
     Abort::OPCODE => nvme_admin_opcode_nvme_admin_abort_cmd,
     AsyncEventRequest::OPCODE => nvme_admin_opcode_nvme_admin_async_event,
     KeepAlive::OPCODE => nvme_admin_opcode_nvme_admin_keep_alive,
