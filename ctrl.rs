@@ -105,7 +105,7 @@ pub(crate) struct Controller {
     /// How many I/O queues the controller has.
     queues: u16,
     /// After the disks, whose parent it is.
-    class: ClassDevice,
+    class: ClassDevice<()>,
     /// After everything that gives commands.
     admin: AdminQueue,
     /// After the queues in front of it: nobody waits for it any more.
@@ -222,7 +222,7 @@ impl Enabled {
         let max_transfer = info
             .max_transfer
             .map_or(mappable, |mdts| mdts.min(mappable));
-        let class = ClassDevice::new(dev, self.instance.number())?;
+        let class = ClassDevice::new(dev, self.instance.number(), Arc::new((), GFP_KERNEL)?, &[])?;
         let io = queues::Plan {
             pdev,
             admin: &self.admin,

@@ -36,6 +36,7 @@ pub(crate) mod work;
 pub(crate) mod batch;
 pub(crate) mod blk;
 pub(crate) mod disk;
+pub(crate) mod freeze;
 pub(crate) mod inflight;
 pub(crate) mod late;
 pub(crate) mod mapping;

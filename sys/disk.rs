@@ -8,10 +8,18 @@ use super::{
         TagSet, //
     },
     ffi as bindings,
+    freeze::Frozen,
+    late::Patience,
     waiting::Waiting, //
 };
 use crate::disk_limits::DiskLimits;
-use core::ptr::NonNull;
+use core::{
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicPtr,
+        Ordering, //
+    }, //
+};
 use kernel::{
     device::Device,
     error::{
@@ -23,7 +31,10 @@ use kernel::{
     prelude::*,
     static_lock_class,
     str::NullTerminatedFormatter,
-    sync::Arc, //
+    sync::{
+        rcu,
+        Arc, //
+    }, //
 };
 
 /// What a disk can do, in the units of the block layer. Validated by the caller: the block layer
@@ -42,44 +53,45 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    fn to_raw(&self) -> bindings::queue_limits {
+    /// The features that [`Self::apply`] decides on.
+    const FEATURES: bindings::blk_features_t =
+        bindings::BLK_FEAT_WRITE_CACHE | bindings::BLK_FEAT_FUA | bindings::BLK_FEAT_ATOMIC_WRITES;
+
+    /// Writes them to `limits`. What the block layer or a user has set there stays.
+    fn apply(&self, limits: &mut bindings::queue_limits) {
         let disk = &self.disk;
-        let mut features = 0;
+        limits.features &= !Self::FEATURES;
         if self.write_cache {
-            features |= bindings::BLK_FEAT_WRITE_CACHE | bindings::BLK_FEAT_FUA;
+            limits.features |= bindings::BLK_FEAT_WRITE_CACHE | bindings::BLK_FEAT_FUA;
         }
         if disk.atomic.max != 0 {
-            features |= bindings::BLK_FEAT_ATOMIC_WRITES;
+            limits.features |= bindings::BLK_FEAT_ATOMIC_WRITES;
         }
-        bindings::queue_limits {
-            features,
-            logical_block_size: disk.logical_block,
-            physical_block_size: disk.physical_block,
-            io_min: disk.io_min,
-            io_opt: disk.io_opt,
-            chunk_sectors: disk.chunk_sectors,
-            max_hw_discard_sectors: disk.discard.sectors,
-            discard_granularity: disk.discard.granularity,
-            max_discard_segments: disk.discard.ranges,
-            max_write_zeroes_sectors: disk.zeroes_sectors,
-            max_hw_wzeroes_unmap_sectors: if disk.deallocating_zeroes {
-                disk.zeroes_sectors
-            } else {
-                0
-            },
-            atomic_write_hw_max: disk.atomic.max,
-            atomic_write_hw_boundary: disk.atomic.boundary,
-            atomic_write_hw_unit_min: disk.atomic.max.min(disk.logical_block),
-            atomic_write_hw_unit_max: disk.atomic.unit(),
-            max_hw_sectors: self.max_transfer >> bindings::SECTOR_SHIFT,
-            max_segments: self.max_segments,
-            max_segment_size: u32::MAX,
-            // CAST: usize to unsigned long is the identity.
-            virt_boundary_mask: self.boundary.wrapping_sub(1),
-            // NVMe takes any dword-aligned buffer (PRP1: NVMe Base 2.0, 4.1.1).
-            dma_alignment: 3,
-            ..Default::default()
-        }
+        limits.logical_block_size = disk.logical_block;
+        limits.physical_block_size = disk.physical_block;
+        limits.io_min = disk.io_min;
+        limits.io_opt = disk.io_opt;
+        limits.chunk_sectors = disk.chunk_sectors;
+        limits.max_hw_discard_sectors = disk.discard.sectors;
+        limits.discard_granularity = disk.discard.granularity;
+        limits.max_discard_segments = disk.discard.ranges;
+        limits.max_write_zeroes_sectors = disk.zeroes_sectors;
+        limits.max_hw_wzeroes_unmap_sectors = if disk.deallocating_zeroes {
+            disk.zeroes_sectors
+        } else {
+            0
+        };
+        limits.atomic_write_hw_max = disk.atomic.max;
+        limits.atomic_write_hw_boundary = disk.atomic.boundary;
+        limits.atomic_write_hw_unit_min = disk.atomic.max.min(disk.logical_block);
+        limits.atomic_write_hw_unit_max = disk.atomic.unit();
+        limits.max_hw_sectors = self.max_transfer >> bindings::SECTOR_SHIFT;
+        limits.max_segments = self.max_segments;
+        limits.max_segment_size = u32::MAX;
+        // CAST: usize to unsigned long is the identity.
+        limits.virt_boundary_mask = self.boundary.wrapping_sub(1);
+        // NVMe takes any dword-aligned buffer (PRP1: NVMe Base 2.0, 4.1.1).
+        limits.dma_alignment = 3;
     }
 }
 
@@ -136,13 +148,14 @@ where
         limits: &Limits,
         sectors: u64,
     ) -> Result<Self> {
-        let mut limits = limits.to_raw();
+        let mut raw = bindings::queue_limits::default();
+        limits.apply(&mut raw);
         let data = Arc::into_raw(data).cast_mut();
         // SAFETY: the set is allocated; the queue keeps `data`, which lives until `free_disk`.
         let made = from_err_ptr(unsafe {
             bindings::__blk_mq_alloc_disk(
                 set.as_ptr(),
-                &mut limits,
+                &mut raw,
                 data.cast(),
                 static_lock_class!().as_ptr(),
             )
@@ -179,8 +192,112 @@ where
     /// What the disk's queue has for data, and the queue.
     fn data(&self) -> (&T::QueueData, *mut bindings::request_queue) {
         let disk = self.disk.as_ptr();
-        // SAFETY: by the type invariant the disk was added, with this type of data.
-        unsafe { (&*(*disk).private_data.cast(), (*disk).queue) }
+        // SAFETY: by the type invariant the disk was added, with this type of data. `update` alone
+        // changes it, which borrows `self` exclusively.
+        unsafe {
+            let data = Self::private_data(disk).load(Ordering::Relaxed);
+            (&*data.cast(), (*disk).queue)
+        }
+    }
+
+    /// The size in 512-byte sectors.
+    pub(crate) fn sectors(&self) -> u64 {
+        // SAFETY: by the type invariant the disk was added; `part0` is the whole of it.
+        unsafe { core::ptr::addr_of!((*(*self.disk.as_ptr()).part0).bd_nr_sectors).read_volatile() }
+    }
+
+    /// Sets how long requests may be with the hardware, from their next start on.
+    pub(crate) fn set_timeout(&self, ms: u32) {
+        let (_, q) = self.data();
+        // SAFETY: by the type invariant the disk was added, so its queue is live.
+        unsafe { bindings::blk_queue_rq_timeout(q, Patience::from_millis(ms).jiffies()) }
+    }
+
+    /// The device is not there any more: new I/O fails at once, and whoever has mounted the disk
+    /// is told. To be followed by the drop.
+    pub(crate) fn mark_dead(&self) {
+        // SAFETY: by the type invariant the disk was added.
+        unsafe { bindings::blk_mark_disk_dead(self.disk.as_ptr()) }
+    }
+
+    /// Waits until the disk has no requests, and lets none begin as long as the result lives. The
+    /// requests must be able to end: the set must not be quiesced.
+    pub(crate) fn freeze(&self) -> Frozen<'_> {
+        let (_, q) = self.data();
+        // SAFETY: by the type invariant the disk was added, so its queue is live.
+        unsafe { Frozen::new(q) }
+    }
+
+    /// Changes what the disk is, while nothing is in flight: its data is `data` from then on, its
+    /// limits are `limits`, its size is `sectors`. Waits as [`Self::freeze`] does.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for limits that the block layer refuses: the disk is what it was.
+    pub(crate) fn update(
+        &mut self,
+        data: Arc<T::QueueData>,
+        limits: &Limits,
+        sectors: u64,
+    ) -> Result {
+        let (old, q) = self.data();
+        // Requests that wait would hold up the freeze.
+        // SAFETY: the queue is shut down by `drop` only.
+        unsafe { old.waiting().close(q) };
+        let replaced = self.replace(data, limits, sectors);
+        let (now, q) = self.data();
+        // SAFETY: `drop` closes it, or the next update.
+        unsafe { now.waiting().open(q) };
+        let old = replaced?;
+        // For `get_unique_id`, which may still look at it.
+        rcu::synchronize_rcu();
+        drop(old);
+        Ok(())
+    }
+
+    /// The middle of [`Self::update`]: returns the old data.
+    fn replace(
+        &mut self,
+        data: Arc<T::QueueData>,
+        limits: &Limits,
+        sectors: u64,
+    ) -> Result<Arc<T::QueueData>> {
+        let disk = self.disk.as_ptr();
+        let (_, q) = self.data();
+        // SAFETY: by the type invariant the disk was added, so its queue is live. The lock comes
+        // before the freeze, as it does everywhere (`queue_limits_start_update`).
+        let mut raw = unsafe {
+            bindings::mutex_lock(core::ptr::addr_of_mut!((*q).limits_lock));
+            core::ptr::addr_of!((*q).limits).read()
+        };
+        limits.apply(&mut raw);
+        let frozen = self.freeze();
+        // SAFETY: the queue is live and its limits are locked; this unlocks them. It has no
+        // requests that the old limits were made for.
+        to_result(unsafe { bindings::queue_limits_commit_update(q, &mut raw) })?;
+        let data = Arc::into_raw(data).cast_mut();
+        // SAFETY: by the type invariant the disk was added with a counted reference to such data.
+        // `queuedata` is for requests, and there are none; `private_data` for `get_unique_id`.
+        let old = unsafe {
+            core::ptr::addr_of_mut!((*q).queuedata).write(data.cast());
+            Self::private_data(disk).swap(data.cast(), Ordering::AcqRel)
+        };
+        // SAFETY: as above.
+        unsafe { bindings::set_capacity_and_notify(disk, sectors) };
+        drop(frozen);
+        // SAFETY: by the type invariant it was a counted reference; the disk does not have it any
+        // more.
+        Ok(unsafe { Arc::from_raw(old.cast()) })
+    }
+
+    /// Where the disk has its data.
+    ///
+    /// # Safety
+    ///
+    /// `disk` is live as long as the result is used, and set up.
+    unsafe fn private_data<'a>(disk: *mut bindings::gendisk) -> &'a AtomicPtr<c_void> {
+        // SAFETY: so says the caller; nobody else writes to the field.
+        unsafe { AtomicPtr::from_ptr(core::ptr::addr_of_mut!((*disk).private_data)) }
     }
 
     /// # Safety
@@ -228,8 +345,11 @@ where
         id: *mut u8,
         kind: bindings::blk_unique_id,
     ) -> c_int {
-        // SAFETY: the disk was added, so it holds its reference to the data until `free_disk`.
-        let data = unsafe { &*(*disk).private_data.cast::<T::QueueData>() };
+        let _guard = rcu::read_lock();
+        // SAFETY: the disk was added, so it has a reference to its data until `free_disk`. `update`
+        // exchanges it, but waits for the end of this lock before it drops the old one.
+        let data: &T::QueueData =
+            unsafe { &*Self::private_data(disk).load(Ordering::Acquire).cast() };
         let mut designator = [0; 16];
         let Some(len) = data
             .designator(&mut designator)
