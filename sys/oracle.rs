@@ -6,7 +6,15 @@
 use super::ffi;
 use crate::{
     cmb,
-    regs,
+    regs::{
+        self,
+        AQA,
+        CC,
+        CRTO,
+        CSTS,
+        NSSR,
+        VS, //
+    },
     spec::{
         command::{
             Abort,
@@ -64,6 +72,7 @@ use crate::{
     }, //
 };
 use core::mem::offset_of;
+use kernel::io::register::Register;
 
 /// Asserts that fields of ours are where the kernel's are.
 macro_rules! same_offsets {
@@ -185,10 +194,21 @@ same! {
     NamespaceDescriptors::CNS => NVME_ID_CNS_NS_DESC_LIST,
     IdentifyNamespaceNvm::CNS => NVME_ID_CNS_CS_NS,
     IdentifyControllerNvm::CNS => NVME_ID_CNS_CS_CTRL,
+    Status::ABORT_REQUESTED.raw() => NVME_SC_ABORT_REQ,
+    Status::QUEUE_DELETED.raw() => NVME_SC_ABORT_QUEUE,
     Status::HOST_ABORTED.raw() => NVME_SC_HOST_ABORTED_CMD,
     Status::CRD => NVME_STATUS_CRD,
     Status::DNR => NVME_STATUS_DNR,
     regs::CAP => NVME_REG_CAP,
+    VS::OFFSET => NVME_REG_VS,
+    CC::OFFSET => NVME_REG_CC,
+    CSTS::OFFSET => NVME_REG_CSTS,
+    NSSR::OFFSET => NVME_REG_NSSR,
+    AQA::OFFSET => NVME_REG_AQA,
+    CRTO::OFFSET => NVME_REG_CRTO,
+    regs::SUBSYSTEM_RESET => NVME_SUBSYS_RESET,
+    regs::SHN_NORMAL << 14 => NVME_CC_SHN_NORMAL,
+    regs::SHN_ABRUPT << 14 => NVME_CC_SHN_ABRUPT,
     cmb::CMBMSC => NVME_REG_CMBMSC,
     cmb::CMBMSC_CRE => NVME_CMBMSC_CRE,
     cmb::CMBMSC_CMSE => NVME_CMBMSC_CMSE,

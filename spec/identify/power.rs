@@ -4,7 +4,6 @@
 //!
 //! Base 5.17.2.1 (NPSS, APSTA, power state descriptors), 5.27.1.9 (the table), 8.15.
 
-use core::mem::offset_of;
 use kernel::prelude::*;
 use zerocopy_derive::{
     Immutable,
@@ -77,12 +76,7 @@ impl PowerStates {
     /// Bytes of a descriptor.
     pub(crate) const ENTRY_LEN: usize = size_of::<RawPowerState>();
     /// Where the fields of a descriptor are that the driver looks at, in order.
-    pub(crate) const OFFSETS: [usize; 4] = [
-        offset_of!(RawPowerState, mp),
-        offset_of!(RawPowerState, flags),
-        offset_of!(RawPowerState, enlat),
-        offset_of!(RawPowerState, exlat),
-    ];
+    pub(crate) const OFFSETS: [usize; 4] = offsets!(RawPowerState: mp, flags, enlat, exlat);
 
     /// From the descriptors, NPSS (the last state) and APSTA. If there cannot be as many states,
     /// only the first is believed, which every controller has.

@@ -32,10 +32,7 @@ impl FirmwareSlots {
     pub(crate) const SLOTS: usize = 7;
 
     /// Where AFI and FRS1 are.
-    pub(crate) const OFFSETS: [usize; 2] = [
-        offset_of!(FirmwareSlots, afi),
-        offset_of!(FirmwareSlots, frs),
-    ];
+    pub(crate) const OFFSETS: [usize; 2] = offsets!(FirmwareSlots: afi, frs);
 
     /// The slot `raw`, if there can be one.
     const fn slot(raw: u8) -> Option<u8> {

@@ -47,20 +47,11 @@ const _: () = {
 
 impl SmartLog {
     /// Where the fields are that the driver looks at, in order.
-    pub(crate) const OFFSETS: [usize; 12] = [
-        offset_of!(SmartLog, critical_warning),
-        offset_of!(SmartLog, temperature),
-        offset_of!(SmartLog, spare),
-        offset_of!(SmartLog, spare_threshold),
-        offset_of!(SmartLog, used),
-        offset_of!(SmartLog, units_read),
-        offset_of!(SmartLog, units_written),
-        offset_of!(SmartLog, power_cycles),
-        offset_of!(SmartLog, power_on_hours),
-        offset_of!(SmartLog, unsafe_shutdowns),
-        offset_of!(SmartLog, media_errors),
-        offset_of!(SmartLog, error_entries),
-    ];
+    pub(crate) const OFFSETS: [usize; 12] = offsets! {
+        SmartLog:
+        critical_warning, temperature, spare, spare_threshold, used, units_read, units_written,
+        power_cycles, power_on_hours, unsafe_shutdowns, media_errors, error_entries,
+    };
 }
 
 /// Critical Warning: what is wrong, one bit each.
