@@ -39,6 +39,7 @@ use crate::{
         late::TimedOut,
         own::{
             Buffer,
+            Ended,
             RequestQueue, //
         },
         pci::node,
@@ -50,7 +51,13 @@ use crate::{
         },
     }, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    sync::atomic::{
+        AtomicU32,
+        Ordering::Relaxed, //
+    }, //
+};
 use kernel::{
     prelude::*,
     sync::Arc, //
@@ -75,6 +82,14 @@ pub(crate) struct Admin;
 pub(crate) struct AdminPdu {
     queue: Pdu,
     command: Sqe,
+}
+
+impl AdminPdu {
+    /// Dword 0 of the completion.
+    pub(crate) fn result(&self) -> u32 {
+        // CAST: dword 0.
+        self.queue.result() as u32
+    }
 }
 
 impl Carrier for AdminPdu {
@@ -132,7 +147,7 @@ impl Operations for Admin {
     }
 
     fn timeout(queue: &Queue<Admin>, rq: &TimedOut<'_, Self>) -> Timeout {
-        queue.late(rq.tag(), &|| rq.is_in_flight())
+        queue.late(rq)
     }
 }
 
@@ -140,6 +155,19 @@ impl Operations for Admin {
 pub(crate) struct AdminQueue {
     requests: RequestQueue<Admin>,
     queue: Arc<Queue<Admin>>,
+    /// Milliseconds that a command may take; 0: as many as at first.
+    patience_ms: AtomicU32,
+    /// How many those are.
+    usual_ms: AtomicU32,
+}
+
+/// When a command that was posted is late.
+#[derive(Clone, Copy)]
+pub(crate) enum Lateness {
+    /// When others are.
+    AsUsual,
+    /// Never: it waits for something to happen.
+    Never,
 }
 
 impl AdminQueue {
@@ -163,7 +191,58 @@ impl AdminQueue {
             crate::regs::PAGE_SIZE,
             MAX_TRANSFER,
         )?;
-        Ok(Self { requests, queue })
+        Ok(Self {
+            requests,
+            queue,
+            patience_ms: AtomicU32::new(0),
+            usual_ms: AtomicU32::new(timeout_ms),
+        })
+    }
+
+    /// Sets how many milliseconds a command may take from now on; `None`: as many as at first.
+    pub(crate) fn set_patience(&self, ms: Option<u32>) {
+        self.patience_ms.store(ms.unwrap_or(0), Relaxed);
+    }
+
+    /// How many milliseconds a command may take as a rule.
+    pub(crate) fn timeout_ms(&self) -> u32 {
+        self.usual_ms.load(Relaxed)
+    }
+
+    /// Sets how many milliseconds a command may take as a rule.
+    pub(crate) fn set_timeout_ms(&self, ms: u32) {
+        self.usual_ms.store(ms, Relaxed);
+    }
+
+    fn patience(&self) -> u32 {
+        match self.patience_ms.load(Relaxed) {
+            0 => self.timeout_ms(),
+            ms => ms,
+        }
+    }
+
+    /// Sends a command without data and does not wait; `ended` is told of its end. It is late as
+    /// any command is, or `never`.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if too many commands are under way.
+    pub(crate) fn post<C: AdminCommand, D: Ended<Admin> + 'static>(
+        &self,
+        command: &C,
+        lateness: Lateness,
+        ended: Arc<D>,
+    ) -> Result {
+        let timeout = match lateness {
+            Lateness::AsUsual => Some(self.patience()),
+            Lateness::Never => None,
+        };
+        let entry = command.sqe();
+        let fill = |pdu: &mut AdminPdu| {
+            pdu.queue.begin();
+            pdu.command = entry;
+        };
+        self.requests.post(timeout, fill, ended)
     }
 
     /// Executes a command without data.
@@ -218,14 +297,13 @@ impl AdminQueue {
         let entry = command.sqe();
         self.requests.execute(
             buffer,
-            None,
+            Some(self.patience()),
             |pdu| {
                 pdu.queue.begin();
                 pdu.command = entry;
             },
             |pdu, result| match result {
-                // CAST: dword 0.
-                Ok(()) => Ok(command.reply(pdu.queue.result() as u32)),
+                Ok(()) => Ok(command.reply(pdu.result())),
                 Err(e) => {
                     dev_err!(
                         self.queue.device(),

@@ -6,15 +6,27 @@
 //! [`Reset`] (registers mapped, controller disabled) → [`Enabled`] (admin queue live) →
 //! [`Controller`] (I/O queues and disks). A step that fails drops what the steps before it made.
 
+mod attributes;
+mod events;
+mod jobs;
 mod queues;
 
+use self::{
+    attributes::Attributes,
+    events::Events,
+    jobs::Jobs,
+    queues::IoQueues, //
+};
 use crate::{
     admin::{
         self,
         AdminQueue, //
     },
+    hardware::{
+        Hardware,
+        Identity, //
+    },
     instance::Instance,
-    io::Io,
     ns::{
         Namespace,
         Scanner, //
@@ -24,31 +36,32 @@ use crate::{
         Queue,
         Shape, //
     },
-    recovery::Hardware,
+    recovery::Event,
     regs::{
         self,
         Capabilities,
-        AQA,
-        CC,
-        CSTS,
         VS, //
     },
     retry::RetryPolicy,
     spec::{
         command::{
             Identify,
-            SetHostBehavior, //
+            SetAutonomousPower,
+            SetHostBehavior,
+            SetKeepAliveTimer,
+            SetTimestamp, //
         },
         identify::{
             ControllerInfo,
+            PowerStates,
             SubsystemName, //
         },
-        ids::QueueId, //
+        ids::QueueId,
+        text::Text, //
     },
     sys::{
-        blk::TagSet,
         class::ClassDevice,
-        dma,
+        clock, dma,
         mmio::Bar,
         pci::{
             is_present,
@@ -59,14 +72,18 @@ use crate::{
 use kernel::{
     device::{
         Bound,
-        Core,
+        Core as CoreContext,
         Device, //
     },
     io::Io as _,
+    new_mutex,
     pci,
     prelude::*,
-    sync::Arc,
-    time::Delta, //
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex, //
+    }, //
 };
 
 /// Bytes of the largest transfer that the driver offers, whatever MDTS allows: as Linux.
@@ -77,38 +94,36 @@ struct Running(Arc<Hardware>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.stop();
+        self.0.dismantle();
     }
 }
 
 /// Registers mapped and understood, the controller disabled.
 struct Reset {
     hardware: Arc<Hardware>,
+    jobs: Jobs,
     claim: Claim,
     instance: Instance,
 }
 
 /// The controller answers admin commands.
 struct Enabled {
-    admin: AdminQueue,
+    admin: Arc<AdminQueue>,
     running: Running,
+    jobs: Jobs,
     claim: Claim,
     instance: Instance,
 }
 
 /// A controller at work. Its fields are dropped in this order.
 pub(crate) struct Controller {
-    /// First: their I/O ends while everything still works.
-    disks: KVec<Namespace>,
-    /// After the disks, which hold it too.
-    io: Arc<TagSet<Io>>,
-    /// How many I/O queues the controller has.
-    queues: u16,
+    /// First: nobody works on the rest any more.
+    jobs: Jobs,
+    /// What the jobs and the controller share.
+    core: Arc<Core>,
     /// After the disks, whose parent it is.
-    class: ClassDevice<()>,
+    class: Arc<ClassDevice<Attributes>>,
     /// After everything that gives commands.
-    admin: AdminQueue,
-    /// After the queues in front of it: nobody waits for it any more.
     running: Running,
     /// After the hardware has stopped: takes bus mastering and BAR 0 from the device.
     _claim: Claim,
@@ -116,8 +131,37 @@ pub(crate) struct Controller {
     _instance: Instance,
 }
 
+/// What those share who work on a controller.
+#[pin_data]
+struct Core {
+    /// Its registers, interrupts and queues.
+    hardware: Arc<Hardware>,
+    /// To ask and tell it.
+    admin: Arc<AdminQueue>,
+    /// Its I/O queues.
+    io: IoQueues,
+    /// What the user wants.
+    params: Params,
+    /// What Identify said of it at first.
+    info: ControllerInfo,
+    /// The subsystem that it belongs to.
+    subsystem: Arc<SubsystemName>,
+    /// Bytes of the largest transfer.
+    max_transfer: u32,
+    /// Its number.
+    instance: u32,
+    /// The disks' parent in sysfs.
+    parent: ARef<Device>,
+    /// What it tells without being asked.
+    events: Arc<Events>,
+    /// LOCK: held while disks are added and removed, and so while I/O is waited for: nothing that
+    /// brings the controller up again takes it.
+    #[pin]
+    disks: Mutex<KVec<Namespace>>,
+}
+
 impl Reset {
-    fn new(pdev: &pci::Device<Core<'_>>, params: &Params) -> Result<Self> {
+    fn new(pdev: &pci::Device<CoreContext<'_>>, params: &Params) -> Result<Self> {
         dma::set_up(pdev, regs::PAGE_SIZE)?;
         let claim = Claim::new(pdev)?;
         let bar = Bar::map(pdev)?;
@@ -135,20 +179,17 @@ impl Reset {
             return Err(ENXIO);
         }
         let instance = Instance::allocate()?;
-        let bar = Arc::new(bar, GFP_KERNEL)?;
-        let threads = params.use_threaded_interrupts != 0;
-        let hardware = Hardware::new(pdev, bar, caps, instance.number(), threads)?;
-        // Firmware may have left it running, or a reset may still be under way: its queues can be
-        // replaced only once it is ready for neither.
-        hardware.disable().inspect_err(|_| {
-            dev_err!(
-                pdev,
-                "controller cannot be disabled: CSTS {:#x}\n",
-                hardware.bar().read(CSTS).into_raw()
-            );
-        })?;
+        let jobs = Jobs::new()?;
+        let identity = Identity {
+            bar: Arc::new(bar, GFP_KERNEL)?,
+            caps,
+            instance: instance.number(),
+            threads: params.use_threaded_interrupts != 0,
+            reset: jobs.reset.clone(),
+        };
         Ok(Self {
-            hardware,
+            hardware: Hardware::new(pdev, identity)?,
+            jobs,
             claim,
             instance,
         })
@@ -157,6 +198,7 @@ impl Reset {
     fn enable(self, dev: &Device<Bound>, params: &Params) -> Result<Enabled> {
         let Self {
             hardware,
+            jobs,
             claim,
             instance,
         } = self;
@@ -174,115 +216,192 @@ impl Reset {
         let running = Running(hardware);
         let hardware = &running.0;
         hardware.attach_admin(&queue, completions)?;
-
-        let bar = hardware.bar();
-        let last = admin::ENTRIES - 1;
-        bar.write_reg(AQA::zeroed().try_with_asqs_z(last)?.try_with_acqs_z(last)?);
-        bar.write_lo_hi(regs::ASQ, queue.submission_ring())?;
-        bar.write_lo_hi(regs::ACQ, queue.completion_ring())?;
-        // Entries of 64 (2^6) and 16 (2^4) bytes, pages of 4 KiB (MPS 0), the NVM command set.
-        hardware.enable(
-            CC::zeroed()
-                .with_const_iosqes::<6>()
-                .with_const_iocqes::<4>(),
-        )?;
-        queue.enable();
+        hardware.start_admin()?;
         let admin = AdminQueue::new(queue, params.admin_timeout_ms())?;
         Ok(Enabled {
-            admin,
+            admin: Arc::new(admin, GFP_KERNEL)?,
             running,
+            jobs,
             claim,
             instance,
         })
     }
 }
 
-impl Enabled {
-    fn identify(&self, dev: &Device) -> Result<(ControllerInfo, Arc<SubsystemName>)> {
-        let page = self.admin.identify(&Identify::controller())?;
+/// What Identify says of the controller.
+struct Identified {
+    info: ControllerInfo,
+    subsystem: SubsystemName,
+    nqn: Text<256>,
+    power: PowerStates,
+}
+
+impl Identified {
+    /// Asks for it.
+    ///
+    /// # Errors
+    ///
+    /// What [`AdminQueue::identify`] returns; `ENODEV` if the controller cannot be driven.
+    fn get(admin: &AdminQueue, dev: &Device) -> Result<Self> {
+        let page = admin.identify(&Identify::controller())?;
         let raw = page.get()?;
         let info = ControllerInfo::decode(raw).map_err(|e| {
             dev_err!(dev, "{}\n", e);
             ENODEV
         })?;
-        Ok((info, Arc::new(raw.subsystem(), GFP_KERNEL)?))
+        Ok(Self {
+            info,
+            subsystem: raw.subsystem(),
+            nqn: raw.nqn(),
+            power: raw.power_states(),
+        })
     }
 
-    fn start(self, pdev: &pci::Device<Core<'_>>, params: &Params) -> Result<Controller> {
-        let dev: &Device<Bound> = pdev.as_ref();
-        let (info, subsystem) = self.identify(dev)?;
-        self.running.0.set_shutdown_time(info.rtd3e_us);
-        if info.retry_delays.get(1) != 0 {
-            // A controller that refuses states none; the log has a line.
-            let _ = self.admin.send(&SetHostBehavior, &SetHostBehavior::DATA);
+    /// Tells the controller what the host does and wants, each time it was enabled. One that
+    /// refuses does without; the log has a line.
+    fn configure(&self, admin: &AdminQueue, params: &Params) {
+        if self.info.retry_delays.get(1) != 0 {
+            let _ = admin.send(&SetHostBehavior, &SetHostBehavior::DATA);
         }
-        let version = self.running.0.bar().read(VS);
+        if self.info.timestamp {
+            let now = SetTimestamp {
+                ms: clock::unix_ms(),
+            };
+            let _ = admin.send(&now, &now.data());
+        }
+        if self.power.is_autonomous() {
+            let table = self.power.idle_table(params.default_ps_max_latency_us);
+            let set = SetAutonomousPower {
+                enable: table.deepest().is_some(),
+            };
+            let _ = admin.send(&set, &table.bytes());
+        }
+        if let Some(ms) = params.keep_alive_ms() {
+            let _ = admin.execute(&SetKeepAliveTimer { ms });
+        }
+    }
+}
+
+impl Enabled {
+    fn start(self, pdev: &pci::Device<CoreContext<'_>>, params: &Params) -> Result<Controller> {
+        let dev: &Device<Bound> = pdev.as_ref();
+        let hardware = &self.running.0;
+        let number = self.instance.number();
+        let identified = Identified::get(&self.admin, dev)?;
+        let info = identified.info;
+        hardware.set_shutdown_time(info.rtd3e_us);
+        hardware.attach_commands(&self.admin, info.abort_limit.into());
+        identified.configure(&self.admin, params);
         // CAST: at most 8 MiB.
         let mappable = dma::max_mapping(dev).min(MAX_TRANSFER as usize) as u32;
         let max_transfer = info
             .max_transfer
             .map_or(mappable, |mdts| mdts.min(mappable));
-        let class = ClassDevice::new(dev, self.instance.number(), Arc::new((), GFP_KERNEL)?, &[])?;
         let io = queues::Plan {
             pdev,
             admin: &self.admin,
-            hardware: &self.running.0,
+            hardware,
             params,
             info: &info,
             max_transfer,
         }
         .create()?;
+        hardware.attach_set(&io.set);
+        let attributes = Attributes {
+            hardware: hardware.clone(),
+            admin: self.admin.clone(),
+            reset: self.jobs.reset.clone(),
+            scan: self.jobs.scan.clone(),
+            info,
+            version: hardware.bar().read(VS),
+            nqn: identified.nqn,
+            queues: io.counts.total() + 1,
+            entries: io.entries,
+        };
+        let class = attributes.publish(dev, number)?;
+        let events = Events::new(&self.admin, &self.jobs.events)?;
+        let subsystem = Arc::new(identified.subsystem, GFP_KERNEL)?;
+        let (hardware, admin) = (hardware.clone(), self.admin.clone());
+        let parent = class.device().into();
+        let core = Arc::pin_init(
+            pin_init!(Core {
+                hardware,
+                admin,
+                io,
+                params: *params,
+                info,
+                subsystem,
+                max_transfer,
+                instance: number,
+                parent,
+                events,
+                disks <- new_mutex!(KVec::new()),
+            }),
+            GFP_KERNEL,
+        )?;
+        core.announce(pdev.as_ref());
+        let controller = Controller {
+            jobs: self.jobs,
+            core,
+            class,
+            running: self.running,
+            _claim: self.claim,
+            _instance: self.instance,
+        };
+        controller.jobs.open(&controller.core, &controller.class)?;
+        if !controller.running.0.up() {
+            return Err(ENODEV);
+        }
+        controller.core.events.begin(&controller.core.info);
+        controller.jobs.watch.queue();
+        controller.jobs.scan.queue();
+        controller.jobs.scan.flush();
+        Ok(controller)
+    }
+}
+
+impl Core {
+    fn announce(&self, dev: &Device) {
+        let version = self.hardware.bar().read(VS);
+        let counts = &self.io.counts;
         dev_info!(
-            pdev,
+            dev,
             "rnvme{}: {}, serial {}, firmware {}, NVMe {}.{}, {}/{}/{} default/read/poll queues of {}, transfers up to {} KiB\n",
-            self.instance.number(),
-            info.model,
-            info.serial,
-            info.firmware,
+            self.instance,
+            self.info.model,
+            self.info.serial,
+            self.info.firmware,
             version.mjr().get(),
             version.mnr().get(),
-            io.counts.default,
-            io.counts.read,
-            io.counts.poll,
-            io.entries,
-            max_transfer >> 10
+            counts.default,
+            counts.read,
+            counts.poll,
+            self.io.entries,
+            self.max_transfer >> 10
         );
-        if io.in_controller > 0 {
+        if self.io.in_controller() > 0 {
             dev_info!(
-                pdev,
+                dev,
                 "{} submission queues are in the controller's memory\n",
-                io.in_controller
+                self.io.in_controller()
             );
         }
-        let Self {
-            admin,
-            running,
-            claim,
-            instance,
-        } = self;
-        let mut controller = Controller {
-            disks: KVec::new(),
-            io: io.set,
-            queues: io.counts.total().try_into()?,
-            class,
-            admin,
-            running,
-            _claim: claim,
-            _instance: instance,
+    }
+
+    /// Makes the disks what the namespaces are now.
+    fn scan(&self) -> Result {
+        let scanner = Scanner {
+            hardware: &self.hardware,
+            admin: &self.admin,
+            set: &self.io.set,
+            parent: &self.parent,
+            instance: self.instance,
+            info: &self.info,
+            subsystem: &self.subsystem,
+            max_transfer: self.max_transfer,
+            retries: RetryPolicy::new(self.params.retries(), self.info.retry_delays),
         };
-        controller.disks = Scanner {
-            hardware: &controller.running.0,
-            admin: &controller.admin,
-            set: &controller.io,
-            parent: controller.class.device(),
-            instance: controller._instance.number(),
-            info: &info,
-            subsystem,
-            max_transfer,
-            retries: RetryPolicy::new(params.retries(), info.retry_delays),
-        }
-        .scan()?;
-        Ok(controller)
+        scanner.scan(&mut self.disks.lock())
     }
 }
 
@@ -292,29 +411,60 @@ impl Controller {
     /// # Errors
     ///
     /// The log says in one line what was wrong; nothing is left behind.
-    pub(crate) fn start(pdev: &pci::Device<Core<'_>>, params: &Params) -> Result<Self> {
+    pub(crate) fn start(pdev: &pci::Device<CoreContext<'_>>, params: &Params) -> Result<Self> {
         Reset::new(pdev, params)?
             .enable(pdev.as_ref(), params)?
             .start(pdev, params)
     }
 
     /// Ends I/O, removes the disks and stops the controller; all of it also if it is gone.
-    pub(crate) fn remove(mut self, pdev: &pci::Device) {
+    pub(crate) fn remove(self, pdev: &pci::Device) {
+        let hardware = &self.running.0;
         if !is_present(pdev) {
-            self.running.0.fail();
+            hardware.notify(Event::Gone, "it was removed");
         }
-        self.disks = KVec::new();
-        queues::delete(&self.admin, &self.running.0, self.queues);
+        hardware.notify(Event::Leave, "");
+        self.jobs.close();
+        *self.core.disks.lock() = KVec::new();
+        self.core.io.delete(&self.core.admin, hardware);
     }
 
-    /// Lets the I/O in flight end, accepts no more and stops the controller: the system goes down.
+    /// The system goes down: see [`Hardware::shut_down`].
     pub(crate) fn shutdown(&self) {
-        self.io.quiesce();
-        // TIMEOUT: as long as Linux waits for the shutdown itself; what has not ended by then is
-        // cancelled.
-        let _ = self.running.0.drain(Delta::from_secs(5));
-        self.running.0.stop();
-        // What comes now fails at once, instead of waiting for ever.
-        self.io.unquiesce();
+        self.running.0.shut_down();
+    }
+
+    /// Stops the controller for a while: see [`Hardware::pause`]. A reset is waited for.
+    pub(crate) fn pause(&self) {
+        self.wait_for_reset();
+        self.running.0.pause();
+    }
+
+    /// The while is over: the controller is brought up again, which is waited for.
+    pub(crate) fn wake(&self) {
+        self.begin_wake();
+        self.wait_for_reset();
+    }
+
+    /// The bus does not reach the controller: I/O waits. Until [`Self::begin_wake`].
+    pub(crate) fn freeze(&self) {
+        self.running.0.notify(Event::Pause, "");
+    }
+
+    /// The bus will not reach the controller any more.
+    pub(crate) fn abandon(&self) {
+        self.running
+            .0
+            .notify(Event::Gone, "the bus does not reach it any more");
+    }
+
+    /// The controller is brought up again.
+    pub(crate) fn begin_wake(&self) {
+        self.running.0.notify(Event::Wake, "");
+    }
+
+    /// Waits for a reset that is under way.
+    pub(crate) fn wait_for_reset(&self) {
+        self.jobs.reset.flush();
     }
 }

@@ -191,7 +191,7 @@ impl Operations for Io {
     }
 
     fn timeout(queue: &Queue<Io>, rq: &TimedOut<'_, Self>) -> Timeout {
-        queue.late(rq.tag(), &|| rq.is_in_flight())
+        queue.late(rq)
     }
 }
 

@@ -8,13 +8,13 @@ use crate::{
         DiskLimits,
         Source, //
     },
+    hardware::Hardware,
     io::{
         Blocks,
         Geometry,
         Io, //
     },
     limit::RateLimit,
-    recovery::Hardware,
     registry::{
         Entry,
         Relation, //
@@ -60,15 +60,23 @@ const MAX_NAMESPACES: usize = 8192;
 
 /// A namespace with its disk, which goes when this is dropped.
 pub(crate) struct Namespace {
-    _disk: Disk<Io>,
+    disk: Disk<Io>,
     /// After the disk.
-    _registered: Registered,
+    registered: Registered,
+    /// The disk's number.
+    number: u32,
+    /// What the disk was made from.
+    info: NamespaceInfo,
+    /// What it was known by, as the controller said it.
+    ids: UniqueIds,
 }
 
 /// A namespace in the list of those that are in use.
 struct Registered {
     instance: u32,
     nsid: Nsid,
+    /// By what it can be known: nothing, if that is not unique.
+    usable: UniqueIds,
 }
 
 impl Drop for Registered {
@@ -101,7 +109,7 @@ pub(crate) struct Scanner<'a> {
     /// What Identify said of the controller.
     pub(crate) info: &'a ControllerInfo,
     /// The subsystem that the controller belongs to.
-    pub(crate) subsystem: Arc<SubsystemName>,
+    pub(crate) subsystem: &'a Arc<SubsystemName>,
     /// Bytes of the largest transfer.
     pub(crate) max_transfer: u32,
     /// What to do about commands that fail.
@@ -109,21 +117,20 @@ pub(crate) struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
-    /// Makes a disk of every active namespace. One that cannot be used is named in the log and
-    /// left out.
+    /// Makes `disks` what the active namespaces are now: new ones get a disk, those that are gone
+    /// lose theirs, the others follow. One that cannot be used is named in the log and left out.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EIO` if the list of namespaces cannot be had; `ENODEV` if the controller dies
-    /// meanwhile.
-    pub(crate) fn scan(&self) -> Result<KVec<Namespace>> {
-        let mut disks = KVec::new();
+    /// `ENOMEM`; `EIO` if the list of namespaces cannot be had; `ENODEV` if the controller does not
+    /// work any more. What was done until then stays.
+    pub(crate) fn scan(&self, disks: &mut KVec<Namespace>) -> Result {
         let controller = self.describe();
-        for nsid in self.active()? {
-            // Disks are numbered in the order of their namespaces, without gaps, as Linux does.
-            let number = u32::try_from(disks.len())?.saturating_add(1);
-            match self.add(nsid, number, &controller) {
-                Ok(disk) => disks.push(disk, GFP_KERNEL)?,
+        let active = self.active()?;
+        disks.retain(|disk| active.binary_search(&disk.registered.nsid).is_ok());
+        for nsid in active {
+            match self.update(nsid, disks, &controller) {
+                Ok(()) => {}
                 Err(_) if !self.hardware.is_live() => return Err(ENODEV),
                 Err(e) => dev_err!(
                     self.parent,
@@ -136,7 +143,28 @@ impl Scanner<'_> {
         if disks.is_empty() {
             dev_warn!(self.parent, "no usable namespace\n");
         }
-        Ok(disks)
+        Ok(())
+    }
+
+    /// Makes a disk of namespace `nsid`, or has the one there is follow it.
+    fn update(&self, nsid: Nsid, disks: &mut KVec<Namespace>, controller: &Common) -> Result {
+        let info = self.namespace_info(nsid).inspect_err(|e| {
+            if *e == ENODEV {
+                // Whatever it is now, it is not what the disk was made from.
+                disks.retain(|disk| disk.registered.nsid != nsid);
+            }
+        })?;
+        let ids = self.unique_ids(nsid, &info, controller.version);
+        if let Some(index) = disks.iter().position(|disk| disk.registered.nsid == nsid) {
+            let disk = disks.get_mut(index).ok_or(EINVAL)?;
+            if disk.ids == ids {
+                return self.refresh(disk, info, controller);
+            }
+            dev_warn!(self.parent, "namespace {} is another one now\n", nsid.get());
+            drop(disks.remove(index));
+        }
+        let disk = self.add(nsid, free_number(disks), info, ids, controller)?;
+        Ok(disks.push(disk, GFP_KERNEL)?)
     }
 
     /// The active namespaces in ascending order (Identify, CNS 02h), page by page.
@@ -218,18 +246,12 @@ impl Scanner<'_> {
         ids
     }
 
-    /// Enters the namespace into the list of those in use, and says by what it can be known.
+    /// Enters the namespace into the list of those in use.
     ///
     /// # Errors
     ///
     /// `EEXIST` if it cannot be told from another one.
-    fn register(
-        &self,
-        nsid: Nsid,
-        info: &NamespaceInfo,
-        version: (u16, u8),
-    ) -> Result<(Registered, UniqueIds)> {
-        let ids = self.unique_ids(nsid, info, version);
+    fn register(&self, nsid: Nsid, info: &NamespaceInfo, ids: UniqueIds) -> Result<Registered> {
         let entry = Entry {
             instance: self.instance,
             subsystem: self.subsystem.clone(),
@@ -238,12 +260,12 @@ impl Scanner<'_> {
             shared: self.info.multi_controller && info.shared,
         };
         let relation = with_registry(|registry| registry.add(entry))??;
-        let entered = |ids| {
-            let registered = Registered {
+        let entered = |usable| {
+            Ok(Registered {
                 instance: self.instance,
                 nsid,
-            };
-            Ok((registered, ids))
+                usable,
+            })
         };
         match relation {
             Relation::New => entered(ids),
@@ -290,7 +312,8 @@ impl Scanner<'_> {
         }
     }
 
-    fn add(&self, nsid: Nsid, number: u32, controller: &Common) -> Result<Namespace> {
+    /// What the controller says of namespace `nsid`, checked.
+    fn namespace_info(&self, nsid: Nsid) -> Result<NamespaceInfo> {
         let page = self.admin.identify(&Identify::namespace(nsid))?;
         let info = NamespaceInfo::decode(page.get()?).map_err(|e| {
             dev_err!(self.parent, "namespace {}: {}\n", nsid.get(), e);
@@ -307,13 +330,17 @@ impl Scanner<'_> {
             );
             return Err(ENODEV);
         }
-        let (registered, ids) = self.register(nsid, &info, controller.version)?;
+        Ok(info)
+    }
+
+    /// The limits of a namespace. What it says in vain is named in the log.
+    fn limits(&self, nsid: Nsid, info: &NamespaceInfo, controller: &Common) -> Limits {
         let is_2_1 = controller.version >= (2, 1);
         let (disk, ignored) = DiskLimits::new(&Source {
             controller: self.info,
             nvm: &controller.nvm,
-            namespace: &info,
-            large: self.large_hints(nsid, &info, is_2_1),
+            namespace: info,
+            large: self.large_hints(nsid, info, is_2_1),
             max_transfer: self.max_transfer,
             is_2_1,
         });
@@ -325,40 +352,98 @@ impl Scanner<'_> {
                 ignored
             );
         }
-        let limits = Limits {
+        Limits {
             disk,
             max_transfer: self.max_transfer,
             max_segments: MAX_SEGMENTS,
             // SGLs take segments that begin and end anywhere.
             boundary: if self.info.sgls { 1 } else { regs::PAGE_SIZE },
             write_cache: self.info.volatile_write_cache,
-        };
-        let geometry = Arc::pin_init(
+        }
+    }
+
+    /// What the data path is to know of a namespace with these `limits`.
+    fn geometry(
+        &self,
+        registered: &Registered,
+        number: u32,
+        info: &NamespaceInfo,
+        limits: &Limits,
+    ) -> Result<Arc<Geometry>> {
+        let disk = &limits.disk;
+        Arc::pin_init(
             try_pin_init!(Geometry {
-                nsid,
+                nsid: registered.nsid,
                 blocks: Blocks::new(info.lba_shift),
                 atomic: disk.atomic,
                 many_ranges: disk.discard.ranges > 1,
                 deallocating_zeroes: disk.deallocating_zeroes,
-                ids,
+                ids: registered.usable,
                 retries: self.retries,
                 waiting: Waiting::new(),
                 name: (self.instance, number),
                 log <- RateLimit::new(),
             }? Error),
             GFP_KERNEL,
-        )?;
+        )
+    }
+
+    fn add(
+        &self,
+        nsid: Nsid,
+        number: u32,
+        info: NamespaceInfo,
+        ids: UniqueIds,
+        controller: &Common,
+    ) -> Result<Namespace> {
+        let registered = self.register(nsid, &info, ids)?;
+        let limits = self.limits(nsid, &info, controller);
         let disk = Disk::add(
             self.set.clone(),
             self.parent,
             fmt!("rnvme{}n{}", self.instance, number),
-            geometry,
+            self.geometry(&registered, number, &info, &limits)?,
             &limits,
             info.sectors,
         )?;
         Ok(Namespace {
-            _disk: disk,
-            _registered: registered,
+            disk,
+            registered,
+            number,
+            info,
+            ids,
         })
     }
+
+    /// Has the disk of a namespace follow what is said of it now.
+    fn refresh(
+        &self,
+        namespace: &mut Namespace,
+        info: NamespaceInfo,
+        controller: &Common,
+    ) -> Result {
+        if namespace.info == info {
+            return Ok(());
+        }
+        let (nsid, number) = (namespace.registered.nsid, namespace.number);
+        let limits = self.limits(nsid, &info, controller);
+        let geometry = self.geometry(&namespace.registered, number, &info, &limits)?;
+        namespace.disk.update(geometry, &limits, info.sectors)?;
+        dev_info!(
+            self.parent,
+            "namespace {} has changed: {} blocks of {} bytes\n",
+            nsid.get(),
+            info.sectors >> (info.lba_shift - 9),
+            1u32 << info.lba_shift
+        );
+        namespace.info = info;
+        Ok(())
+    }
+}
+
+/// The lowest number that none of `disks` has. Disks are numbered from 1 on in the order in which
+/// they are found, as Linux does.
+fn free_number(disks: &[Namespace]) -> u32 {
+    let taken = |number| disks.iter().any(|disk| disk.number == number);
+    (1..).find(|number| !taken(*number)).unwrap_or(u32::MAX)
 }

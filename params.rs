@@ -36,6 +36,11 @@ pub(crate) struct Params {
     pub(crate) irq_coalescing_threshold: u32,
     /// How often a failed I/O command is tried again.
     pub(crate) max_retries: u32,
+    /// The longest that a command may wait for an idle controller that saves power, in
+    /// microseconds; 0: it is not to save power by itself.
+    pub(crate) default_ps_max_latency_us: u32,
+    /// Seconds after which a controller that heard nothing may stop; 0: it never does.
+    pub(crate) keep_alive: u32,
 }
 
 /// A parameter that is out of its range.
@@ -65,6 +70,13 @@ fn check(name: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<(
     Err(OutOfRange { name, value, range })
 }
 
+/// The number of milliseconds that `text` says, as far as a time-out may have them: a second to a
+/// day.
+pub(crate) fn milliseconds(text: &[u8]) -> Option<u32> {
+    let ms = core::str::from_utf8(text).ok()?.trim().parse().ok()?;
+    (1000..=86_400_000).contains(&ms).then_some(ms)
+}
+
 impl Params {
     /// The values, if all are within their ranges; else the first that is not.
     pub(crate) fn checked(self) -> Result<Self, OutOfRange> {
@@ -89,6 +101,7 @@ impl Params {
         check("irq_coalescing_threshold", threshold, least(time, 2)..=256)?;
         check("irq_coalescing_time", time, least(threshold, 1)..=255)?;
         check("max_retries", self.max_retries, 0..=255)?;
+        check("keep_alive", self.keep_alive, 0..=86400)?;
         Ok(self)
     }
 
@@ -126,6 +139,11 @@ impl Params {
     /// Milliseconds until an I/O command is late.
     pub(crate) fn io_timeout_ms(&self) -> u32 {
         self.io_timeout * 1000
+    }
+
+    /// Milliseconds after which a controller that heard nothing may stop, if it may.
+    pub(crate) fn keep_alive_ms(&self) -> Option<u32> {
+        (self.keep_alive > 0).then_some(self.keep_alive * 1000)
     }
 
     /// Milliseconds until an admin command is late.

@@ -33,6 +33,7 @@ use crate::{
             Sqe, //
         },
         ids::{
+            CommandId,
             QueueId,
             RangeCount, //
         },
@@ -56,6 +57,10 @@ use crate::{
             Shadows, //
         },
         inflight::InFlight,
+        late::{
+            Patience,
+            TimedOut, //
+        },
         lock::SpinLock,
         mmio::Bar,
         node,
@@ -89,16 +94,49 @@ const SQE_WORDS: usize = 8;
 
 /// Who decides when a request does not come back. Implemented above: mechanism does not judge.
 pub(crate) trait Watchdog: Send + Sync {
-    /// The request `tag` of queue `id` is late; `in_flight` says whether it still is.
-    fn late(&self, id: QueueId, tag: i32, in_flight: &dyn Fn() -> bool) -> Timeout;
+    /// A command is late.
+    fn late(&self, command: &dyn Late) -> Timeout;
+}
+
+/// A command that is late, as far as it is still there.
+pub(crate) trait Late {
+    /// Its queue.
+    fn queue(&self) -> QueueId;
+    /// Its tag.
+    fn tag(&self) -> i32;
+    /// Its command id, if the device has it.
+    fn command(&self) -> Option<CommandId>;
+    /// Whether it still is in flight.
+    fn is_in_flight(&self) -> bool;
+    /// Whether it has already been given [`GRACE_MS`].
+    fn had_grace(&self) -> bool;
+    /// Gives it [`GRACE_MS`] more from now on, if it is waited for again.
+    fn give_grace(&self);
+}
+
+/// Milliseconds that a late command is given to come back after it was to be aborted.
+///
+/// TIMEOUT: an abort that works does so at once, and who waits has waited for long. Not a number of
+/// seconds: a command's ordinary time-out is one, so that this tells that it had its grace.
+pub(crate) const GRACE_MS: u32 = 1990;
+
+/// Whether commands get through to the device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// They do: it knows the queue.
+    Open,
+    /// They do not now, but will: they wait.
+    Held,
+    /// They do not: they fail.
+    Closed,
 }
 
 /// The part of a queue that submission changes, under the lock.
 struct Submission<T: Types> {
     in_flight: InFlight<T>,
     tail: Tail,
-    /// Whether the device takes commands. Once false, nothing is put in flight any more.
-    enabled: bool,
+    /// Unless it is open, nothing is put in flight.
+    gate: Gate,
 }
 
 /// Bytes of a cache line.
@@ -222,7 +260,7 @@ where
                 transfers: Transfers::new(dev, tags, shape.max_transfer, shape.sgl)?,
                 _submission: [],
                 submission <- SpinLock::new(
-                    Submission { in_flight, tail: Tail::new(shape.entries), enabled: false },
+                    Submission { in_flight, tail: Tail::new(shape.entries), gate: Gate::Closed },
                     c"rnvme_submission",
                     static_lock_class!(),
                 ),
@@ -277,14 +315,31 @@ where
         self.transfers.device()
     }
 
-    /// Lets commands through: the device knows the queue.
-    pub(crate) fn enable(&self) {
-        self.submission.lock().enabled = true;
+    /// Lets commands through, or not. When this returns, nothing more is put in flight unless the
+    /// gate is open.
+    pub(crate) fn set_gate(&self, gate: Gate) {
+        self.submission.lock().gate = gate;
     }
 
-    /// Lets no command through any more. When this returns, nothing more is put in flight.
-    pub(crate) fn disable(&self) {
-        self.submission.lock().enabled = false;
+    /// Makes the submission side as it was when it was new: the device forgot the queue.
+    pub(crate) fn reset(&self) {
+        let mut submission = self.submission.lock();
+        submission.tail = Tail::new(self.entries);
+        self.ring.clear();
+    }
+
+    /// The id of the command in the ring that is the `age`th oldest, as far as can be told: whatever
+    /// stands there.
+    fn command_id(&self, age: u16) -> CommandId {
+        let tail = self.submission.lock().tail.index();
+        let entries = usize::from(self.entries);
+        let slot = tail.wrapping_add(age.into());
+        let slot = if slot < entries {
+            slot
+        } else {
+            slot.wrapping_sub(entries)
+        };
+        Sqe::cid_of(self.ring.read(slot.wrapping_mul(SQE_WORDS)))
     }
 
     /// Maps the data of `rq`: see [`Transfers::map`].
@@ -326,7 +381,7 @@ where
     ///
     /// # Errors
     ///
-    /// Gives the request back, its data unmapped, if the queue is disabled.
+    /// Gives the request back, its data unmapped, if the gate is not open.
     #[inline(always)]
     pub(crate) fn submit(
         &self,
@@ -343,13 +398,17 @@ where
     #[cold]
     fn give_back(&self, mut rq: Started<T>) -> (Request<T>, BlkStatus) {
         self.unmap(&mut rq);
-        (rq.into_request(), BlkStatus::IOERR)
+        let status = match self.submission.lock().gate {
+            Gate::Held => BlkStatus::RESOURCE,
+            _ => BlkStatus::IOERR,
+        };
+        (rq.into_request(), status)
     }
 
     #[inline(always)]
     fn try_submit(&self, rq: Started<T>, command: Sqe, last: bool) -> Result<(), Started<T>> {
         let mut submission = self.submission.lock();
-        if !submission.enabled {
+        if submission.gate != Gate::Open {
             return Err(rq);
         }
         self.put(&mut submission, rq, command, last)
@@ -364,7 +423,7 @@ where
         mut command: impl FnMut(&mut Request<T>) -> Result<Sqe, BlkStatus>,
     ) {
         let mut submission = self.submission.lock();
-        if !submission.enabled {
+        if submission.gate != Gate::Open {
             return;
         }
         while let Some(rq) = requests.next() {
@@ -406,7 +465,7 @@ where
     /// Tells the device of commands that were submitted with `last == false`.
     pub(crate) fn commit(&self) {
         let mut submission = self.submission.lock();
-        if submission.enabled && submission.tail.is_pending() {
+        if submission.gate == Gate::Open && submission.tail.is_pending() {
             self.ring_doorbell(&mut submission);
         }
     }
@@ -418,8 +477,41 @@ where
     }
 
     /// A request of the queue is late.
-    pub(crate) fn late(&self, tag: i32, in_flight: &dyn Fn() -> bool) -> Timeout {
-        self.watchdog.late(self.id, tag, in_flight)
+    pub(crate) fn late(&self, rq: &TimedOut<'_, T>) -> Timeout {
+        self.watchdog.late(&LateCommand { queue: self, rq })
+    }
+}
+
+/// See [`Late`].
+struct LateCommand<'a, T: Types> {
+    queue: &'a Queue<T>,
+    rq: &'a TimedOut<'a, T>,
+}
+
+impl<T: Types> Late for LateCommand<'_, T> {
+    fn queue(&self) -> QueueId {
+        self.queue.id
+    }
+
+    fn tag(&self) -> i32 {
+        self.rq.tag()
+    }
+
+    fn command(&self) -> Option<CommandId> {
+        let tag = self.rq.tag().try_into().ok()?;
+        self.queue.submission.lock().in_flight.command_id(tag)
+    }
+
+    fn is_in_flight(&self) -> bool {
+        self.rq.is_in_flight()
+    }
+
+    fn had_grace(&self) -> bool {
+        self.rq.patience() == Patience::from_millis(GRACE_MS)
+    }
+
+    fn give_grace(&self) {
+        self.rq.set_patience(Patience::from_millis(GRACE_MS));
     }
 }
 
@@ -444,6 +536,11 @@ where
             Some(completions) => completions.reap(done),
             None => false,
         }
+    }
+
+    /// Has `f` work on the completion side, if the queue is polled.
+    pub(crate) fn with_polled<R>(&self, f: impl FnOnce(&mut Completions<T>) -> R) -> Option<R> {
+        self.polled.lock().as_mut().map(f)
     }
 
     /// Looks for completions and ends what is found.

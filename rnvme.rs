@@ -74,6 +74,8 @@ mod vector;
 // Policy: what happens when things go wrong.
 mod recovery;
 
+mod hardware;
+
 // Objects: what there is.
 mod ns;
 
@@ -153,39 +155,62 @@ impl pci::Driver for Rnvme {
 
 impl Driver for Rnvme {
     fn shutdown(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
-        if let Some(controller) = &*this.controller.lock() {
-            controller.shutdown();
-        }
+        this.with(Controller::shutdown);
     }
 
-    fn suspend(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) -> Result {
+    fn suspend(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) -> Result {
+        this.with(Controller::pause);
         Ok(())
     }
 
-    fn resume(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) -> Result {
+    fn resume(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) -> Result {
+        this.with(Controller::wake);
         Ok(())
     }
 
-    fn reset_prepare(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) {}
+    fn reset_prepare(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
+        this.with(Controller::pause);
+    }
 
-    fn reset_done(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) {}
+    fn reset_done(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
+        this.with(Controller::wake);
+    }
 
     fn error_detected(
         _pdev: &pci::Device<Core<'_>>,
-        _this: Pin<&Bound>,
+        this: Pin<&Bound>,
         channel: Channel,
     ) -> Verdict {
         match channel {
             Channel::Normal => Verdict::CanRecover,
-            Channel::Frozen | Channel::Gone => Verdict::Disconnect,
+            Channel::Frozen => {
+                this.with(Controller::freeze);
+                Verdict::NeedReset
+            }
+            Channel::Gone => {
+                this.with(Controller::abandon);
+                Verdict::Disconnect
+            }
         }
     }
 
-    fn slot_reset(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) -> Verdict {
-        Verdict::Disconnect
+    fn slot_reset(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) -> Verdict {
+        this.with(Controller::begin_wake);
+        Verdict::Recovered
     }
 
-    fn error_resume(_pdev: &pci::Device<Core<'_>>, _this: Pin<&Bound>) {}
+    fn error_resume(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
+        this.with(Controller::wait_for_reset);
+    }
+}
+
+impl Bound {
+    /// Calls `f` on the controller, if it is still there.
+    fn with(&self, f: impl FnOnce(&Controller)) {
+        if let Some(controller) = &*self.controller.lock() {
+            f(controller);
+        }
+    }
 }
 
 /// The module. The driver goes before the class, as its devices are of that class, and before the
@@ -214,6 +239,8 @@ impl kernel::InPlaceModule for RnvmeModule {
                 irq_coalescing_time: module_parameters::irq_coalescing_time.value(),
                 irq_coalescing_threshold: module_parameters::irq_coalescing_threshold.value(),
                 max_retries: module_parameters::max_retries.value(),
+                default_ps_max_latency_us: module_parameters::default_ps_max_latency_us.value(),
+                keep_alive: module_parameters::keep_alive.value(),
             }
             .checked()
             .map_err(|e| {
@@ -290,6 +317,14 @@ module! {
         max_retries: u32 {
             default: 5,
             description: "How often a failed I/O command is tried again, 0 to 255 (default 5)",
+        },
+        default_ps_max_latency_us: u32 {
+            default: 100000,
+            description: "The longest that a command may wait for a controller that saves power, in us (default 100000, 0: it does not)",
+        },
+        keep_alive: u32 {
+            default: 0,
+            description: "Seconds after which a controller that heard nothing may stop (default 0: never)",
         },
     },
 }

@@ -22,6 +22,7 @@
 pub(crate) mod ffi;
 
 pub(crate) mod class;
+pub(crate) mod clock;
 pub(crate) mod cmb;
 pub(crate) mod dma;
 pub(crate) mod doorbell;

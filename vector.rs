@@ -89,6 +89,30 @@ impl Vector {
         self.queues().all(Completions::is_idle)
     }
 
+    /// Takes what waits although nobody told of it when this was asked before; returns whether
+    /// there was any.
+    pub(crate) fn look(&mut self) -> bool {
+        let mut overlooked = self.io.as_mut().is_some_and(Completions::is_overlooked);
+        if let Some(more) = &mut self.more {
+            overlooked |= more.admin.is_overlooked();
+            for io in &mut more.io {
+                overlooked |= io.is_overlooked();
+            }
+        }
+        overlooked && self.handle()
+    }
+
+    /// Makes the completion sides as they were when they were new: the device forgot the queues.
+    pub(crate) fn reset(&mut self) {
+        if let Some(io) = &mut self.io {
+            io.reset();
+        }
+        if let Some(more) = &mut self.more {
+            more.admin.reset();
+            more.io.iter_mut().for_each(Completions::reset);
+        }
+    }
+
     /// Ends what the device will not end; returns how many commands that were.
     pub(crate) fn cancel(&mut self) -> u32 {
         let status = Status::HOST_ABORTED;

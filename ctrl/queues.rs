@@ -13,6 +13,7 @@ use crate::{
         CMBSZ, //
     },
     counts::QueueCounts,
+    hardware::Hardware,
     io::Io,
     params::Params,
     queue::{
@@ -20,7 +21,6 @@ use crate::{
         Queue,
         Shape, //
     },
-    recovery::Hardware,
     regs,
     spec::{
         command::{
@@ -89,8 +89,11 @@ pub(super) struct IoQueues {
     pub(super) counts: QueueCounts,
     /// Entries of a ring.
     pub(super) entries: u16,
-    /// How many have their submission ring in the controller's memory.
-    pub(super) in_controller: usize,
+    queues: KVec<Arc<Queue<Io>>>,
+    /// Whether all share one vector.
+    shared: bool,
+    shadows: Option<Arc<Shadows>>,
+    memory: Option<Arc<ControllerMemory>>,
 }
 
 impl Plan<'_> {
@@ -135,16 +138,23 @@ impl Plan<'_> {
                 queues.push(queue.clone(), GFP_KERNEL)?;
             }
             hardware.attach_io(&vectors, pairs, counts.interrupt())?;
-            let created = self.announce(&queues, shared, counts.interrupt());
-            if created == queues.len() {
-                self.set_coalescing(shared);
-                let in_controller = queues.iter().filter(|q| q.is_in_controller()).count();
-                return Ok(IoQueues {
-                    set: self.tag_set(queues, entries, counts, shared)?,
-                    counts,
-                    entries,
-                    in_controller,
-                });
+            let mut for_set = KVec::with_capacity(queues.len(), GFP_KERNEL)?;
+            for queue in &queues {
+                for_set.push(queue.clone(), GFP_KERNEL)?;
+            }
+            let made = IoQueues {
+                set: self.tag_set(for_set, entries, counts, shared)?,
+                counts,
+                entries,
+                queues,
+                shared,
+                shadows: shadows.clone(),
+                memory: memory.clone(),
+            };
+            let created = made.announce(self.admin, hardware, made.queues.len());
+            if created == made.queues.len() {
+                made.set_coalescing(self.admin, self.params);
+                return Ok(made);
             }
             if created == 0 {
                 dev_err!(self.pdev, "controller refuses to create an I/O queue\n");
@@ -172,22 +182,6 @@ impl Plan<'_> {
         // One entry of a ring stays free.
         let depth = entries - 1;
         TagSet::new(queues, depth, node(dev), self.params.io_timeout_ms(), map)
-    }
-
-    /// Has the controller wait for more completions before it interrupts, where that is wanted. One
-    /// that refuses does not wait; the log has a line.
-    fn set_coalescing(&self, shared: bool) {
-        let Some((time, entries)) = self.params.coalescing() else {
-            return;
-        };
-        // Admin commands come one at a time: nothing is worth waiting for. First, so that it never
-        // happens; not at all if it would go for I/O queues, too.
-        if !shared {
-            let _ = self.admin.execute(&DisableCoalescing { vector: 0 });
-        }
-        let _ = self
-            .admin
-            .execute(&SetInterruptCoalescing { time, entries });
     }
 
     /// Announces shadow doorbells for `count` I/O queues, if the controller takes them and a page
@@ -292,20 +286,26 @@ impl Plan<'_> {
         }
         Ok(pairs)
     }
+}
 
-    /// Tells the controller of the queues, in order, the first `interrupt` of which have
-    /// interrupts; returns how many it took.
-    fn announce(&self, queues: &[Arc<Queue<Io>>], shared: bool, interrupt: u32) -> usize {
-        for (index, queue) in queues.iter().enumerate() {
+impl IoQueues {
+    /// How many have their submission ring in the controller's memory.
+    pub(super) fn in_controller(&self) -> usize {
+        self.queues.iter().filter(|q| q.is_in_controller()).count()
+    }
+
+    /// Tells the controller of the first `count` queues, in order; returns how many it took.
+    fn announce(&self, admin: &AdminQueue, hardware: &Hardware, count: usize) -> usize {
+        for (index, queue) in self.queues.iter().take(count).enumerate() {
             let id = queue.id();
-            let own = if shared { 0 } else { id.raw() };
+            let own = if self.shared { 0 } else { id.raw() };
             let cq = CreateIoCq {
                 id,
                 entries: queue.entries(),
                 ring: queue.completion_ring(),
-                vector: (u32::from(id.raw()) <= interrupt).then_some(own),
+                vector: (u32::from(id.raw()) <= self.counts.interrupt()).then_some(own),
             };
-            if self.admin.execute(&cq).is_err() {
+            if admin.execute(&cq).is_err() {
                 return index;
             }
             let sq = CreateIoSq {
@@ -314,13 +314,68 @@ impl Plan<'_> {
                 ring: queue.submission_ring(),
                 cq: id,
             };
-            if self.admin.execute(&sq).is_err() {
-                let _ = self.admin.execute(&DeleteIoCq(id));
+            if admin.execute(&sq).is_err() {
+                let _ = admin.execute(&DeleteIoCq(id));
                 return index;
             }
-            queue.enable();
+            if hardware.open(queue).is_err() {
+                return index;
+            }
         }
-        queues.len()
+        count.min(self.queues.len())
+    }
+
+    /// Makes the queues once more in a controller that was brought up again: all of them.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if it does not take what it took before; what [`AdminQueue::execute`] returns.
+    pub(super) fn announce_again(
+        &self,
+        admin: &AdminQueue,
+        hardware: &Hardware,
+        params: &Params,
+    ) -> Result {
+        let ask = SetNumberOfQueues {
+            pairs: self.queues.len().try_into()?,
+        };
+        // CAST: u32 to usize widens.
+        let granted = admin.execute(&ask)? as usize;
+        if let Some(shadows) = &self.shadows {
+            admin.execute(&DoorbellBufferConfig {
+                doorbells: shadows.doorbells(),
+                events: shadows.events(),
+            })?;
+        }
+        if let Some(memory) = &self.memory {
+            memory.tell()?;
+        }
+        let made = self.announce(admin, hardware, granted.min(self.queues.len()));
+        if made < self.queues.len() {
+            return Err(EIO);
+        }
+        self.set_coalescing(admin, params);
+        Ok(())
+    }
+
+    /// Has the controller wait for more completions before it interrupts, where that is wanted. One
+    /// that refuses does not wait; the log has a line.
+    fn set_coalescing(&self, admin: &AdminQueue, params: &Params) {
+        let Some((time, entries)) = params.coalescing() else {
+            return;
+        };
+        // Admin commands come one at a time: nothing is worth waiting for. First, so that it never
+        // happens; not at all if it would go for I/O queues, too.
+        if !self.shared {
+            let _ = admin.execute(&DisableCoalescing { vector: 0 });
+        }
+        let _ = admin.execute(&SetInterruptCoalescing { time, entries });
+    }
+
+    /// Deletes all of them: see [`delete`].
+    pub(super) fn delete(&self, admin: &AdminQueue, hardware: &Hardware) {
+        // CAST: ids have 16 bits.
+        delete(admin, hardware, self.queues.len() as u16);
     }
 }
 
@@ -328,7 +383,7 @@ impl Plan<'_> {
 /// goes when it is disabled.
 pub(super) fn delete(admin: &AdminQueue, hardware: &Hardware, count: u16) {
     for id in 1..=count {
-        if !hardware.is_live() {
+        if hardware.is_stopped() {
             return;
         }
         let id = QueueId::new(id);

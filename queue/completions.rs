@@ -54,7 +54,9 @@ pub(crate) struct Completions<T: Types> {
     doorbell: Doorbell,
     queue: Arc<Queue<T>>,
     /// Entries that named no command in flight.
-    spurious: u64,
+    spurious: u32,
+    /// Which entry was waiting when somebody looked last, plus one; 0: none.
+    waiting: u32,
 }
 
 impl<T: Types> Completions<T> {
@@ -81,6 +83,7 @@ impl<T: Types> Completions<T> {
             doorbell,
             queue,
             spurious: 0,
+            waiting: 0,
         }
     }
 }
@@ -217,18 +220,56 @@ where
         self.reaper.is_idle()
     }
 
-    /// Ends all that is in flight, for the queue is disabled and the device stopped: what it has
-    /// completed as it says, the rest with `status`. Returns how many the rest are.
+    /// Whether an entry waits that was there already when this was asked before: nobody told of it.
+    pub(crate) fn is_overlooked(&mut self) -> bool {
+        // CAST: an index of a ring, less than 65536.
+        let waiting = match self.is_pending() {
+            true => self.head.index() as u32 + 1,
+            false => 0,
+        };
+        let before = core::mem::replace(&mut self.waiting, waiting);
+        waiting != 0 && waiting == before
+    }
+
+    /// Ends all that is in flight, for the gate is not open and the device stopped: what it has
+    /// completed as it says, the rest with `status`, in the order in which it was submitted (but for
+    /// what was overtaken by a whole ring of others). Returns how many the rest are.
     pub(crate) fn cancel(&mut self, status: Status) -> u32 {
         let mut done = Completed::new();
         self.take_new(&mut done);
         done.end();
         let mut count = 0;
-        while let Some(mut rq) = self.reaper.take_any() {
-            count += 1;
-            rq.pdu_mut().pdu_mut().status = status.raw();
-            self.complete_alone(rq);
+        for age in 0..self.head.entries() {
+            let cid = self.queue.command_id(age);
+            count += self.end(|reaper| reaper.take(cid), status);
         }
-        count
+        loop {
+            match self.end(Reaper::take_any, status) {
+                0 => return count,
+                more => count += more,
+            }
+        }
+    }
+
+    /// Ends the request that `take` finds with `status`; returns how many that were, 0 or 1.
+    fn end(
+        &mut self,
+        take: impl FnOnce(&mut Reaper<T>) -> Option<Started<T>>,
+        status: Status,
+    ) -> u32 {
+        let Some(mut rq) = take(&mut self.reaper) else {
+            return 0;
+        };
+        rq.pdu_mut().pdu_mut().status = status.raw();
+        self.complete_alone(rq);
+        1
+    }
+
+    /// Makes the completion side as it was when it was new: the device forgot the queue, and has
+    /// nothing of it any more.
+    pub(crate) fn reset(&mut self) {
+        self.ring.clear();
+        self.head = Head::new(self.head.entries());
+        self.waiting = 0;
     }
 }

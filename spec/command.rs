@@ -250,6 +250,12 @@ impl Sqe {
         self
     }
 
+    /// The command id in the first eight bytes of a command, as they stand in a ring.
+    pub(crate) const fn cid_of(first: u64) -> CommandId {
+        // CAST: bytes 2 and 3.
+        CommandId::from_raw((first >> 16) as u16)
+    }
+
     /// The same command with its data.
     #[inline(always)]
     pub(crate) const fn with_data(mut self, data: Data) -> Self {
@@ -417,6 +423,7 @@ mod tests {
             .with_data(Data::prp(DataPtr { prp1: 1, prp2: 2 }));
         let fields: &[(usize, &[u8])] = &[(2, &[0xbc, 0x5a]), (4, &[1]), (24, &[1]), (32, &[2])];
         assert!(is(sqe, fields));
+        assert_eq!(Sqe::cid_of(sqe.words()[0]).raw(), 0x5abc);
     }
 
     #[test]

@@ -32,6 +32,11 @@ impl QueueId {
     /// The admin queue pair.
     pub(crate) const ADMIN: Self = Self(0);
 
+    /// Whether it is the admin queue.
+    pub(crate) const fn is_admin(self) -> bool {
+        self.0 == 0
+    }
+
     /// Queue pair `raw`.
     pub(crate) const fn new(raw: u16) -> Self {
         Self(raw)

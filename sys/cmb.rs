@@ -71,8 +71,8 @@ impl Drop for Mapping {
 pub(crate) struct ControllerMemory {
     mapping: Arc<Mapping>,
     bar: Arc<Bar>,
-    /// Whether the controller was told where the buffer is (CMBMSC), and must be told to forget.
-    told: bool,
+    /// What the controller is told (CMBMSC), if it must be, and must be told to forget.
+    control: Option<u64>,
     _region: Option<Region>,
 }
 
@@ -123,13 +123,24 @@ impl ControllerMemory {
         let memory = Self {
             mapping: Arc::new(mapping, GFP_KERNEL)?,
             bar: bar.clone(),
-            told: tell,
+            control: tell.then_some(control),
             _region: region,
         };
-        if tell {
-            memory.bar.write_hi_lo(cmb::CMBMSC, control)?;
-        }
+        memory.tell()?;
         Ok(memory)
+    }
+
+    /// Tells the controller where the buffer is, if it must be told: also after a reset, when it
+    /// may have forgotten.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the BAR is too short for the register.
+    pub(crate) fn tell(&self) -> Result {
+        match self.control {
+            Some(control) => self.bar.write_hi_lo(cmb::CMBMSC, control),
+            None => Ok(()),
+        }
     }
 
     /// The mapping, for a queue to be in.
@@ -140,7 +151,7 @@ impl ControllerMemory {
 
 impl Drop for ControllerMemory {
     fn drop(&mut self) {
-        if self.told {
+        if self.control.is_some() {
             // Only a BAR that is too short could refuse it, which was found out before.
             let _ = self.bar.write_hi_lo(cmb::CMBMSC, 0);
         }

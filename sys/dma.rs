@@ -221,6 +221,13 @@ impl Writer<'_> {
 }
 
 impl<M> Words<M> {
+    /// Makes all words 0.
+    pub(crate) fn clear(&self) {
+        for index in 0..self.len {
+            self.write(index, 0);
+        }
+    }
+
     /// The number of words.
     pub(crate) fn len(&self) -> usize {
         self.len

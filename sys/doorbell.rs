@@ -68,6 +68,19 @@ impl Shadows {
         Ok(Arc::new(shadows, GFP_KERNEL)?)
     }
 
+    /// Makes both pages as they were when they were new. The controller must not know them, and no
+    /// queue be in use.
+    pub(crate) fn clear(&self) {
+        for pages in [&self.doorbells, &self.events] {
+            let first: *mut u32 = pages.as_mut_ptr().cast();
+            for index in 0..PER_PAGE {
+                // SAFETY: the page has that many values, and is accessed by volatile stores and
+                // loads of aligned values only.
+                unsafe { first.add(index).write_volatile(0) };
+            }
+        }
+    }
+
     /// The device's address of the page of doorbells.
     pub(crate) fn doorbells(&self) -> DmaAddress {
         self.doorbells.dma_address()

@@ -131,6 +131,13 @@ impl<T: Types> InFlight<T> {
         Ok((Self { slots }, reaper))
     }
 
+    /// The command id under which the hardware has the request of `tag`, if it does.
+    pub(crate) fn command_id(&self, tag: u16) -> Option<CommandId> {
+        let state = self.slots.get(tag)?.state.load(Ordering::Relaxed);
+        // CAST: without `ARMED` it is a command id.
+        (state & ARMED != 0).then(|| CommandId::from_raw(state as u16))
+    }
+
     /// Lends `rq` to the hardware and returns the command id to name it by.
     ///
     /// # Errors

@@ -27,6 +27,13 @@ pub(crate) struct Abort {
     pub(crate) command: CommandId,
 }
 
+impl Abort {
+    /// Whether dword 0 of the completion says that the command was aborted.
+    pub(crate) const fn has_aborted(dw0: u32) -> bool {
+        dw0 & 1 == 0
+    }
+}
+
 impl AdminCommand for Abort {
     /// Whether the command was aborted: then it has been completed with a status that says so.
     type Reply = bool;
@@ -40,7 +47,7 @@ impl AdminCommand for Abort {
     }
 
     fn reply(&self, dw0: u32) -> bool {
-        dw0 & 1 == 0
+        Self::has_aborted(dw0)
     }
 }
 

@@ -131,6 +131,7 @@ impl RetryDelays {
 }
 
 /// A controller, as Identify describes it.
+#[derive(Clone, Copy)]
 pub(crate) struct ControllerInfo {
     /// Serial number.
     pub(crate) serial: Text<20>,

@@ -86,7 +86,7 @@ const _: () = {
 
 /// What a namespace says of how it likes to be used, unchecked: in logical blocks, and zero-based
 /// where the name ends in `_z` (NVM 5.8.2).
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct NamespaceHints {
     /// NSFEAT: which of these fields mean something.
     pub(crate) features: u8,
@@ -123,6 +123,7 @@ impl NamespaceHints {
 }
 
 /// A namespace that can be a disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NamespaceInfo {
     /// log2 of the bytes of a logical block: 9 to 16.
     pub(crate) lba_shift: u32,

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is done for a controller besides what somebody waits for: bringing it up again, looking
+//! for namespaces, watching.
+
+use super::{
+    attributes::Attributes,
+    events::Handler,
+    Core,
+    Identified, //
+};
+use crate::{
+    admin::{
+        Admin,
+        AdminPdu,
+        Lateness, //
+    },
+    recovery::{
+        Event,
+        State, //
+    },
+    spec::{
+        command::KeepAlive,
+        identify::ControllerInfo, //
+    },
+    sys::{
+        class::ClassDevice,
+        own::Ended,
+        work::{
+            Job,
+            Urgency,
+            Work, //
+        }, //
+    }, //
+};
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering::Relaxed, //
+};
+use kernel::{
+    prelude::*,
+    static_lock_class,
+    sync::Arc, //
+};
+
+/// Milliseconds between two looks at a controller.
+const WATCH_MS: u32 = 1000;
+/// Milliseconds that an admin command may take while a controller is brought up again.
+///
+/// TIMEOUT: all I/O waits meanwhile; a controller that answers at all does so in a fraction of this.
+const RESET_COMMAND_MS: u32 = 2000;
+/// How often it is tried to bring a controller up, as long as what fails is not the controller.
+const TRIES: u32 = 3;
+
+/// What is done for a controller in threads. Closed when dropped.
+pub(super) struct Jobs {
+    /// Brings it up again.
+    pub(super) reset: Arc<Work>,
+    /// Looks for namespaces.
+    pub(super) scan: Arc<Work>,
+    /// Does something about what it tells.
+    pub(super) events: Arc<Work>,
+    /// Looks after it, once a second.
+    pub(super) watch: Arc<Work>,
+}
+
+impl Jobs {
+    /// Jobs that nobody can ask for yet.
+    pub(super) fn new() -> Result<Self> {
+        let background = Urgency::Background;
+        Ok(Self {
+            reset: Work::new(c"rnvme_reset", static_lock_class!(), Urgency::Reset, false)?,
+            scan: Work::new(c"rnvme_scan", static_lock_class!(), background, false)?,
+            events: Work::new(c"rnvme_events", static_lock_class!(), background, false)?,
+            watch: Work::new(c"rnvme_watch", static_lock_class!(), background, true)?,
+        })
+    }
+
+    /// From now on they work on `core`.
+    pub(super) fn open(&self, core: &Arc<Core>, class: &Arc<ClassDevice<Attributes>>) -> Result {
+        let reset = ResetJob {
+            core: core.clone(),
+            scan: self.scan.clone(),
+        };
+        self.reset.open(Arc::new(reset, GFP_KERNEL)?);
+        self.scan.open(Arc::new(ScanJob(core.clone()), GFP_KERNEL)?);
+        let events = Handler {
+            events: core.events.clone(),
+            hardware: core.hardware.clone(),
+            class: class.clone(),
+            scan: self.scan.clone(),
+            info: core.info,
+        };
+        self.events.open(Arc::new(events, GFP_KERNEL)?);
+        let watch = WatchJob {
+            core: core.clone(),
+            again: self.watch.clone(),
+            ticks: AtomicU32::new(0),
+        };
+        self.watch.open(Arc::new(watch, GFP_KERNEL)?);
+        Ok(())
+    }
+
+    /// Waits for what is under way. Nothing is done from now on.
+    pub(super) fn close(&self) {
+        self.watch.close();
+        self.events.close();
+        self.reset.close();
+        self.scan.close();
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// See [`Jobs::reset`].
+struct ResetJob {
+    core: Arc<Core>,
+    scan: Arc<Work>,
+}
+
+impl Job for ResetJob {
+    fn run(&self) {
+        let hardware = &self.core.hardware;
+        if hardware.state() != State::Resetting {
+            return;
+        }
+        self.core.admin.set_patience(Some(RESET_COMMAND_MS));
+        let result = self.core.bring_up();
+        self.core.admin.set_patience(None);
+        match result {
+            Ok(()) => {
+                if hardware.up() {
+                    self.core.events.begin(&self.core.info);
+                    // It may have changed meanwhile.
+                    self.scan.queue();
+                }
+            }
+            Err(e) => hardware.give_up(e),
+        }
+    }
+}
+
+impl Core {
+    /// Brings the controller up again, which was stopped.
+    fn bring_up(&self) -> Result {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.try_to_bring_up() {
+                // Memory is short for a moment.
+                Err(e) if e == ENOMEM && tries < TRIES => {
+                    self.hardware.notify(Event::Stuck, "ENOMEM")
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_to_bring_up(&self) -> Result {
+        let hardware = &self.hardware;
+        hardware.restart()?;
+        let identified = Identified::get(&self.admin, &self.parent)?;
+        if let Some(what) = self.misses(&identified.info) {
+            dev_err!(
+                self.parent,
+                "this is another controller, or does less than before: {}\n",
+                what
+            );
+            return Err(ENODEV);
+        }
+        identified.configure(&self.admin, &self.params);
+        self.io.announce_again(&self.admin, hardware, &self.params)
+    }
+}
+
+impl Core {
+    /// What a controller of `info` lacks to go on where this one stopped, if there is anything.
+    fn misses(&self, info: &ControllerInfo) -> Option<&'static str> {
+        let before = &self.info;
+        if before.serial.as_str() != info.serial.as_str() {
+            return Some("serial number");
+        }
+        if before.model.as_str() != info.model.as_str() {
+            return Some("model");
+        }
+        if info
+            .max_transfer
+            .is_some_and(|mdts| mdts < self.max_transfer)
+        {
+            return Some("largest transfer (MDTS)");
+        }
+        if before.sgls && !info.sgls {
+            return Some("SGLs");
+        }
+        // What was not flushed so far would have to be from now on.
+        if info.volatile_write_cache && !before.volatile_write_cache {
+            return Some("volatile write cache");
+        }
+        None
+    }
+}
+
+/// See [`Jobs::scan`].
+struct ScanJob(Arc<Core>);
+
+impl Job for ScanJob {
+    fn run(&self) {
+        let hardware = &self.0.hardware;
+        if !hardware.is_live() {
+            return;
+        }
+        if let Err(e) = self.0.scan() {
+            // If it is being reset, what follows looks once more.
+            if hardware.is_live() {
+                dev_err!(
+                    self.0.parent,
+                    "namespaces cannot be looked for: error {}\n",
+                    e.to_errno()
+                );
+            }
+        }
+    }
+}
+
+/// See [`Jobs::watch`].
+struct WatchJob {
+    core: Arc<Core>,
+    again: Arc<Work>,
+    /// How often it has looked.
+    ticks: AtomicU32,
+}
+
+impl Job for WatchJob {
+    fn run(&self) {
+        self.core.hardware.watch();
+        let ticks = self.ticks.fetch_add(1, Relaxed);
+        if let Some(ms) = self.core.params.keep_alive_ms() {
+            // Twice in its time.
+            if ticks % (ms / (2 * WATCH_MS)).max(1) == 0 && self.core.hardware.is_live() {
+                // One that does not come back is late, as any command may be.
+                let _ = self
+                    .core
+                    .admin
+                    .post(&KeepAlive, Lateness::AsUsual, self.core.clone());
+            }
+        }
+        self.again.queue_after(WATCH_MS);
+    }
+}
+
+impl Ended<Admin> for Core {
+    fn ended(&self, _pdu: &AdminPdu, _ok: bool) {
+        // A controller that refuses to be kept alive resets itself, which is noticed.
+    }
+}

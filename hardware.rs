@@ -1,0 +1,623 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The hardware of a controller: its registers, interrupts and queues, and what is done to them when
+//! something happens. What is to be done is decided by [`recovery::next`].
+//!
+//! All that stops a controller is [`Hardware::halt`]: no new command, the device stopped (CC.EN = 0,
+//! and its DMA taken away), what was in flight ended, or kept by the block layer to be tried again.
+//! Rings are used again or freed only after that.
+//!
+//! LOCK: `Hardware::inner` is taken by the time-out handlers, which wait for nothing but registers
+//! while they hold it (for at most CAP.TO and the time of a shutdown), and for requests that are on
+//! their way into a queue; nobody executes a command with it held. `Queue::submission` nests inside.
+
+mod registers;
+mod setup;
+
+pub(crate) use self::setup::Identity;
+
+use self::registers::gone;
+use crate::{
+    admin::{
+        Admin,
+        AdminPdu,
+        AdminQueue,
+        Lateness, //
+    },
+    io::Io,
+    pdu::Carrier,
+    queue::{
+        Gate,
+        Late,
+        Queue,
+        Watchdog, //
+    },
+    recovery::{
+        next,
+        Action,
+        Event,
+        State, //
+    },
+    regs::{
+        Capabilities,
+        CSTS, //
+    },
+    spec::{
+        command::Abort,
+        completion::Status, //
+    },
+    sys::{
+        blk::{
+            TagSet,
+            Timeout, //
+        },
+        cmb::ControllerMemory,
+        doorbell::Shadows,
+        irq::{
+            Handler,
+            Line, //
+        },
+        mmio::Bar,
+        own::Ended,
+        pci::{
+            allow_dma,
+            function_level_reset,
+            is_present, //
+        },
+        request::Types,
+        work::Work,
+    },
+    vector::Vector, //
+};
+use core::sync::atomic::{
+    AtomicU32,
+    AtomicU8,
+    Ordering::Relaxed, //
+};
+use kernel::{
+    fmt,
+    io::{
+        poll::read_poll_timeout,
+        Io as _, //
+    },
+    pci,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex, //
+    },
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
+};
+
+/// How often registers are looked at while waiting.
+const POLL_INTERVAL: Delta = Delta::from_millis(1);
+
+struct Inner {
+    state: State,
+    lines: KVec<Line<Vector>>,
+    /// What the first line served, while it has none: the controller runs all the same.
+    parked: Option<KBox<Vector>>,
+    /// The longest that an orderly shutdown may take.
+    shutdown: Delta,
+    admin: Option<Arc<Queue<Admin>>>,
+    /// To ask for aborts.
+    commands: Option<Arc<AdminQueue>>,
+    io: KVec<Arc<Queue<Io>>>,
+    /// In front of the I/O queues, once there are disks.
+    set: Option<Arc<TagSet<Io>>>,
+    /// Whether `set` is kept from dispatching.
+    held: bool,
+    /// Whether the controller has confirmed that it stopped, or is gone.
+    stopped: bool,
+    /// Since when it does not work.
+    since: Option<Instant<Monotonic>>,
+    /// The controller writes to these, too.
+    shadows: Option<Arc<Shadows>>,
+    /// There are queues in it.
+    memory: Option<Arc<ControllerMemory>>,
+}
+
+/// A controller's registers, interrupts and queues.
+#[pin_data]
+pub(crate) struct Hardware {
+    pdev: ARef<pci::Device>,
+    bar: Arc<Bar>,
+    caps: Capabilities,
+    instance: u32,
+    /// Whether interrupts are handled in threads.
+    threads: bool,
+    /// `Inner::state`, for those who only look.
+    state: AtomicU8,
+    /// What brings the controller up again.
+    reset: Arc<Work>,
+    aborts: Arc<Aborts>,
+    /// What there was of it so far.
+    pub(crate) counters: Counters,
+    #[pin]
+    inner: Mutex<Inner>,
+}
+
+/// How often something happened.
+#[derive(Default)]
+pub(crate) struct Counters {
+    /// Resets that were begun.
+    pub(crate) resets: AtomicU32,
+    /// Commands that were to be aborted.
+    pub(crate) aborts: AtomicU32,
+    /// Queues with completions that no interrupt told of.
+    pub(crate) lost_interrupts: AtomicU32,
+}
+
+/// Aborts that are under way.
+struct Aborts {
+    pdev: ARef<pci::Device>,
+    /// How many more the controller takes.
+    left: AtomicU32,
+}
+
+impl Aborts {
+    /// Whether one more may be given; it counts then.
+    fn take(&self) -> bool {
+        self.left
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
+            .is_ok()
+    }
+
+    fn give_back(&self) {
+        self.left.fetch_add(1, Relaxed);
+    }
+}
+
+impl Ended<Admin> for Aborts {
+    fn ended(&self, pdu: &AdminPdu, ok: bool) {
+        self.give_back();
+        if !ok || !Abort::has_aborted(pdu.result()) {
+            dev_warn!(self.pdev, "the controller has not aborted the command\n");
+        }
+    }
+}
+
+/// How a controller is stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It is told first, and may write back its caches: CC.SHN.
+    Orderly,
+    /// At once: CC.EN = 0.
+    AtOnce,
+}
+
+/// What becomes of I/O when a controller is stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It waits for the controller to come back.
+    Wait,
+    /// It fails.
+    Fail,
+}
+
+impl Hardware {
+    /// The registers.
+    pub(crate) fn bar(&self) -> &Arc<Bar> {
+        &self.bar
+    }
+
+    /// What CAP says.
+    pub(crate) fn caps(&self) -> &Capabilities {
+        &self.caps
+    }
+
+    /// What the device is called on its bus.
+    pub(crate) fn name(&self) -> &str {
+        self.pdev.as_ref().name().to_str().unwrap_or_default()
+    }
+
+    /// The NUMA node of the device; -1 if it has none.
+    pub(crate) fn node(&self) -> i32 {
+        crate::sys::pci::node(self.pdev.as_ref())
+    }
+
+    /// CSTS as it is now, to be logged.
+    pub(crate) fn csts(&self) -> u32 {
+        self.bar.read(CSTS).into_raw()
+    }
+
+    /// The state as it is now.
+    pub(crate) fn state(&self) -> State {
+        State::from_raw(self.state.load(Relaxed))
+    }
+
+    /// Whether commands can be given.
+    pub(crate) fn is_live(&self) -> bool {
+        self.state() == State::Live
+    }
+
+    /// Whether it was stopped: there is nobody to be told anything.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.inner.lock().stopped
+    }
+
+    /// Whether somebody may be at bringing it up.
+    pub(crate) fn is_coming_up(&self) -> bool {
+        matches!(self.state(), State::New | State::Resetting)
+    }
+
+    /// Something happened; `why`, in words.
+    pub(crate) fn notify(&self, event: Event, why: &str) {
+        let mut inner = self.inner.lock();
+        self.step(&mut inner, event, fmt!("{}", why));
+    }
+
+    /// It could not be brought up.
+    pub(crate) fn give_up(&self, e: Error) {
+        let mut inner = self.inner.lock();
+        self.step(
+            &mut inner,
+            Event::Failed,
+            fmt!("it cannot be brought up again: error {}", e.to_errno()),
+        );
+    }
+
+    /// Whether the controller was brought up and I/O goes on: it may have been told to stop again.
+    pub(crate) fn up(&self) -> bool {
+        self.notify(Event::Up, "");
+        self.is_live()
+    }
+
+    /// Does what is to be done about `event`, and returns what that was.
+    fn step(&self, inner: &mut Inner, event: Event, why: fmt::Arguments<'_>) -> Action {
+        let before = inner.state;
+        let (state, action) = next(before, event);
+        inner.state = state;
+        self.state.store(state as u8, Relaxed);
+        match action {
+            Action::Nothing | Action::Abort => {}
+            Action::Hold => self.halt(inner, Stop::Orderly, Fate::Wait),
+            Action::Cancel => {
+                dev_warn!(self.pdev, "the controller does not answer: {}\n", why);
+                self.halt(inner, Stop::AtOnce, Fate::Wait);
+            }
+            Action::Reset => {
+                dev_warn!(self.pdev, "resetting the controller: {}\n", why);
+                self.counters.resets.fetch_add(1, Relaxed);
+                inner.since = Some(Instant::now());
+                self.halt(inner, Stop::AtOnce, Fate::Wait);
+                self.reset.queue();
+            }
+            Action::BringUp => {
+                inner.since = Some(Instant::now());
+                self.reset.queue();
+            }
+            Action::Resume => {
+                let took = inner
+                    .since
+                    .take()
+                    .map_or(Delta::ZERO, |since| since.elapsed());
+                dev_info!(
+                    self.pdev,
+                    "controller is back after {} ms\n",
+                    took.as_millis()
+                );
+                self.release_io(inner);
+            }
+            Action::End => {
+                if state == State::Dead && before != State::Dead {
+                    dev_err!(self.pdev, "controller is dead: {}\n", why);
+                }
+                let how = match event {
+                    Event::Leave => Stop::Orderly,
+                    _ => Stop::AtOnce,
+                };
+                self.halt(inner, how, Fate::Fail);
+            }
+        }
+        action
+    }
+
+    /// See the head of the file.
+    fn halt(&self, inner: &mut Inner, how: Stop, fate: Fate) {
+        if let Some(queue) = &inner.admin {
+            queue.set_gate(Gate::Closed);
+        }
+        let gate = match fate {
+            Fate::Wait => Gate::Held,
+            Fate::Fail => Gate::Closed,
+        };
+        for queue in &inner.io {
+            queue.set_gate(gate);
+        }
+        if let (Fate::Wait, false, Some(set)) = (fate, inner.held, &inner.set) {
+            // Without this the block layer would try again every few milliseconds.
+            set.quiesce();
+            inner.held = true;
+        }
+        if !inner.stopped {
+            inner.stopped = self.power_down(how, inner);
+        }
+        let mut cancelled = 0;
+        inner.for_each_vector(|vector| cancelled += vector.cancel());
+        for queue in &inner.io {
+            let ended = queue.with_polled(|polled| polled.cancel(Status::HOST_ABORTED));
+            cancelled += ended.unwrap_or(0);
+        }
+        if cancelled > 0 {
+            dev_warn!(
+                self.pdev,
+                "{} commands {} without the device\n",
+                cancelled,
+                match fate {
+                    Fate::Wait => "wait",
+                    Fate::Fail => "ended",
+                }
+            );
+        }
+        if fate == Fate::Fail {
+            self.release_io(inner);
+        }
+    }
+
+    /// Lets the block layer dispatch again.
+    fn release_io(&self, inner: &mut Inner) {
+        if let (true, Some(set)) = (core::mem::take(&mut inner.held), &inner.set) {
+            set.unquiesce();
+        }
+    }
+
+    /// Makes all queues as new and the controller answer admin commands again: the first step of
+    /// bringing it up after [`Event::Asked`] and the like.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if it is gone or was told to stop meanwhile; `EIO` if it cannot be stopped or
+    /// reports a fatal status; `ETIMEDOUT` if it is not ready in time.
+    pub(crate) fn restart(&self) -> Result {
+        let mut inner = self.inner.lock();
+        if inner.state != State::Resetting {
+            return Err(ENODEV);
+        }
+        if !inner.stopped {
+            dev_warn!(
+                self.pdev,
+                "controller does not stop: resetting its PCI function\n"
+            );
+            function_level_reset(&self.pdev)?;
+            inner.stopped = self.power_down(Stop::AtOnce, &inner);
+        }
+        if !inner.stopped {
+            return Err(EIO);
+        }
+        // It has forgotten all queues and has nothing of them any more.
+        inner.for_each_vector(Vector::reset);
+        if let Some(queue) = &inner.admin {
+            queue.reset();
+        }
+        for queue in &inner.io {
+            queue.reset();
+            let _ = queue.with_polled(|polled| polled.reset());
+        }
+        if let Some(shadows) = &inner.shadows {
+            shadows.clear();
+        }
+        allow_dma(&self.pdev);
+        drop(inner);
+        self.start_admin()
+    }
+
+    /// Has commands let through to `queue`, which the controller knows now.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if it was told to stop meanwhile.
+    pub(crate) fn open<T>(&self, queue: &Queue<T>) -> Result
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let _inner = self.inner.lock();
+        if !self.is_coming_up() {
+            return Err(ENODEV);
+        }
+        queue.set_gate(Gate::Open);
+        Ok(())
+    }
+
+    /// Waits until no I/O command is in flight, for at most `limit`. I/O must have been kept from
+    /// being dispatched, else it may never be so.
+    fn drain(&self, limit: Delta) {
+        let _ = read_poll_timeout(
+            || {
+                let mut inner = self.inner.lock();
+                let mut idle = inner.io.iter().all(|queue| queue.is_idle());
+                inner.for_each_vector(|vector| idle &= vector.is_idle());
+                Ok(idle)
+            },
+            |idle| *idle,
+            POLL_INTERVAL,
+            limit,
+        );
+    }
+
+    /// Lets the I/O in flight end, as long as that is to be waited for, and keeps the rest; the
+    /// controller is told to be ready for the loss of power and stopped. Until [`Event::Wake`].
+    pub(crate) fn pause(&self) {
+        let set = {
+            let inner = self.inner.lock();
+            if inner.state != State::Live {
+                return;
+            }
+            inner.set.clone()
+        };
+        // TIMEOUT: as long as Linux waits for the shutdown itself; what has not ended by then is
+        // tried again afterwards.
+        if let Some(set) = set {
+            set.quiesce();
+            self.drain(Delta::from_secs(5));
+            self.notify(Event::Pause, "");
+            // That held I/O, too.
+            set.unquiesce();
+        } else {
+            self.notify(Event::Pause, "");
+        }
+    }
+
+    /// The system goes down: I/O in flight may end, the rest fails, the controller is told to be
+    /// ready for the loss of power and stopped.
+    pub(crate) fn shut_down(&self) {
+        self.pause();
+        self.notify(Event::Leave, "");
+    }
+
+    /// Keeps I/O back until the controller has done what it pauses for (CSTS.PP), new firmware for
+    /// instance; resets it if that takes longer than `longest`.
+    pub(crate) fn sit_out(&self, longest: Delta) {
+        let Some(set) = self.inner.lock().set.clone() else {
+            return;
+        };
+        set.quiesce();
+        let result = read_poll_timeout(
+            || Ok(self.bar.read(CSTS)),
+            |csts| csts.pp() == 0 || gone(*csts) || !self.is_live(),
+            POLL_INTERVAL,
+            longest,
+        );
+        if result.is_err() {
+            self.notify(Event::Fault, "it pauses for longer than it said (CSTS.PP)");
+        }
+        set.unquiesce();
+    }
+
+    /// Looks for what nobody tells of: completions without interrupts, a controller that failed.
+    pub(crate) fn watch(&self) {
+        let mut inner = self.inner.lock();
+        if inner.state != State::Live {
+            return;
+        }
+        if let Some((event, csts)) = self.trouble() {
+            self.step(&mut inner, event, fmt!("CSTS {:#x}", csts));
+            return;
+        }
+        let mut lost = 0;
+        inner.for_each_vector(|vector| lost += u32::from(vector.look()));
+        if lost > 0 {
+            self.note_lost(lost);
+        }
+    }
+
+    fn note_lost(&self, count: u32) {
+        let before = self.counters.lost_interrupts.fetch_add(count, Relaxed);
+        // Powers of two only, so that a device that does this all the time does not flood the log.
+        if before == 0 || (before ^ (before + count)) > before {
+            dev_warn!(
+                self.pdev,
+                "commands were completed without an interrupt ({} times so far)\n",
+                before + count
+            );
+        }
+    }
+
+    /// What CSTS says of a controller that should work, if it is not well.
+    fn trouble(&self) -> Option<(Event, u32)> {
+        let csts = self.bar.read(CSTS);
+        let raw = csts.into_raw();
+        if gone(csts) {
+            let event = match is_present(&self.pdev) {
+                true => Event::Fault,
+                false => Event::Gone,
+            };
+            return Some((event, raw));
+        }
+        (csts.cfs() == 1 || csts.rdy() == 0).then_some((Event::Fault, raw))
+    }
+
+    /// Whether it does nothing for a while and says so.
+    fn is_pausing(&self) -> bool {
+        let csts = self.bar.read(CSTS);
+        !gone(csts) && csts.rdy() == 1 && csts.pp() == 1 && csts.cfs() == 0
+    }
+
+    /// Asks for the command to be aborted, if the controller takes that now.
+    fn abort(&self, inner: &Inner, late: &dyn Late) {
+        let (Some(commands), Some(command)) = (&inner.commands, late.command()) else {
+            return;
+        };
+        if !self.aborts.take() {
+            return;
+        }
+        self.counters.aborts.fetch_add(1, Relaxed);
+        let abort = Abort {
+            queue: late.queue(),
+            command,
+        };
+        if commands
+            .post(&abort, Lateness::AsUsual, self.aborts.clone())
+            .is_err()
+        {
+            self.aborts.give_back();
+        }
+    }
+}
+
+impl Inner {
+    /// Calls `f` on what each vector serves, while its handler is kept from running.
+    fn for_each_vector(&mut self, mut f: impl FnMut(&mut Vector)) {
+        for line in &mut self.lines {
+            line.with_disabled(&mut f);
+        }
+        if let Some(vector) = &mut self.parked {
+            f(vector);
+        }
+    }
+}
+
+impl Watchdog for Hardware {
+    fn late(&self, late: &dyn Late) -> Timeout {
+        let mut inner = self.inner.lock();
+        if !late.is_in_flight() {
+            return Timeout::Done;
+        }
+        inner.for_each_vector(|vector| {
+            let _ = vector.handle();
+        });
+        for queue in &inner.io {
+            queue.poll_all();
+        }
+        let (queue, tag) = (late.queue().raw(), late.tag());
+        if !late.is_in_flight() {
+            self.note_lost(1);
+            return Timeout::Done;
+        }
+        if inner.state == State::Live && self.is_pausing() {
+            // `sit_out` waits for it, and not for ever.
+            return Timeout::Again;
+        }
+        let (event, csts) = self.trouble().unwrap_or_else(|| {
+            let can_abort = !late.queue().is_admin() && !late.had_grace();
+            let event = if can_abort { Event::Late } else { Event::Stuck };
+            (event, self.csts())
+        });
+        let action = self.step(
+            &mut inner,
+            event,
+            fmt!("queue {}: tag {} timed out, CSTS {:#x}", queue, tag, csts),
+        );
+        match action {
+            Action::Abort => {
+                dev_warn!(
+                    self.pdev,
+                    "queue {}: tag {} timed out, aborting it\n",
+                    queue,
+                    tag
+                );
+                self.abort(&inner, late);
+                late.give_grace();
+                Timeout::Again
+            }
+            _ if late.is_in_flight() => Timeout::Again,
+            _ => Timeout::Done,
+        }
+    }
+}
