@@ -12,6 +12,7 @@ use super::{
         Submissions, //
     },
     ffi as bindings,
+    freeze::NoIo,
     late::{
         Patience,
         TimedOut, //
@@ -26,14 +27,24 @@ use super::{
 };
 use core::{
     cell::UnsafeCell,
-    mem::ManuallyDrop, //
+    mem::ManuallyDrop,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    }, //
 };
 use kernel::{
     error::to_result,
+    new_mutex,
     prelude::*,
     sync::{
         aref::ARef,
-        Arc, //
+        lock::{
+            mutex::MutexBackend,
+            Guard, //
+        },
+        Arc,
+        Mutex, //
     }, //
 };
 
@@ -99,29 +110,65 @@ pub(crate) struct QueueMap {
 }
 
 impl QueueMap {
-    /// The number of queues of a kind and the index of its first.
-    fn range(&self, kind: bindings::hctx_type) -> (u32, u32) {
-        match kind {
+    /// The number of queues of a kind and the index of its first, if blk-mq has the first `total`
+    /// only.
+    fn range(&self, kind: bindings::hctx_type, total: u32) -> (u32, u32) {
+        let (count, first) = match kind {
             bindings::hctx_type_HCTX_TYPE_READ => (self.counts.read, self.counts.default),
             bindings::hctx_type_HCTX_TYPE_POLL => (self.counts.poll, self.counts.interrupt()),
             _ => (self.counts.default, 0),
+        };
+        (count.min(total.saturating_sub(first)), first)
+    }
+}
+
+/// The hardware queues of a set, and how CPUs are mapped to them.
+struct Hardware<T: Operations> {
+    queues: KVec<Arc<T::Queue>>,
+    map: QueueMap,
+}
+
+impl<T: Operations> Hardware<T> {
+    /// Checks that there are as many queues as the map says.
+    fn new(queues: KVec<Arc<T::Queue>>, map: QueueMap) -> Result<(Self, u32)> {
+        let total = map.counts.total();
+        // CAST: u32 to usize widens.
+        if total == 0 || queues.len() != total as usize {
+            return Err(EINVAL);
         }
+        Ok((Self { queues, map }, total))
     }
 }
 
 /// A set of tags and hardware queues.
 pub(crate) struct TagSet<T: Operations> {
     /// Boxed, so that the address does not change: C keeps pointers into it.
-    inner: ManuallyDrop<KBox<Inner<T>>>,
+    inner: ManuallyDrop<Pin<KBox<Inner<T>>>>,
 }
 
+/// # Invariants
+///
+/// `hardware` is changed by [`TagSet::update_queues`] only, with `changes` held, and read by `init_hctx` and
+/// `map_queues` only, which blk-mq calls when the set is made, when a queue is made with it and when
+/// the set is updated: with `changes` held, too. blk-mq has no more queues than there are.
+#[pin_data]
 struct Inner<T: Operations> {
     set: UnsafeCell<bindings::blk_mq_tag_set>,
-    queues: KVec<Arc<T::Queue>>,
-    map: QueueMap,
+    hardware: UnsafeCell<Hardware<T>>,
+    /// Whether blk-mq has looked at the queues since they were changed.
+    taken: AtomicBool,
+    #[pin]
+    changes: Mutex<()>,
 }
 
-// SAFETY: blk-mq synchronises access to the tag set itself; the rest does not change.
+/// The hardware queues of a set do not change as long as this lives, and its thread gets no memory
+/// that I/O would have to be waited for: a change may wait for this one, and I/O for the change.
+pub(super) struct Steady<'a> {
+    _lock: Guard<'a, (), MutexBackend>,
+    _noio: NoIo,
+}
+
+// SAFETY: blk-mq synchronises access to the tag set itself; for the rest see `Inner`.
 unsafe impl<T: Operations> Send for TagSet<T> {}
 // SAFETY: as above.
 unsafe impl<T: Operations> Sync for TagSet<T> {}
@@ -153,25 +200,26 @@ impl<T: Operations> TagSet<T> {
         map: QueueMap,
     ) -> Result<Arc<Self>> {
         const { assert!(align_of::<T::Pdu>() <= align_of::<bindings::request>()) };
-        // CAST: u32 to usize widens.
-        let total = map.counts.total() as usize;
-        if queues.is_empty() || queues.len() != total || depth == 0 || depth > CommandId::MAX_TAGS {
+        if depth == 0 || depth > CommandId::MAX_TAGS {
             return Err(EINVAL);
         }
-        let inner = KBox::new(
-            Inner::<T> {
+        let polled = map.counts.poll > 0;
+        let (hardware, total) = Hardware::new(queues, map)?;
+        let inner = KBox::pin_init(
+            pin_init!(Inner::<T> {
                 set: UnsafeCell::new(pin_init::zeroed()),
-                queues,
-                map,
-            },
+                hardware: UnsafeCell::new(hardware),
+                taken: AtomicBool::new(false),
+                changes <- new_mutex!(()),
+            }),
             GFP_KERNEL,
         )?;
         // SAFETY: nobody else knows the set yet.
         let set = unsafe { &mut *inner.set.get() };
         set.ops = Self::OPS;
-        set.nr_hw_queues = u32::try_from(inner.queues.len())?;
+        set.nr_hw_queues = total;
         // Poll queues make the block layer offer polling; the read map is cheap.
-        set.nr_maps = if inner.map.counts.poll > 0 { 3 } else { 2 };
+        set.nr_maps = if polled { 3 } else { 2 };
         set.queue_depth = depth.into();
         set.cmd_size = u32::try_from(size_of::<T::Pdu>())?;
         set.numa_node = node;
@@ -187,6 +235,69 @@ impl<T: Operations> TagSet<T> {
 
     pub(super) fn as_ptr(&self) -> *mut bindings::blk_mq_tag_set {
         self.inner.set.get()
+    }
+
+    /// Keeps the hardware queues as they are.
+    pub(super) fn keep_steady(&self) -> Steady<'_> {
+        let noio = NoIo::new();
+        Steady {
+            _lock: self.inner.changes.lock(),
+            _noio: noio,
+        }
+    }
+
+    /// Sets how long requests may be with the hardware, in queues made from now on.
+    pub(crate) fn set_timeout(&self, ms: u32) {
+        let _steady = self.keep_steady();
+        // SAFETY: the set is allocated; blk-mq reads this when a queue is made, with the same lock
+        // held.
+        unsafe {
+            let timeout = core::ptr::addr_of_mut!((*self.as_ptr()).timeout);
+            timeout.write(Patience::from_millis(ms).jiffies());
+        }
+    }
+
+    /// Exchanges the hardware queues for others, as many as there are then, and returns how many
+    /// of them are used: fewer, if there is no memory to use more than before. The kinds that the
+    /// set was made without cannot come. Waits for all requests of the set, so they must be able to
+    /// end: the set must not be quiesced.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the map does not fit. `ENOMEM`: the old queues stay in use.
+    pub(crate) fn update_queues(&self, queues: KVec<Arc<T::Queue>>, map: QueueMap) -> Result<u32> {
+        let (new, total) = Hardware::new(queues, map)?;
+        let count = c_int::try_from(total)?;
+        let _steady = self.keep_steady();
+        let hardware = self.inner.hardware.get();
+        self.inner.taken.store(false, Ordering::Relaxed);
+        // SAFETY: `changes` is held. The old ones live until the end of this function, as blk-mq
+        // may still have them.
+        let old = unsafe { core::mem::replace(&mut *hardware, new) };
+        // SAFETY: the set is allocated.
+        unsafe { bindings::blk_mq_update_nr_hw_queues(self.as_ptr(), count) };
+        // It does not say whether it has succeeded. It has, if it gave a request queue the new ones:
+        // then it gave them to all. And if there is none.
+        if self.inner.taken.load(Ordering::Relaxed) || !self.has_queues() {
+            // SAFETY: the set is allocated; updates, which alone change this, are excluded.
+            return Ok(unsafe { core::ptr::addr_of!((*self.as_ptr()).nr_hw_queues).read() });
+        }
+        // SAFETY: `changes` is held, and blk-mq has not seen the new ones.
+        drop(unsafe { core::mem::replace(&mut *hardware, old) });
+        Err(ENOMEM)
+    }
+
+    /// Whether any request queue was made with the set, and is still there.
+    fn has_queues(&self) -> bool {
+        // SAFETY: the set is allocated, and so the list and its lock are initialised.
+        unsafe {
+            let lock = core::ptr::addr_of_mut!((*self.as_ptr()).tag_list_lock);
+            let list = core::ptr::addr_of_mut!((*self.as_ptr()).tag_list);
+            bindings::mutex_lock(lock);
+            let any = (*list).next != list;
+            bindings::mutex_unlock(lock);
+            any
+        }
     }
 
     /// Stops all queues of the set from dispatching and waits until none is at it. Requests wait.
@@ -273,8 +384,11 @@ impl<T: Operations> TagSet<T> {
         // SAFETY: `data` is the `driver_data` that `new` set: the boxed `Inner`, which the tag
         // set keeps while it has queues.
         let inner = unsafe { &*data.cast::<Inner<T>>() };
+        inner.taken.store(true, Ordering::Relaxed);
+        // SAFETY: by the type invariant `changes` is held.
+        let hardware = unsafe { &*inner.hardware.get() };
         // CAST: u32 to usize widens.
-        let Some(queue) = inner.queues.get(index as usize) else {
+        let Some(queue) = hardware.queues.get(index as usize) else {
             return EINVAL.to_errno();
         };
         // SAFETY: blk-mq passes a hardware queue that is being set up.
@@ -288,16 +402,19 @@ impl<T: Operations> TagSet<T> {
     unsafe extern "C" fn map_queues(set: *mut bindings::blk_mq_tag_set) {
         // SAFETY: `set` is that of a boxed `Inner`, see `new`; its maps are being set up.
         let (inner, set) = unsafe { (&*(*set).driver_data.cast::<Inner<T>>(), &mut *set) };
+        // SAFETY: by the type invariant `changes` is held, or the set is being made.
+        let hardware = unsafe { &*inner.hardware.get() };
+        let total = set.nr_hw_queues;
         // CAST: at most 3.
         for (kind, map) in (0..).zip(set.map.iter_mut().take(set.nr_maps as usize)) {
-            let (count, first) = inner.map.range(kind);
+            let (count, first) = hardware.map.range(kind, total);
             map.nr_queues = count;
             map.queue_offset = first;
             // A kind without queues uses the default ones.
             if count == 0 {
                 continue;
             }
-            match &inner.map.vectors {
+            match &hardware.map.vectors {
                 // SAFETY: `map` is the set's, `dev` a valid device; vector 0 is the admin queue's.
                 Some(dev) if kind != bindings::hctx_type_HCTX_TYPE_POLL => unsafe {
                     bindings::blk_mq_map_hw_queues(map, super::pci::raw_device(dev), first + 1)
@@ -346,4 +463,36 @@ impl<T: Operations> Drop for TagSet<T> {
 pub(crate) fn possible_queues() -> u32 {
     // SAFETY: counts CPUs; 0 means no limit.
     unsafe { bindings::blk_mq_num_possible_queues(0) }
+}
+
+#[kunit_tests(rnvme_blk)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_no_queues_that_blk_mq_does_not_have() {
+        use bindings::{
+            hctx_type_HCTX_TYPE_DEFAULT as DEFAULT,
+            hctx_type_HCTX_TYPE_POLL as POLL,
+            hctx_type_HCTX_TYPE_READ as READ, //
+        };
+        let map = QueueMap {
+            counts: QueueCounts {
+                default: 3,
+                read: 2,
+                poll: 1,
+            },
+            vectors: None,
+        };
+        for (total, counts) in [
+            (6, [3, 2, 1]),
+            (5, [3, 2, 0]),
+            (4, [3, 1, 0]),
+            (2, [2, 0, 0]),
+        ] {
+            assert_eq!(map.range(DEFAULT, total), (counts[0], 0));
+            assert_eq!(map.range(READ, total), (counts[1], 3));
+            assert_eq!(map.range(POLL, total), (counts[2], 5));
+        }
+    }
 }

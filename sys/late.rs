@@ -6,6 +6,7 @@ use super::{
     ffi as bindings,
     request::{
         Op,
+        Request,
         Types, //
     }, //
 };
@@ -42,6 +43,19 @@ impl Patience {
     /// The number of jiffies.
     pub(crate) fn jiffies(self) -> u32 {
         self.0
+    }
+}
+
+impl<T: Types> Request<T> {
+    /// Sets how long it may be with the hardware from its next start on; with
+    /// [`Patience::OF_QUEUE`], as long as its queue says.
+    #[inline(always)]
+    pub(super) fn set_patience(&mut self, patience: Patience) {
+        // SAFETY: by the type invariant the request is live. A time-out handler that was called
+        // before the hardware gave it back may still write to this, too.
+        unsafe {
+            core::ptr::addr_of_mut!((*self.as_ptr()).timeout).write_volatile(patience.jiffies())
+        }
     }
 }
 

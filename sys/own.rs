@@ -64,6 +64,7 @@ impl<T: Operations> RequestQueue<T> {
             dma_alignment: 3,
             ..Default::default()
         };
+        let steady = set.keep_steady();
         // SAFETY: the set is allocated and outlives the queue, which holds a count of it; so does
         // the data.
         let q = from_err_ptr(unsafe {
@@ -72,9 +73,10 @@ impl<T: Operations> RequestQueue<T> {
                 &mut limits,
                 Arc::as_ptr(&data).cast_mut().cast(),
             )
-        })?;
+        });
+        drop(steady);
         Ok(Self {
-            q: NonNull::new(q).ok_or(ENOMEM)?,
+            q: NonNull::new(q?).ok_or(ENOMEM)?,
             _data: data,
             _set: set,
         })

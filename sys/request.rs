@@ -6,10 +6,7 @@
 //! [`Started`] one whose timer runs and that can go to the hardware. Fields of `struct request`
 //! are read directly: what C inlines would be a call through the kernel crate's helpers.
 
-use super::{
-    ffi as bindings,
-    late::Patience, //
-};
+use super::ffi as bindings;
 use core::{
     marker::PhantomData,
     ops::{
@@ -337,17 +334,6 @@ impl<T: Types> Request<T> {
         }
     }
 
-    /// Sets how long it may be with the hardware from its next start on; with
-    /// [`Patience::OF_QUEUE`], as long as its queue says.
-    #[inline(always)]
-    pub(super) fn set_patience(&mut self, patience: Patience) {
-        // SAFETY: by the type invariant the request is live. A time-out handler that was called
-        // before the hardware gave it back may still write to this, too.
-        unsafe {
-            core::ptr::addr_of_mut!((*self.as_ptr()).timeout).write_volatile(patience.jiffies())
-        }
-    }
-
     /// Which way the data goes.
     #[inline(always)]
     pub(super) fn dma_direction(&self) -> bindings::dma_data_direction {
@@ -452,12 +438,5 @@ impl<T: Types> Started<T> {
     pub(crate) fn end(self, status: BlkStatus) {
         // SAFETY: by the type invariant the request is ours; ownership ends here.
         unsafe { bindings::blk_mq_end_request(self.0.as_ptr(), status.into_raw()) }
-    }
-
-    /// Gives the request back to be queued again.
-    pub(crate) fn requeue(mut self) {
-        self.set_patience(Patience::OF_QUEUE);
-        // SAFETY: by the type invariant the request is ours; ownership ends here.
-        unsafe { bindings::blk_mq_requeue_request(self.0.as_ptr(), true) }
     }
 }

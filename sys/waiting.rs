@@ -58,6 +58,13 @@ impl Waiting {
 }
 
 impl<T: Types> Started<T> {
+    /// Gives the request back to be queued again.
+    pub(crate) fn requeue(mut self) {
+        self.set_patience(Patience::OF_QUEUE);
+        // SAFETY: by the type invariant the request is ours; ownership ends here.
+        unsafe { bindings::blk_mq_requeue_request(self.as_ptr(), true) }
+    }
+
     /// Gives the request back to be queued again after `ms` milliseconds, or at once if it may not
     /// wait. There is one timer for all requests of a queue that wait: this sets it anew.
     pub(crate) fn requeue_after(

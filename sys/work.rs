@@ -241,3 +241,60 @@ impl PinnedDrop for Work {
         self.close();
     }
 }
+
+#[kunit_tests(rnvme_work)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::{
+        AtomicU32,
+        Ordering, //
+    };
+
+    struct Count(AtomicU32);
+
+    impl Job for Count {
+        fn run(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_while_it_is_open_is_done() -> Result {
+        for urgency in [Urgency::Reset, Urgency::Background] {
+            let job = Arc::new(Count(AtomicU32::new(0)), GFP_KERNEL)?;
+            let done = || job.0.load(Ordering::Relaxed);
+            let work = Work::new(c"rnvme test", static_lock_class!(), urgency, true)?;
+            work.queue();
+            work.flush();
+            assert_eq!(done(), 0);
+            work.open(job.clone());
+            // A day, but a flush does not wait for that.
+            work.queue_after(86_400_000);
+            work.flush();
+            assert_eq!(done(), 1);
+            work.queue_after(86_400_000);
+            work.close();
+            work.queue();
+            work.flush();
+            work.open(job.clone());
+            work.queue();
+            work.flush();
+            assert_eq!(done(), 1);
+            // Nobody else has it any more.
+            assert!(Arc::into_unique_or_drop(job).is_some());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn drop_is_close() -> Result {
+        let job = Arc::new(Count(AtomicU32::new(0)), GFP_KERNEL)?;
+        let work = Work::new(c"rnvme test", static_lock_class!(), Urgency::Reset, false)?;
+        work.open(job.clone());
+        work.queue_after(86_400_000);
+        drop(work);
+        assert_eq!(job.0.load(Ordering::Relaxed), 0);
+        assert!(Arc::into_unique_or_drop(job).is_some());
+        Ok(())
+    }
+}
