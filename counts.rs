@@ -58,6 +58,25 @@ impl QueueCounts {
         }
     }
 
+    /// What is left if only the first `count` queues (1 or more) are there.
+    pub(crate) const fn first(&self, count: u32) -> Self {
+        const fn at_most(most: u32, left: u32) -> u32 {
+            if left < most {
+                left
+            } else {
+                most
+            }
+        }
+        let default = at_most(self.default, count);
+        let read = at_most(self.read, count - default);
+        let poll = at_most(self.poll, count - default - read);
+        Self {
+            default,
+            read,
+            poll,
+        }
+    }
+
     /// The queues that have interrupts.
     pub(crate) const fn interrupt(&self) -> u32 {
         self.default + self.read
@@ -98,6 +117,26 @@ mod tests {
             assert_eq!((counts.default, counts.read, counts.poll), expected);
             assert!(counts.default >= 1 && counts.total() <= total);
             assert!(counts.interrupt() <= vectors);
+        }
+    }
+
+    #[test]
+    fn the_first_queues_keep_their_kind() {
+        let counts = |default, read, poll| QueueCounts {
+            default,
+            read,
+            poll,
+        };
+        for (count, expected) in [
+            (1, counts(1, 0, 0)),
+            (2, counts(2, 0, 0)),
+            (3, counts(2, 1, 0)),
+            (5, counts(2, 3, 0)),
+            (6, counts(2, 3, 1)),
+            (7, counts(2, 3, 2)),
+            (8, counts(2, 3, 2)),
+        ] {
+            assert_eq!(counts(2, 3, 2).first(count), expected);
         }
     }
 }

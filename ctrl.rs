@@ -118,7 +118,7 @@ struct Enabled {
 /// A controller at work. Its fields are dropped in this order.
 pub(crate) struct Controller {
     /// First: nobody works on the rest any more.
-    jobs: Jobs,
+    working: Working,
     /// What the jobs and the controller share.
     core: Arc<Core>,
     /// After the disks, whose parent it is.
@@ -127,8 +127,19 @@ pub(crate) struct Controller {
     running: Running,
     /// After the hardware has stopped: takes bus mastering and BAR 0 from the device.
     _claim: Claim,
-    /// Last: the number is free again when nothing bears it.
+    /// Nearly last: the number is free again when nothing bears it.
     _instance: Instance,
+    /// After the last command: who is told of its end has references to some.
+    _jobs: Arc<Jobs>,
+}
+
+/// Jobs that are done until this is dropped.
+struct Working(Arc<Jobs>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// What those share who work on a controller.
@@ -319,7 +330,7 @@ impl Enabled {
             entries: io.entries,
         };
         let class = attributes.publish(dev, number)?;
-        let events = Events::new(&self.admin, &self.jobs.events)?;
+        let events = Events::new(&self.jobs.events)?;
         let subsystem = Arc::new(identified.subsystem, GFP_KERNEL)?;
         let (hardware, admin) = (hardware.clone(), self.admin.clone());
         let parent = class.device().into();
@@ -340,22 +351,26 @@ impl Enabled {
             GFP_KERNEL,
         )?;
         core.announce(pdev.as_ref());
+        let jobs = Arc::new(self.jobs, GFP_KERNEL)?;
         let controller = Controller {
-            jobs: self.jobs,
+            working: Working(jobs.clone()),
             core,
             class,
             running: self.running,
             _claim: self.claim,
             _instance: self.instance,
+            _jobs: jobs,
         };
-        controller.jobs.open(&controller.core, &controller.class)?;
+        let jobs = &controller.working.0;
+        jobs.open(&controller.core, &controller.class)?;
         if !controller.running.0.up() {
             return Err(ENODEV);
         }
-        controller.core.events.begin(&controller.core.info);
-        controller.jobs.watch.queue();
-        controller.jobs.scan.queue();
-        controller.jobs.scan.flush();
+        let core = &controller.core;
+        core.events.begin(&core.admin, &core.info);
+        jobs.watch.queue();
+        jobs.scan.queue();
+        jobs.scan.flush();
         Ok(controller)
     }
 }
@@ -424,7 +439,7 @@ impl Controller {
             hardware.notify(Event::Gone, "it was removed");
         }
         hardware.notify(Event::Leave, "");
-        self.jobs.close();
+        self.working.0.close();
         *self.core.disks.lock() = KVec::new();
         self.core.io.delete(&self.core.admin, hardware);
     }
@@ -465,6 +480,6 @@ impl Controller {
 
     /// Waits for a reset that is under way.
     pub(crate) fn wait_for_reset(&self) {
-        self.jobs.reset.flush();
+        self.working.0.reset.flush();
     }
 }

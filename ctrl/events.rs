@@ -59,9 +59,11 @@ const PAUSE_MS: u32 = 1000;
 const ACTIVATION: Delta = Delta::from_millis(0xffff * 100);
 
 /// The request that waits for an event.
+///
+/// The last reference to it may be dropped in an interrupt: so it has nothing that must not be, and
+/// of `job` the controller has another reference for longer than there are commands.
 #[pin_data]
 pub(super) struct Events {
-    admin: Arc<AdminQueue>,
     job: Arc<Work>,
     /// Whether the controller has the request.
     asked: AtomicBool,
@@ -88,10 +90,9 @@ impl Ended<Admin> for Events {
 
 impl Events {
     /// Nothing is asked for yet.
-    pub(super) fn new(admin: &Arc<AdminQueue>, job: &Arc<Work>) -> Result<Arc<Self>> {
+    pub(super) fn new(job: &Arc<Work>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                admin: admin.clone(),
                 job: job.clone(),
                 asked: AtomicBool::new(false),
                 fresh: AtomicBool::new(false),
@@ -103,21 +104,20 @@ impl Events {
     }
 
     /// Tells a controller that was enabled which events are wanted, and asks for the first.
-    pub(super) fn begin(self: &Arc<Self>, info: &ControllerInfo) {
+    pub(super) fn begin(self: &Arc<Self>, admin: &AdminQueue, info: &ControllerInfo) {
         // One that refuses tells what it likes; the log has a line.
-        let _ = self.admin.execute(&SetAsyncEvents {
+        let _ = admin.execute(&SetAsyncEvents {
             events: info.events,
         });
-        self.ask();
+        self.ask(admin);
     }
 
     /// Asks for an event, unless that has been done.
-    fn ask(self: &Arc<Self>) {
+    fn ask(self: &Arc<Self>, admin: &AdminQueue) {
         if self.asked.swap(true, Acquire) {
             return;
         }
-        if self
-            .admin
+        if admin
             .post(&AsyncEventRequest, Lateness::Never, self.clone())
             .is_err()
         {
@@ -135,6 +135,7 @@ impl Events {
 /// What is done about events.
 pub(super) struct Handler {
     pub(super) events: Arc<Events>,
+    pub(super) admin: Arc<AdminQueue>,
     pub(super) hardware: Arc<Hardware>,
     pub(super) class: Arc<ClassDevice<Attributes>>,
     pub(super) scan: Arc<Work>,
@@ -159,7 +160,7 @@ impl crate::sys::work::Job for Handler {
             }
             self.handle(event);
         }
-        self.events.ask();
+        self.events.ask(&self.admin);
     }
 }
 
@@ -174,10 +175,7 @@ impl Handler {
             }
             EventKind::Smart => self.tell_health(),
             EventKind::Notice(Notice::NamespaceChanged) => {
-                let _ = self
-                    .events
-                    .admin
-                    .log_page(&GetLogPage::changed_namespaces());
+                let _ = self.admin.log_page(&GetLogPage::changed_namespaces());
                 self.scan.queue();
             }
             EventKind::Notice(Notice::FirmwareActivationStarting) => {
@@ -186,7 +184,7 @@ impl Handler {
                     .activation_ms
                     .map_or(ACTIVATION, |ms| Delta::from_millis(ms.into()));
                 self.hardware.sit_out(longest);
-                let _ = self.events.admin.log_page(&GetLogPage::firmware_slots());
+                let _ = self.admin.log_page(&GetLogPage::firmware_slots());
             }
             EventKind::Error => self.tell_errors(),
             _ => {}
@@ -199,7 +197,7 @@ impl Handler {
     }
 
     fn tell_health(&self) {
-        let Ok(page) = self.events.admin.log_page(&GetLogPage::smart()) else {
+        let Ok(page) = self.admin.log_page(&GetLogPage::smart()) else {
             return;
         };
         if let Ok(health) = page.get().map(Health::decode) {
@@ -217,7 +215,7 @@ impl Handler {
     }
 
     fn tell_errors(&self) {
-        let Ok(page) = self.events.admin.log_page(&GetLogPage::errors(1)) else {
+        let Ok(page) = self.admin.log_page(&GetLogPage::errors(1)) else {
             return;
         };
         let Ok(log) = page.get() else {

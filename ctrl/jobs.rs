@@ -52,7 +52,7 @@ const RESET_COMMAND_MS: u32 = 2000;
 /// How often it is tried to bring a controller up, as long as what fails is not the controller.
 const TRIES: u32 = 3;
 
-/// What is done for a controller in threads. Closed when dropped.
+/// What is done for a controller in threads.
 pub(super) struct Jobs {
     /// Brings it up again.
     pub(super) reset: Arc<Work>,
@@ -86,6 +86,7 @@ impl Jobs {
         self.scan.open(Arc::new(ScanJob(core.clone()), GFP_KERNEL)?);
         let events = Handler {
             events: core.events.clone(),
+            admin: core.admin.clone(),
             hardware: core.hardware.clone(),
             class: class.clone(),
             scan: self.scan.clone(),
@@ -110,12 +111,6 @@ impl Jobs {
     }
 }
 
-impl Drop for Jobs {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
 /// See [`Jobs::reset`].
 struct ResetJob {
     core: Arc<Core>,
@@ -132,9 +127,10 @@ impl Job for ResetJob {
         let result = self.core.bring_up();
         self.core.admin.set_patience(None);
         match result {
-            Ok(()) => {
+            Ok(queues) => {
                 if hardware.up() {
-                    self.core.events.begin(&self.core.info);
+                    self.core.events.begin(&self.core.admin, &self.core.info);
+                    self.core.use_queues(queues);
                     // It may have changed meanwhile.
                     self.scan.queue();
                 }
@@ -145,8 +141,28 @@ impl Job for ResetJob {
 }
 
 impl Core {
-    /// Brings the controller up again, which was stopped.
-    fn bring_up(&self) -> Result {
+    /// Goes on with the `queues` I/O queues that the controller has now.
+    fn use_queues(&self, queues: usize) {
+        if queues == 0 {
+            dev_err!(
+                self.parent,
+                "no I/O queue is left: I/O fails, admin commands work\n"
+            );
+            return;
+        }
+        match self.io.use_first(queues) {
+            Ok(false) => {}
+            Ok(true) => dev_warn!(self.parent, "{} I/O queues now\n", queues),
+            Err(e) => dev_err!(
+                self.parent,
+                "I/O goes to queues that are lost, and fails: error {}\n",
+                e.to_errno()
+            ),
+        }
+    }
+
+    /// Brings the controller up again, which was stopped; returns how many I/O queues it has.
+    fn bring_up(&self) -> Result<usize> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -160,7 +176,7 @@ impl Core {
         }
     }
 
-    fn try_to_bring_up(&self) -> Result {
+    fn try_to_bring_up(&self) -> Result<usize> {
         let hardware = &self.hardware;
         hardware.restart()?;
         let identified = Identified::get(&self.admin, &self.parent)?;
@@ -242,18 +258,21 @@ impl Job for WatchJob {
             // Twice in its time.
             if ticks % (ms / (2 * WATCH_MS)).max(1) == 0 && self.core.hardware.is_live() {
                 // One that does not come back is late, as any command may be.
-                let _ = self
-                    .core
-                    .admin
-                    .post(&KeepAlive, Lateness::AsUsual, self.core.clone());
+                if let Ok(unheard) = Arc::new(Unheard, GFP_KERNEL) {
+                    let admin = &self.core.admin;
+                    let _ = admin.post(&KeepAlive, Lateness::AsUsual, unheard);
+                }
             }
         }
         self.again.queue_after(WATCH_MS);
     }
 }
 
-impl Ended<Admin> for Core {
+/// Who is told of the end of a Keep Alive command.
+struct Unheard;
+
+impl Ended<Admin> for Unheard {
     fn ended(&self, _pdu: &AdminPdu, _ok: bool) {
-        // A controller that refuses to be kept alive resets itself, which is noticed.
+        // A controller that refuses to be kept alive stops, which is noticed.
     }
 }

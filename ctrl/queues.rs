@@ -54,6 +54,10 @@ use crate::{
     },
     transfer::SglThreshold, //
 };
+use core::sync::atomic::{
+    AtomicUsize,
+    Ordering::Relaxed, //
+};
 use kernel::{
     device::{
         Bound,
@@ -62,7 +66,10 @@ use kernel::{
     io::Io as _,
     pci,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        aref::ARef,
+        Arc, //
+    }, //
 };
 
 /// What I/O queues are made from.
@@ -92,8 +99,12 @@ pub(super) struct IoQueues {
     queues: KVec<Arc<Queue<Io>>>,
     /// Whether all share one vector.
     shared: bool,
+    /// How many of them the block layer uses: fewer if the controller has lost some.
+    used: AtomicUsize,
     shadows: Option<Arc<Shadows>>,
     memory: Option<Arc<ControllerMemory>>,
+    /// Whose vectors the queues are mapped by, if each has its own.
+    vectors: Option<ARef<Device>>,
 }
 
 impl Plan<'_> {
@@ -138,18 +149,22 @@ impl Plan<'_> {
                 queues.push(queue.clone(), GFP_KERNEL)?;
             }
             hardware.attach_io(&vectors, pairs, counts.interrupt())?;
+            let dev: &Device = self.pdev.as_ref();
+            let vectors_of: Option<ARef<Device>> = (!shared).then(|| dev.into());
             let mut for_set = KVec::with_capacity(queues.len(), GFP_KERNEL)?;
             for queue in &queues {
                 for_set.push(queue.clone(), GFP_KERNEL)?;
             }
             let made = IoQueues {
-                set: self.tag_set(for_set, entries, counts, shared)?,
+                set: self.tag_set(for_set, entries, counts, vectors_of.clone())?,
                 counts,
                 entries,
+                used: AtomicUsize::new(queues.len()),
                 queues,
                 shared,
                 shadows: shadows.clone(),
                 memory: memory.clone(),
+                vectors: vectors_of,
             };
             let created = made.announce(self.admin, hardware, made.queues.len());
             if created == made.queues.len() {
@@ -171,14 +186,10 @@ impl Plan<'_> {
         queues: KVec<Arc<Queue<Io>>>,
         entries: u16,
         counts: QueueCounts,
-        shared: bool,
+        vectors: Option<ARef<Device>>,
     ) -> Result<Arc<TagSet<Io>>> {
         let dev: &Device<Bound> = self.pdev.as_ref();
-        let normal: &Device = dev;
-        let map = QueueMap {
-            counts,
-            vectors: (!shared).then(|| normal.into()),
-        };
+        let map = QueueMap { counts, vectors };
         // One entry of a ring stays free.
         let depth = entries - 1;
         TagSet::new(queues, depth, node(dev), self.params.io_timeout_ms(), map)
@@ -325,17 +336,18 @@ impl IoQueues {
         count.min(self.queues.len())
     }
 
-    /// Makes the queues once more in a controller that was brought up again: all of them.
+    /// Makes the queues once more in a controller that was brought up again, as many as it takes;
+    /// returns how many those are.
     ///
     /// # Errors
     ///
-    /// `EIO` if it does not take what it took before; what [`AdminQueue::execute`] returns.
+    /// What [`AdminQueue::execute`] returns, if it refuses what it must not refuse.
     pub(super) fn announce_again(
         &self,
         admin: &AdminQueue,
         hardware: &Hardware,
         params: &Params,
-    ) -> Result {
+    ) -> Result<usize> {
         let ask = SetNumberOfQueues {
             pairs: self.queues.len().try_into()?,
         };
@@ -351,11 +363,35 @@ impl IoQueues {
             memory.tell()?;
         }
         let made = self.announce(admin, hardware, granted.min(self.queues.len()));
-        if made < self.queues.len() {
-            return Err(EIO);
+        for queue in self.queues.iter().skip(made) {
+            hardware.lose(queue);
         }
         self.set_coalescing(admin, params);
-        Ok(())
+        Ok(made)
+    }
+
+    /// Has the block layer use the first `made` queues, and no others, of which there is at least
+    /// one; returns whether they were others. Waits for the I/O that it has; what is on its way to
+    /// others fails.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: then it uses those that it did.
+    pub(super) fn use_first(&self, made: usize) -> Result<bool> {
+        if made == self.used.load(Relaxed) {
+            return Ok(false);
+        }
+        let mut queues = KVec::with_capacity(made, GFP_KERNEL)?;
+        for queue in self.queues.iter().take(made) {
+            queues.push(queue.clone(), GFP_KERNEL)?;
+        }
+        let counts = self.counts.first(made.try_into()?);
+        // The vectors of those that are lost would leave CPUs without a queue.
+        let vectors = self.vectors.clone().filter(|_| made == self.queues.len());
+        self.set
+            .update_queues(queues, QueueMap { counts, vectors })?;
+        self.used.store(made, Relaxed);
+        Ok(true)
     }
 
     /// Has the controller wait for more completions before it interrupts, where that is wanted. One

@@ -159,6 +159,10 @@ struct Inner<T: Operations> {
     taken: AtomicBool,
     #[pin]
     changes: Mutex<()>,
+    /// How often dispatching was forbidden. LOCK: inside of `changes`; the time-out handlers take
+    /// it, so that nothing is done with it held that would wait for I/O.
+    #[pin]
+    quiesced: Mutex<u32>,
 }
 
 /// The hardware queues of a set do not change as long as this lives, and its thread gets no memory
@@ -211,6 +215,7 @@ impl<T: Operations> TagSet<T> {
                 hardware: UnsafeCell::new(hardware),
                 taken: AtomicBool::new(false),
                 changes <- new_mutex!(()),
+                quiesced <- new_mutex!(0),
             }),
             GFP_KERNEL,
         )?;
@@ -300,16 +305,43 @@ impl<T: Operations> TagSet<T> {
         }
     }
 
-    /// Stops all queues of the set from dispatching and waits until none is at it. Requests wait.
+    /// Keeps all queues of the set from dispatching, those that are made later included, and waits
+    /// until none is at it. Requests wait, until as many [`Self::unquiesce`] have followed.
     pub(crate) fn quiesce(&self) {
-        // SAFETY: the set is allocated.
-        unsafe { bindings::blk_mq_quiesce_tagset(self.as_ptr()) }
+        let mut quiesced = self.inner.quiesced.lock();
+        *quiesced += 1;
+        if *quiesced == 1 {
+            // SAFETY: the set is allocated.
+            unsafe { bindings::blk_mq_quiesce_tagset(self.as_ptr()) }
+        }
     }
 
-    /// Undoes [`Self::quiesce`].
+    /// Undoes one [`Self::quiesce`].
     pub(crate) fn unquiesce(&self) {
-        // SAFETY: the set is allocated.
-        unsafe { bindings::blk_mq_unquiesce_tagset(self.as_ptr()) }
+        let mut quiesced = self.inner.quiesced.lock();
+        *quiesced = quiesced.saturating_sub(1);
+        if *quiesced == 0 {
+            // SAFETY: the set is allocated, and each of its queues was quiesced once: by `quiesce`,
+            // or by `make_queue`.
+            unsafe { bindings::blk_mq_unquiesce_tagset(self.as_ptr()) }
+        }
+    }
+
+    /// Has `make` make a queue of the set, which dispatches if the others do.
+    pub(super) fn make_queue<R>(
+        &self,
+        make: impl FnOnce() -> Result<R>,
+        queue_of: impl FnOnce(&R) -> *mut bindings::request_queue,
+    ) -> Result<R> {
+        let _steady = self.keep_steady();
+        let quiesced = self.inner.quiesced.lock();
+        let made = make()?;
+        if *quiesced > 0 {
+            // SAFETY: the queue was just made. Nothing is being dispatched yet that would have to
+            // be waited for.
+            unsafe { bindings::blk_mq_quiesce_queue_nowait(queue_of(&made)) }
+        }
+        Ok(made)
     }
 
     /// # Safety

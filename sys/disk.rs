@@ -151,17 +151,19 @@ where
         let mut raw = bindings::queue_limits::default();
         limits.apply(&mut raw);
         let data = Arc::into_raw(data).cast_mut();
-        let steady = set.keep_steady();
-        // SAFETY: the set is allocated; the queue keeps `data`, which lives until `free_disk`.
-        let made = from_err_ptr(unsafe {
-            bindings::__blk_mq_alloc_disk(
-                set.as_ptr(),
-                &mut raw,
-                data.cast(),
-                static_lock_class!().as_ptr(),
-            )
-        });
-        drop(steady);
+        let made = set.make_queue(
+            // SAFETY: the set is allocated; the queue keeps `data`, which lives until `free_disk`.
+            || unsafe {
+                from_err_ptr(bindings::__blk_mq_alloc_disk(
+                    set.as_ptr(),
+                    &mut raw,
+                    data.cast(),
+                    static_lock_class!().as_ptr(),
+                ))
+            },
+            // SAFETY: the disk was just made, with its queue.
+            |disk| unsafe { (**disk).queue },
+        );
         let result = made.and_then(|disk| {
             // SAFETY: `disk` is new, so it is ours alone.
             let added = unsafe { Self::set_up(disk, parent, name, data.cast(), sectors) };

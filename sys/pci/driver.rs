@@ -133,7 +133,6 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
             let raw = &mut *reg.get();
             raw.shutdown = Some(Self::shutdown_callback);
             raw.err_handler = Self::ERRORS;
-            raw.driver.probe_type = bindings::probe_type_PROBE_PREFER_ASYNCHRONOUS;
             #[cfg(CONFIG_PM_SLEEP)]
             {
                 raw.driver.pm = Self::SLEEP;

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What tells that a controller is not well: commands that are late, and looks at it.
+
+use super::{
+    registers::gone,
+    Hardware,
+    Inner, //
+};
+use crate::{
+    admin::Lateness,
+    queue::{
+        Late,
+        Watchdog, //
+    },
+    recovery::{
+        Action,
+        Event,
+        State, //
+    },
+    regs::CSTS,
+    spec::command::Abort,
+    sys::{
+        blk::Timeout,
+        irq::Handler,
+        pci::is_present, //
+    }, //
+};
+use core::sync::atomic::Ordering::Relaxed;
+use kernel::{
+    io::Io as _,
+    prelude::*, //
+};
+
+impl Hardware {
+    /// Looks for what nobody tells of: completions without interrupts, a controller that failed.
+    pub(crate) fn watch(&self) {
+        let mut inner = self.inner.lock();
+        if inner.state != State::Live {
+            return;
+        }
+        if let Some((event, csts)) = self.trouble() {
+            self.step(&mut inner, event, fmt!("CSTS {:#x}", csts));
+            return;
+        }
+        let mut lost = 0;
+        inner.for_each_vector(|vector| lost += u32::from(vector.look()));
+        if lost > 0 {
+            self.note_lost(lost);
+        }
+    }
+
+    fn note_lost(&self, count: u32) {
+        let before = self.counters.lost_interrupts.fetch_add(count, Relaxed);
+        // Powers of two only, so that a device that does this all the time does not flood the log.
+        if before == 0 || (before ^ (before + count)) > before {
+            dev_warn!(
+                self.pdev,
+                "commands were completed without an interrupt ({} times so far)\n",
+                before + count
+            );
+        }
+    }
+
+    /// What CSTS says of a controller that should work, if it is not well.
+    fn trouble(&self) -> Option<(Event, u32)> {
+        let csts = self.bar.read(CSTS);
+        let raw = csts.into_raw();
+        if gone(csts) {
+            let event = match is_present(&self.pdev) {
+                true => Event::Fault,
+                false => Event::Gone,
+            };
+            return Some((event, raw));
+        }
+        (csts.cfs() == 1 || csts.rdy() == 0).then_some((Event::Fault, raw))
+    }
+
+    /// Whether it does nothing for a while and says so.
+    fn is_pausing(&self) -> bool {
+        let csts = self.bar.read(CSTS);
+        !gone(csts) && csts.rdy() == 1 && csts.pp() == 1 && csts.cfs() == 0
+    }
+
+    /// Asks for the command to be aborted, if the controller takes that now.
+    fn abort(&self, inner: &Inner, late: &dyn Late) {
+        let (Some(commands), Some(command)) = (&inner.commands, late.command()) else {
+            return;
+        };
+        if !self.aborts.take() {
+            return;
+        }
+        self.counters.aborts.fetch_add(1, Relaxed);
+        let abort = Abort {
+            queue: late.queue(),
+            command,
+        };
+        if commands
+            .post(&abort, Lateness::AsUsual, self.aborts.clone())
+            .is_err()
+        {
+            self.aborts.give_back();
+        }
+    }
+}
+
+impl Watchdog for Hardware {
+    fn late(&self, late: &dyn Late) -> Timeout {
+        let mut inner = self.inner.lock();
+        if !late.is_in_flight() {
+            return Timeout::Done;
+        }
+        inner.for_each_vector(|vector| {
+            let _ = vector.handle();
+        });
+        for queue in &inner.io {
+            queue.poll_all();
+        }
+        let (queue, tag) = (late.queue().raw(), late.tag());
+        if !late.is_in_flight() {
+            self.note_lost(1);
+            return Timeout::Done;
+        }
+        if inner.state == State::Live && self.is_pausing() {
+            // `sit_out` waits for it, and not for ever.
+            return Timeout::Again;
+        }
+        let (event, csts) = self.trouble().unwrap_or_else(|| {
+            let can_abort = !late.queue().is_admin() && !late.had_grace();
+            let event = if can_abort { Event::Late } else { Event::Stuck };
+            (event, self.csts())
+        });
+        let action = self.step(
+            &mut inner,
+            event,
+            fmt!("queue {}: tag {} timed out, CSTS {:#x}", queue, tag, csts),
+        );
+        match action {
+            Action::Abort => {
+                dev_warn!(
+                    self.pdev,
+                    "queue {}: tag {} timed out, aborting it\n",
+                    queue,
+                    tag
+                );
+                self.abort(&inner, late);
+                late.give_grace();
+                Timeout::Again
+            }
+            _ if late.is_in_flight() => Timeout::Again,
+            _ => Timeout::Done,
+        }
+    }
+}
