@@ -175,6 +175,8 @@ mod tests {
         irq_coalescing_time: 0,
         irq_coalescing_threshold: 0,
         max_retries: 5,
+        default_ps_max_latency_us: 100_000,
+        keep_alive: 0,
     };
 
     /// The defaults but for one parameter.
@@ -209,6 +211,8 @@ mod tests {
                 irq_coalescing_time: 255,
                 irq_coalescing_threshold: 256,
                 max_retries: 255,
+                default_ps_max_latency_us: u32::MAX,
+                keep_alive: 86400,
             },
         ] {
             assert!(params.checked().is_ok());
@@ -234,6 +238,7 @@ mod tests {
                 "use_threaded_interrupts",
             ),
             (with(|p| p.max_retries = 256), "max_retries"),
+            (with(|p| p.keep_alive = 86401), "keep_alive"),
         ] {
             let refused = params.checked().err();
             assert_eq!(refused.map(|e| e.name), Some(name));
@@ -285,5 +290,24 @@ mod tests {
             };
             assert_eq!(params.queues_to_ask_for(cpus), expected);
         }
+    }
+
+    #[test]
+    fn milliseconds_as_written_to_a_file() {
+        for (text, expected) in [
+            ("1000", Some(1000)),
+            ("30000\n", Some(30000)),
+            ("86400000", Some(86_400_000)),
+            ("86400001", None),
+            ("999", None),
+            ("0", None),
+            ("-5", None),
+            ("5 s", None),
+            ("", None),
+            ("99999999999", None),
+        ] {
+            assert_eq!(milliseconds(text.as_bytes()), expected);
+        }
+        assert_eq!(milliseconds(&[0xff, b'1']), None);
     }
 }
