@@ -103,6 +103,8 @@ struct Inner {
     set: Option<Arc<TagSet<Io>>>,
     /// Whether `set` is kept from dispatching.
     held: bool,
+    /// Whether it was to stop.
+    halted: bool,
     /// Whether the controller has confirmed that it stopped, or is gone.
     stopped: bool,
     /// Since when it does not work.
@@ -227,9 +229,9 @@ impl Hardware {
         self.state() == State::Live
     }
 
-    /// Whether it was stopped: there is nobody to be told anything.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.inner.lock().stopped
+    /// Whether it was stopped, or should have been: there is nobody to be told anything.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.inner.lock().halted
     }
 
     /// Whether somebody may be at bringing it up.
@@ -269,7 +271,7 @@ impl Hardware {
             Action::Nothing | Action::Abort => {}
             Action::Hold => self.halt(inner, Stop::Orderly, Fate::Wait),
             Action::Cancel => {
-                dev_warn!(self.pdev, "the controller does not answer: {}\n", why);
+                dev_warn!(self.pdev, "stopping the controller again: {}\n", why);
                 self.halt(inner, Stop::AtOnce, Fate::Wait);
             }
             Action::Reset => {
@@ -326,6 +328,7 @@ impl Hardware {
             set.quiesce();
             inner.held = true;
         }
+        inner.halted = true;
         if !inner.stopped {
             inner.stopped = self.power_down(how, inner);
         }

@@ -9,7 +9,7 @@
 //!   │ ctrl  a controller   │              │ io     request ↔ command│
 //!   │ ns    its disks      │              │ admin  admin commands   │
 //!   ├──────────────────────┤   policy     │ queue  rings, doorbells │
-//!   │ recovery  stop, fail │              └────────────┬───────────┘
+//!   │ recovery, hardware   │              └────────────┬───────────┘
 //!   └───────────┬──────────┘                           │
 //!   ┌───────────▼──────────────────────────────────────▼───────────┐
 //!   │ sys   the kernel's C interfaces made safe: the only unsafe    │

@@ -169,7 +169,7 @@ impl Core {
             match self.try_to_bring_up() {
                 // Memory is short for a moment.
                 Err(e) if e == ENOMEM && tries < TRIES => {
-                    self.hardware.notify(Event::Stuck, "ENOMEM")
+                    self.hardware.notify(Event::Stuck, "memory is short")
                 }
                 result => return result,
             }

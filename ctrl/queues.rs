@@ -419,7 +419,7 @@ impl IoQueues {
 /// goes when it is disabled.
 pub(super) fn delete(admin: &AdminQueue, hardware: &Hardware, count: u16) {
     for id in 1..=count {
-        if hardware.is_stopped() {
+        if hardware.is_halted() {
             return;
         }
         let id = QueueId::new(id);

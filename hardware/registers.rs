@@ -56,6 +56,7 @@ impl Hardware {
             bar.write_lo_hi(regs::ASQ, queue.submission_ring())?;
             bar.write_lo_hi(regs::ACQ, queue.completion_ring())?;
             inner.stopped = false;
+            inner.halted = false;
             // Entries of 64 (2^6) and 16 (2^4) bytes, pages of 4 KiB (MPS 0), the NVM command set.
             bar.write_reg(
                 CC::zeroed()

@@ -118,6 +118,7 @@ impl Hardware {
                     io: KVec::new(),
                     set: None,
                     held: false,
+                    halted: false,
                     stopped: true,
                     since: None,
                     shadows: None,

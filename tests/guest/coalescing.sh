@@ -7,10 +7,10 @@
 #@ allow-trace: pci_nvme_err_req_status
 . /tests/guest/lib.sh
 
-# What was set, in order: the feature and CDW11; and each queue that was created.
+# What was set of queues and interrupts, in order: the feature and CDW11; and each queue that was created.
 steps() {
     host trace-log "pci_nvme_*" | sed -n \
-        -e 's/^pci_nvme_setfeat .* fid \(0x[0-9a-f]*\) .* cdw11 \(0x[0-9a-f]*\).*/\1=\2/p' \
+        -e 's/^pci_nvme_setfeat .* fid \(0x[789]\) .* cdw11 \(0x[0-9a-f]*\).*/\1=\2/p' \
         -e 's/^pci_nvme_create_sq .*/queue/p' | tail -n +$((before + 1)) | xargs
 }
 
