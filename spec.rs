@@ -8,13 +8,6 @@
 //! Two things are said here for the whole layer. Multi-byte fields are little-endian, and so is
 //! the CPU: asserted below, so that no field needs a conversion. Zero-based counts end in `_z`.
 
-/// Where fields of a structure are, in order: for `sys/oracle.rs`, as fields are private.
-macro_rules! offsets {
-    ($type:ident: $($field:ident),+ $(,)?) => {
-        [$(core::mem::offset_of!($type, $field)),+]
-    };
-}
-
 pub(crate) mod command;
 pub(crate) mod completion;
 pub(crate) mod event;

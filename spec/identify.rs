@@ -41,7 +41,8 @@ pub(crate) use self::{
     power::{
         ApstTable,
         PowerState,
-        PowerStates, //
+        PowerStates,
+        RawPowerState, //
     }, //
 };
 

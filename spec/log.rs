@@ -13,10 +13,7 @@ mod smart;
 
 pub(crate) use self::{
     changed::ChangedNamespaces,
-    errors::{
-        ErrorEntry,
-        ErrorLog, //
-    },
+    errors::ErrorLog,
     firmware::FirmwareSlots,
     smart::{
         Health,

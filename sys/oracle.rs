@@ -59,7 +59,7 @@ use crate::{
             NamespaceDescriptors,
             NamespaceList,
             PowerState,
-            PowerStates, //
+            RawPowerState, //
         },
         ids::RangeCount,
         log::{
@@ -74,17 +74,14 @@ use crate::{
 use core::mem::offset_of;
 use kernel::io::register::Register;
 
-/// Asserts that fields of ours are where the kernel's are.
+/// Asserts that fields of ours are where the kernel's are, which have the same names.
 macro_rules! same_offsets {
-    ($ours:expr => $kernels:ident: $($field:ident),* $(,)?) => {
+    ($ours:ident => $kernels:ident: $($field:ident),* $(,)?) => {
         const _: () = {
-            let kernels = [$(offset_of!(ffi::$kernels, $field)),*];
-            assert!($ours.len() == kernels.len());
-            let mut i = 0;
-            while i < kernels.len() {
-                assert!($ours[i] == kernels[i], stringify!($kernels));
-                i += 1;
-            }
+            $(assert!(
+                offset_of!($ours, $field) == offset_of!(ffi::$kernels, $field),
+                stringify!($field)
+            );)*
         };
     };
 }
@@ -106,30 +103,31 @@ const _: () = {
     assert!(size_of::<IdentifyNamespace>() == size_of::<ffi::nvme_id_ns>());
     assert!(size_of::<IdentifyNamespaceNvm>() == size_of::<ffi::nvme_id_ns_nvm>());
     assert!(SetHostBehavior::DATA.len() == size_of::<ffi::nvme_feat_host_behavior>());
+    assert!(offset_of!(IdentifyController, crdt) == offset_of!(ffi::nvme_id_ctrl, crdt1));
     assert!(ApstTable::LEN == size_of::<ffi::nvme_feat_auto_pst>());
-    assert!(PowerStates::ENTRY_LEN == size_of::<ffi::nvme_id_power_state>());
+    assert!(size_of::<RawPowerState>() == size_of::<ffi::nvme_id_power_state>());
     assert!(size_of::<SmartLog>() == size_of::<ffi::nvme_smart_log>());
     assert!(size_of::<FirmwareSlots>() == size_of::<ffi::nvme_fw_slot_info_log>());
 };
 
 same_offsets! {
-    SmartLog::OFFSETS => nvme_smart_log:
+    SmartLog => nvme_smart_log:
     critical_warning, temperature, avail_spare, spare_thresh, percent_used, data_units_read,
     data_units_written, power_cycles, power_on_hours, unsafe_shutdowns, media_errors,
     num_err_log_entries,
 }
 
 same_offsets! {
-    IdentifyController::OFFSETS => nvme_id_ctrl:
-    sn, mn, fr, cmic, mdts, cntlid, ver, rtd3r, rtd3e, oaes, ctratt, crdt1, oacs, acl, aerl, frmw,
+    IdentifyController => nvme_id_ctrl:
+    sn, mn, fr, cmic, mdts, cntlid, ver, rtd3r, rtd3e, oaes, ctratt, oacs, acl, aerl, frmw,
     lpa, elpe, npss, apsta, mtfa, kas, sqes, cqes, oncs, vwc, sgls, subnqn, psd,
 }
 
 same_offsets! {
-    PowerStates::OFFSETS => nvme_id_power_state: max_power, flags, entry_lat, exit_lat,
+    RawPowerState => nvme_id_power_state: max_power, flags, entry_lat, exit_lat,
 }
 
-same_offsets!(FirmwareSlots::OFFSETS => nvme_fw_slot_info_log: afi, frs);
+same_offsets!(FirmwareSlots => nvme_fw_slot_info_log: afi, frs);
 
 same! {
     Sqe::OPCODE_FLUSH => nvme_opcode_nvme_cmd_flush,

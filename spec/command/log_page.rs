@@ -86,7 +86,7 @@ impl<P: LogPage + ?Sized> GetLogPage<P> {
 
     /// The same command, for what begins `offset` bytes, a multiple of 4, after the beginning of
     /// the page. Only for controllers whose `LPA` allows it.
-    pub(crate) const fn from_offset(mut self, offset: u64) -> Self {
+    pub(crate) const fn at_offset(mut self, offset: u64) -> Self {
         self.offset = offset;
         self
     }
@@ -219,7 +219,7 @@ mod tests {
             parameter.sqe(),
             &[(0, &[2]), ALL, (40, &[2, 0x7f, 127, 0])]
         ));
-        let offset = GetLogPage::smart().from_offset(0x0102_0304_0506_0708);
+        let offset = GetLogPage::smart().at_offset(0x0102_0304_0506_0708);
         assert!(is(
             offset.sqe(),
             &[

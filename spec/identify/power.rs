@@ -14,11 +14,11 @@ use zerocopy_derive::{
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct RawPowerState {
-    mp: u16,
+    pub(crate) max_power: u16,
     _rsvd2: u8,
-    flags: u8,
-    enlat: u32,
-    exlat: u32,
+    pub(crate) flags: u8,
+    pub(crate) entry_lat: u32,
+    pub(crate) exit_lat: u32,
     _rest: [u8; 20],
 }
 
@@ -48,9 +48,9 @@ impl PowerState {
             10_000
         };
         Self {
-            max_power_uw: u32::from(raw.mp) * unit_uw,
-            entry_us: raw.enlat,
-            exit_us: raw.exlat,
+            max_power_uw: u32::from(raw.max_power) * unit_uw,
+            entry_us: raw.entry_lat,
+            exit_us: raw.exit_lat,
             non_operational: raw.flags & Self::NON_OPERATIONAL != 0,
         }
     }
@@ -73,10 +73,6 @@ pub(crate) struct PowerStates {
 impl PowerStates {
     /// The most states that there can be.
     pub(crate) const MAX: usize = 32;
-    /// Bytes of a descriptor.
-    pub(crate) const ENTRY_LEN: usize = size_of::<RawPowerState>();
-    /// Where the fields of a descriptor are that the driver looks at, in order.
-    pub(crate) const OFFSETS: [usize; 4] = offsets!(RawPowerState: mp, flags, enlat, exlat);
 
     /// From the descriptors, NPSS (the last state) and APSTA. If there cannot be as many states,
     /// only the first is believed, which every controller has.

@@ -60,7 +60,10 @@ mod tests {
         assert_eq!(list(0, &[9, 2, 0, 5, u32::MAX])?, Some((2, 11)));
         assert_eq!(list(0, &[0xffff_fffe])?, Some((1, 0xffff_fffe)));
         // All 1024.
-        assert_eq!(list(1, &[])?, Some((1024, 1024u32.wrapping_mul(0x0101_0101))));
+        assert_eq!(
+            list(1, &[])?,
+            Some((1024, 1024u32.wrapping_mul(0x0101_0101)))
+        );
         Ok(())
     }
 

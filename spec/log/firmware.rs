@@ -16,9 +16,9 @@ use zerocopy_derive::{
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct FirmwareSlots {
-    afi: u8,
+    pub(crate) afi: u8,
     _rsvd1: [u8; 7],
-    frs: [[u8; 8]; Self::SLOTS],
+    pub(crate) frs: [[u8; 8]; Self::SLOTS],
     _rsvd64: [u8; 448],
 }
 
@@ -30,9 +30,6 @@ const _: () = {
 impl FirmwareSlots {
     /// How many slots there may be: 1 to this.
     pub(crate) const SLOTS: usize = 7;
-
-    /// Where AFI and FRS1 are.
-    pub(crate) const OFFSETS: [usize; 2] = offsets!(FirmwareSlots: afi, frs);
 
     /// The slot `raw`, if there can be one.
     const fn slot(raw: u8) -> Option<u8> {

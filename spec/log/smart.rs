@@ -21,38 +21,29 @@ type Count = [u64; 2];
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct SmartLog {
-    critical_warning: u8,
-    temperature: [u8; 2],
-    spare: u8,
-    spare_threshold: u8,
-    used: u8,
+    pub(crate) critical_warning: u8,
+    pub(crate) temperature: [u8; 2],
+    pub(crate) avail_spare: u8,
+    pub(crate) spare_thresh: u8,
+    pub(crate) percent_used: u8,
     _endurance: [u8; 26],
-    units_read: Count,
-    units_written: Count,
+    pub(crate) data_units_read: Count,
+    pub(crate) data_units_written: Count,
     _host_reads: [Count; 3],
-    power_cycles: Count,
-    power_on_hours: Count,
-    unsafe_shutdowns: Count,
-    media_errors: Count,
-    error_entries: Count,
+    pub(crate) power_cycles: Count,
+    pub(crate) power_on_hours: Count,
+    pub(crate) unsafe_shutdowns: Count,
+    pub(crate) media_errors: Count,
+    pub(crate) num_err_log_entries: Count,
     _rest: [u8; 320],
 }
 
 const _: () = {
     assert!(size_of::<SmartLog>() == 512);
-    assert!(offset_of!(SmartLog, units_read) == 32);
+    assert!(offset_of!(SmartLog, data_units_read) == 32);
     assert!(offset_of!(SmartLog, power_cycles) == 112);
-    assert!(offset_of!(SmartLog, error_entries) == 176);
+    assert!(offset_of!(SmartLog, num_err_log_entries) == 176);
 };
-
-impl SmartLog {
-    /// Where the fields are that the driver looks at, in order.
-    pub(crate) const OFFSETS: [usize; 12] = offsets! {
-        SmartLog:
-        critical_warning, temperature, spare, spare_threshold, used, units_read, units_written,
-        power_cycles, power_on_hours, unsafe_shutdowns, media_errors, error_entries,
-    };
-}
 
 /// Critical Warning: what is wrong, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,16 +135,16 @@ impl Health {
         Self {
             warnings: Warnings(raw.critical_warning),
             kelvin: (kelvin != 0).then_some(kelvin),
-            spare: raw.spare,
-            spare_threshold: raw.spare_threshold,
-            used: raw.used,
-            units_read: count(raw.units_read),
-            units_written: count(raw.units_written),
+            spare: raw.avail_spare,
+            spare_threshold: raw.spare_thresh,
+            used: raw.percent_used,
+            units_read: count(raw.data_units_read),
+            units_written: count(raw.data_units_written),
             power_cycles: count(raw.power_cycles),
             power_on_hours: count(raw.power_on_hours),
             unsafe_shutdowns: count(raw.unsafe_shutdowns),
             media_errors: count(raw.media_errors),
-            error_entries: count(raw.error_entries),
+            error_entries: count(raw.num_err_log_entries),
         }
     }
 }
