@@ -74,11 +74,6 @@ register! {
     }
 
     /// NVM Subsystem Reset: 3.1.3.7. Writing [`SUBSYSTEM_RESET`] resets all controllers of the
-    /// subsystem.
-    pub(crate) NSSR(u32) @ 0x20 {
-        /// What the host writes to it; reads as 0.
-        31:0 nssrc;
-    }
 
     /// Admin Queue Attributes: 3.1.3.8.
     pub(crate) AQA(u32) @ 0x24 {
@@ -99,16 +94,10 @@ register! {
 
 /// CC.SHN: the controller is to write back what it caches.
 pub(crate) const SHN_NORMAL: u32 = 1;
-/// CC.SHN: power will be gone soon.
-pub(crate) const SHN_ABRUPT: u32 = 2;
-/// The only value that NSSR heeds: "NVMe" in ASCII.
-pub(crate) const SUBSYSTEM_RESET: u32 = 0x4e56_4d65;
 
 bitfield! {
     /// The fields of CAP that the driver looks at.
     struct Cap(u64) {
-        /// Controller ready independent of media supported.
-        60:60 crims;
         /// Controller ready with media supported: CRTO says how long that takes.
         59:59 crwms;
         /// Whether the controller memory buffer is switched on by CMBMSC.
@@ -117,8 +106,6 @@ bitfield! {
         51:48 mpsmin;
         /// Command sets supported, one bit each; bit 0 is the NVM command set.
         44:37 css;
-        /// NVM subsystem reset supported.
-        36:36 nssrs;
         /// Doorbell stride: 4 bytes times two to the power of this.
         35:32 dstrd;
         /// Longest wait for CSTS.RDY to follow CC.EN, in units of 500 ms.
@@ -140,12 +127,8 @@ pub(crate) struct Capabilities {
     pub(crate) command_sets: bool,
     /// Whether a controller memory buffer has to be switched on by CMBMSC.
     pub(crate) cmb_control: bool,
-    /// Whether NSSR can reset the whole NVM subsystem.
-    pub(crate) subsystem_reset: bool,
     /// Whether CRTO says how long it takes to be ready with its media (CAP.CRMS bit 0).
     pub(crate) ready_with_media: bool,
-    /// Whether it can be ready before its media are (CAP.CRMS bit 1).
-    pub(crate) ready_without_media: bool,
 }
 
 /// Why a controller with these capabilities cannot be driven.
@@ -215,15 +198,13 @@ impl Capabilities {
             doorbell_stride: 4 << cap.dstrd().get(),
             command_sets: css & (1 << 6) != 0,
             cmb_control: cap.cmbs() != 0,
-            subsystem_reset: cap.nssrs() != 0,
             ready_with_media: cap.crwms() != 0,
-            ready_without_media: cap.crims() != 0,
         })
     }
 
     /// The longest that CSTS.RDY may take to be set, in milliseconds, with CC.CRIME clear: what CRTO
-    /// says, if it says more than CAP.TO; at most nine hours. `crto` is read only if there is such
-    /// a register.
+    /// says, if it says more than CAP.TO, but at most [`LONGEST_READY_MS`]. `crto` is read only if
+    /// there is such a register.
     pub(crate) fn ready_ms(&self, crto: impl FnOnce() -> CRTO) -> u32 {
         if !self.ready_with_media {
             return self.timeout_ms;
@@ -233,9 +214,14 @@ impl Capabilities {
         if crto.into_raw() == u32::MAX {
             return self.timeout_ms;
         }
-        self.timeout_ms.max(crto.crwmt().cast::<u32>().get() * 500)
+        let stated = crto.crwmt().cast::<u32>().get() * 500;
+        self.timeout_ms.max(stated.min(LONGEST_READY_MS))
     }
 }
+
+/// Milliseconds that a controller is given to become ready whatever it states (CRTO could say nine
+/// hours): all that waits for it could not be told why.
+const LONGEST_READY_MS: u32 = 300_000;
 
 /// Offset in BAR 0 of the tail doorbell of submission queue `qid`. `stride` is in bytes.
 pub(crate) const fn sq_doorbell(qid: u16, stride: usize) -> usize {
@@ -334,23 +320,6 @@ mod tests {
     }
 
     #[test]
-    fn optional_capabilities() -> Result {
-        let flags = |raw| -> Result<(bool, bool, bool)> {
-            let caps = Capabilities::decode(raw).map_err(|_| EINVAL)?;
-            Ok((
-                caps.subsystem_reset,
-                caps.ready_with_media,
-                caps.ready_without_media,
-            ))
-        };
-        assert_eq!(flags(PLAIN)?, (false, false, false));
-        assert_eq!(flags(with(36, 1, 1))?, (true, false, false));
-        assert_eq!(flags(with(59, 1, 1))?, (false, true, false));
-        assert_eq!(flags(with(60, 1, 1))?, (false, false, true));
-        Ok(())
-    }
-
-    #[test]
     fn time_to_be_ready() -> Result {
         // CAP.CRMS, CAP.TO, CRTO, milliseconds.
         let cases = [
@@ -363,7 +332,9 @@ mod tests {
             (1, 15, 0, 7_500),
             (1, 0, 0, 500),
             (1, 255, 0x00ff_0100, 128_000),
-            (1, 15, 0x0000_ffff, 32_767_500),
+            (1, 15, 0x0000_0258, 300_000),
+            (1, 15, 0x0000_0259, 300_000),
+            (1, 15, 0x0000_ffff, 300_000),
             // The device is gone.
             (1, 15, u32::MAX, 7_500),
         ];
@@ -389,12 +360,8 @@ mod tests {
             .with_const_shn::<1>()
             .with_const_en::<1>();
         assert_eq!(cc.into_raw(), 0x0046_4001);
-        let cc = CC::zeroed()
-            .with_const_crime::<1>()
-            .with_const_shn::<SHN_ABRUPT>();
+        let cc = CC::zeroed().with_const_crime::<1>().with_const_shn::<2>();
         assert_eq!(cc.into_raw(), 0x0100_8000);
-        let nssr = NSSR::zeroed().with_const_nssrc::<SUBSYSTEM_RESET>();
-        assert_eq!(nssr.into_raw().to_be_bytes(), *b"NVMe");
         let aqa = AQA::zeroed()
             .with_const_acqs_z::<31>()
             .with_const_asqs_z::<15>();

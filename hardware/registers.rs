@@ -15,7 +15,9 @@ use crate::{
         self,
         AQA,
         CC,
-        CSTS, //
+        CRTO,
+        CSTS,
+        SHN_NORMAL, //
     },
     sys::pci::{
         is_present,
@@ -42,7 +44,7 @@ impl Hardware {
     /// # Errors
     ///
     /// `ENODEV`: it is gone, or was told to stop meanwhile. `EIO`: it reports a fatal status.
-    /// `ETIMEDOUT`: it is not ready within CAP.TO.
+    /// `ETIMEDOUT`: it is not ready within CAP.TO (or CRTO).
     pub(crate) fn start_admin(&self) -> Result {
         let (queue, patience) = {
             let mut inner = self.inner.lock();
@@ -64,14 +66,15 @@ impl Hardware {
                     .with_const_iocqes::<4>()
                     .with_const_en::<1>(),
             );
-            (queue, self.patience(&inner))
+            let worst = self.caps.ready_ms(|| bar.read(CRTO));
+            (queue, self.patience(&inner, worst))
         };
         self.wait_ready(true, patience).inspect_err(|_| {
             dev_err!(
                 self.pdev,
-                "controller is not ready: CSTS {:#x} (it has {} ms to become so)\n",
-                self.bar.read(CSTS).into_raw(),
-                self.caps.timeout_ms
+                "controller is not ready: CSTS {:#x} (it had {} ms to become so)\n",
+                self.csts(),
+                patience.as_millis()
             );
         })?;
         self.open(&queue)
@@ -89,12 +92,13 @@ impl Hardware {
         self.wait_ready(false, patience)
     }
 
-    /// How long the controller may take to become ready, or not ready.
+    /// How long the controller may take to become ready, or not ready: `worst_ms` milliseconds.
     ///
     /// TIMEOUT: CAP.TO is the worst case that the controller itself states (NVMe Base 2.0,
-    /// 3.1.3.1), for either direction. Both together get it once, and a little more.
-    fn patience(&self, inner: &Inner) -> Delta {
-        let worst = Delta::from_millis(self.caps.timeout_ms.into());
+    /// 3.1.3.1) for either direction, or CRTO for becoming ready. In a reset both together get it
+    /// once, and a little more.
+    fn patience(&self, inner: &Inner, worst_ms: u32) -> Delta {
+        let worst = Delta::from_millis(worst_ms.into());
         match inner.since {
             None => worst,
             Some(since) => {
@@ -132,7 +136,8 @@ impl Hardware {
         }
         let csts = self.bar.read(CSTS);
         if how == Stop::Orderly && !gone(csts) && csts.rdy() == 1 {
-            self.bar.update(CC, |cc| cc.with_const_shn::<1>());
+            self.bar
+                .update(CC, |cc| cc.with_const_shn::<{ SHN_NORMAL }>());
             // TIMEOUT: see `set_shutdown_time`.
             let _ = read_poll_timeout(
                 || Ok(self.bar.read(CSTS)),
@@ -141,7 +146,7 @@ impl Hardware {
                 inner.shutdown,
             );
         }
-        let stopped = match self.disable(self.patience(inner)) {
+        let stopped = match self.disable(self.patience(inner, self.caps.timeout_ms)) {
             Ok(()) => true,
             Err(e) => e == ENODEV,
         };

@@ -12,7 +12,6 @@ use crate::{
         CC,
         CRTO,
         CSTS,
-        NSSR,
         VS, //
     },
     spec::{
@@ -201,12 +200,9 @@ same! {
     VS::OFFSET => NVME_REG_VS,
     CC::OFFSET => NVME_REG_CC,
     CSTS::OFFSET => NVME_REG_CSTS,
-    NSSR::OFFSET => NVME_REG_NSSR,
     AQA::OFFSET => NVME_REG_AQA,
     CRTO::OFFSET => NVME_REG_CRTO,
-    regs::SUBSYSTEM_RESET => NVME_SUBSYS_RESET,
     regs::SHN_NORMAL << 14 => NVME_CC_SHN_NORMAL,
-    regs::SHN_ABRUPT << 14 => NVME_CC_SHN_ABRUPT,
     cmb::CMBMSC => NVME_REG_CMBMSC,
     cmb::CMBMSC_CRE => NVME_CMBMSC_CRE,
     cmb::CMBMSC_CMSE => NVME_CMBMSC_CMSE,
