@@ -127,11 +127,10 @@ impl Job for ResetJob {
         let result = self.core.bring_up();
         self.core.admin.set_patience(None);
         match result {
-            Ok(queues) => {
+            Ok(()) => {
                 if hardware.up() {
                     self.core.events.begin(&self.core.admin, &self.core.info);
-                    self.core.use_queues(queues);
-                    // It may have changed meanwhile.
+                    // It may have changed meanwhile, and have other queues.
                     self.scan.queue();
                 }
             }
@@ -141,18 +140,16 @@ impl Job for ResetJob {
 }
 
 impl Core {
-    /// Goes on with the `queues` I/O queues that the controller has now.
-    fn use_queues(&self, queues: usize) {
-        if queues == 0 {
-            dev_err!(
+    /// Has the block layer use the I/O queues that the controller has now. Waits for I/O: not to be
+    /// called by what I/O may wait for.
+    fn use_queues(&self) {
+        match self.io.use_made() {
+            Ok(None) => {}
+            Ok(Some(0)) => dev_err!(
                 self.parent,
                 "no I/O queue is left: I/O fails, admin commands work\n"
-            );
-            return;
-        }
-        match self.io.use_first(queues) {
-            Ok(false) => {}
-            Ok(true) => dev_warn!(self.parent, "{} I/O queues now\n", queues),
+            ),
+            Ok(Some(queues)) => dev_warn!(self.parent, "{} I/O queues now\n", queues),
             Err(e) => dev_err!(
                 self.parent,
                 "I/O goes to queues that are lost, and fails: error {}\n",
@@ -161,8 +158,8 @@ impl Core {
         }
     }
 
-    /// Brings the controller up again, which was stopped; returns how many I/O queues it has.
-    fn bring_up(&self) -> Result<usize> {
+    /// Brings the controller up again, which was stopped.
+    fn bring_up(&self) -> Result {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -176,7 +173,7 @@ impl Core {
         }
     }
 
-    fn try_to_bring_up(&self) -> Result<usize> {
+    fn try_to_bring_up(&self) -> Result {
         let hardware = &self.hardware;
         hardware.restart()?;
         let identified = Identified::get(&self.admin, &self.parent)?;
@@ -229,6 +226,7 @@ impl Job for ScanJob {
         if !hardware.is_live() {
             return;
         }
+        self.0.use_queues();
         if let Err(e) = self.0.scan() {
             // If it is being reset, what follows looks once more.
             if hardware.is_live() {

@@ -99,7 +99,9 @@ pub(super) struct IoQueues {
     queues: KVec<Arc<Queue<Io>>>,
     /// Whether all share one vector.
     shared: bool,
-    /// How many of them the block layer uses: fewer if the controller has lost some.
+    /// How many of them the controller has: fewer if it has lost some.
+    made: AtomicUsize,
+    /// How many of them the block layer uses.
     used: AtomicUsize,
     shadows: Option<Arc<Shadows>>,
     memory: Option<Arc<ControllerMemory>>,
@@ -159,6 +161,7 @@ impl Plan<'_> {
                 set: self.tag_set(for_set, entries, counts, vectors_of.clone())?,
                 counts,
                 entries,
+                made: AtomicUsize::new(queues.len()),
                 used: AtomicUsize::new(queues.len()),
                 queues,
                 shared,
@@ -336,8 +339,8 @@ impl IoQueues {
         count.min(self.queues.len())
     }
 
-    /// Makes the queues once more in a controller that was brought up again, as many as it takes;
-    /// returns how many those are.
+    /// Makes the queues once more in a controller that was brought up again, as many as it takes:
+    /// see [`Self::use_made`].
     ///
     /// # Errors
     ///
@@ -347,7 +350,7 @@ impl IoQueues {
         admin: &AdminQueue,
         hardware: &Hardware,
         params: &Params,
-    ) -> Result<usize> {
+    ) -> Result {
         let ask = SetNumberOfQueues {
             pairs: self.queues.len().try_into()?,
         };
@@ -366,21 +369,33 @@ impl IoQueues {
         for queue in self.queues.iter().skip(made) {
             hardware.lose(queue);
         }
+        self.made.store(made, Relaxed);
         self.set_coalescing(admin, params);
-        Ok(made)
+        Ok(())
     }
 
-    /// Has the block layer use the first `made` queues, and no others, of which there is at least
-    /// one; returns whether they were others. Waits for the I/O that it has; what is on its way to
-    /// others fails.
+    /// Has the block layer use the queues that the controller has now, and no others; returns how
+    /// many those are, if they are others than before. Waits for I/O; what is on its way to a
+    /// queue that was lost fails.
     ///
     /// # Errors
     ///
     /// `ENOMEM`: then it uses those that it did.
-    pub(super) fn use_first(&self, made: usize) -> Result<bool> {
-        if made == self.used.load(Relaxed) {
-            return Ok(false);
+    pub(super) fn use_made(&self) -> Result<Option<usize>> {
+        let made = self.made.load(Relaxed);
+        if made == self.used.swap(made, Relaxed) {
+            return Ok(None);
         }
+        if made > 0 {
+            self.update(made).inspect_err(|_| {
+                // Another scan tries again.
+                self.used.store(0, Relaxed);
+            })?;
+        }
+        Ok(Some(made))
+    }
+
+    fn update(&self, made: usize) -> Result {
         let mut queues = KVec::with_capacity(made, GFP_KERNEL)?;
         for queue in self.queues.iter().take(made) {
             queues.push(queue.clone(), GFP_KERNEL)?;
@@ -390,8 +405,7 @@ impl IoQueues {
         let vectors = self.vectors.clone().filter(|_| made == self.queues.len());
         self.set
             .update_queues(queues, QueueMap { counts, vectors })?;
-        self.used.store(made, Relaxed);
-        Ok(true)
+        Ok(())
     }
 
     /// Has the controller wait for more completions before it interrupts, where that is wanted. One
