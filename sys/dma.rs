@@ -163,6 +163,17 @@ impl<M> Words<M> {
         u64::from_le(unsafe { self.base.add(index).read_volatile() })
     }
 
+    /// Reads the upper half of word `index`; 0 if there is no such word.
+    #[inline(always)]
+    pub(crate) fn read_upper(&self, index: usize) -> u32 {
+        if index >= self.len {
+            return 0;
+        }
+        // SAFETY: `index < len` words at `base`, which are allocated and aligned; this is the second
+        // half of one, in the order of the device.
+        u32::from_le(unsafe { self.base.add(index).cast::<u32>().add(1).read_volatile() })
+    }
+
     /// Writes `N` words from word `index` on, one store each, in ascending order, if all of them
     /// exist.
     #[inline(always)]
