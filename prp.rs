@@ -118,10 +118,13 @@ impl fmt::Display for PrpError {
 /// at `list`, which begins with `first`.
 #[inline(always)]
 pub(crate) fn listed(prp1: u64, entries: usize, first: impl FnOnce() -> u64, list: u64) -> DataPtr {
-    let prp2 = match entries {
-        0 => 0,
-        1 => first(),
-        _ => list,
+    // More than one as a rule, so that is asked first.
+    let prp2 = if entries > 1 {
+        list
+    } else if entries == 1 {
+        first()
+    } else {
+        0
     };
     DataPtr { prp1, prp2 }
 }

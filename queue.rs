@@ -399,8 +399,9 @@ where
         let cid = submission.in_flight.arm(rq)?;
         let slot = submission.tail.index().wrapping_mul(SQE_WORDS);
         self.ring.write_block(slot, command.with_cid(cid).words());
+        // `Tail` demands it: there are fewer tags than entries (`new`), and each is armed only once.
         submission.tail.advance();
-        if last || submission.tail.is_lapping() {
+        if last {
             self.ring_doorbell(submission);
         }
         Ok(())
