@@ -9,7 +9,10 @@ use crate::{
     disk_limits::Atomic,
     limit::RateLimit,
     pdu::Pdu,
-    queue::Queue,
+    queue::{
+        Queue,
+        Series, //
+    },
     retry::RetryPolicy,
     spec::{
         command::{
@@ -156,17 +159,17 @@ impl Operations for Io {
     ) -> Result<(), (Request<Self>, BlkStatus)> {
         // Early, so that less has to be kept over the call: blk-mq takes a started request back.
         let mut rq = rq.start();
-        match transfer(queue, &mut rq, |rq| queue.map_small(rq)) {
+        match transfer(queue, &mut rq, |rq| queue.map_plain(rq)) {
             Some(command) => queue.submit(rq, command, last),
-            None => larger(queue, rq, last),
+            None => unusual_alone(queue, rq, last),
         }
     }
 
     fn queue_rqs(queue: &Queue<Io>, requests: &mut Submissions<'_, Self>) {
-        queue.submit_many(requests, |rq| {
-            match transfer(queue, rq, |rq| queue.map_small(rq)) {
-                Some(command) => Ok(command),
-                None => prepare(queue, rq),
+        queue.submit_many(requests, |series, mut rq| {
+            match transfer(queue, &mut rq, |rq| queue.map_plain(rq)) {
+                Some(command) => series.put(rq, command),
+                None => unusual_in_series(queue, series, rq),
             }
         });
     }
@@ -218,9 +221,9 @@ fn transfer(
     })
 }
 
-/// A request that is not small, or no ordinary read or write.
+/// A request that is no ordinary read or write, or whose data is not plain.
 #[inline(never)]
-fn larger(
+fn unusual_alone(
     queue: &Queue<Io>,
     mut rq: Started<Io>,
     last: bool,
@@ -231,10 +234,23 @@ fn larger(
     }
 }
 
+/// The same, in a series.
+#[inline(never)]
+fn unusual_in_series(
+    queue: &Queue<Io>,
+    series: Series<'_, Io>,
+    mut rq: Started<Io>,
+) -> Result<(), Started<Io>> {
+    match prepare(queue, &mut rq) {
+        Ok(command) => series.put(rq, command),
+        Err(_) => Err(rq),
+    }
+}
+
 /// The command that `rq` asks for, its data mapped.
 #[inline(always)]
 fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
-    match transfer(queue, rq, |rq| queue.map_pages(rq)) {
+    match transfer(queue, rq, |rq| queue.map_pieces(rq)) {
         Some(command) => Ok(command),
         None => unusual(queue, rq),
     }

@@ -114,22 +114,19 @@ impl fmt::Display for PrpError {
     }
 }
 
-/// The pointers to `len` bytes from `prp1` on, the further pages of which are the `entries` of a
-/// list at `list` that begins with `first`. `None` if there are none, or not that many.
+/// The pointers to data from `prp1` on, the further pages of which are the `entries` of a list
+/// at `list`, which begins with `first`.
 #[inline(always)]
-pub(crate) const fn listed(
-    prp1: u64,
-    len: u32,
-    entries: usize,
-    first: u64,
-    list: u64,
-) -> Option<DataPtr> {
-    // CAST: widening on the 32 and 64-bit CPUs of Linux.
-    if entries == 0 || pages(prp1, len) as usize != entries.wrapping_add(1) {
-        return None;
-    }
-    let prp2 = if entries == 1 { first } else { list };
-    Some(DataPtr { prp1, prp2 })
+pub(crate) fn listed(prp1: u64, entries: usize, first: impl FnOnce() -> u64, list: u64) -> DataPtr {
+    // More than one as a rule, so that is asked first.
+    let prp2 = if entries > 1 {
+        list
+    } else if entries == 1 {
+        first()
+    } else {
+        0
+    };
+    DataPtr { prp1, prp2 }
 }
 
 /// The PRPs of one segment that touches one or two pages, as any of up to 4096 bytes does. The
@@ -192,23 +189,10 @@ mod tests {
 
     #[test]
     fn listed_pointers() {
-        // Address, length, entries of the list at 0x8000 that begins with 0x7000: PRP2.
-        for (prp1, len, entries, prp2) in [
-            (0x3000, 4096, 0, None),
-            (0x3000, 512, 1, None),
-            (0x3e00, 1024, 1, Some(0x7000)),
-            (0x3000, 8192, 1, Some(0x7000)),
-            (0x3200, 8192, 2, Some(0x8000)),
-            (0x3000, 8193, 2, Some(0x8000)),
-            (0x3000, 1 << 17, 31, Some(0x8000)),
-            // Fewer or more pages than the data has.
-            (0x3200, 8192, 1, None),
-            (0x3000, 8192, 2, None),
-            (0x3000, 1 << 17, 30, None),
-            (0x3000, 1 << 17, 32, None),
-        ] {
-            let expected = prp2.map(|prp2| DataPtr { prp1, prp2 });
-            assert_eq!(listed(prp1, len, entries, 0x7000, 0x8000), expected);
+        // Entries of a list at 0x8000 that begins with 0x7000: PRP2.
+        for (entries, prp2) in [(0, 0), (1, 0x7000), (2, 0x8000), (32, 0x8000)] {
+            let expected = DataPtr { prp1: 0x3200, prp2 };
+            assert_eq!(listed(0x3200, entries, || 0x7000, 0x8000), expected);
         }
     }
 

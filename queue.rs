@@ -348,16 +348,17 @@ where
         self.transfers.map(rq)
     }
 
-    /// Maps the data of `rq`, if it is small: see [`Transfers::map_small`].
+    /// Maps the data of `rq`, if it is plain: see [`Transfers::map_plain`].
     #[inline(always)]
-    pub(crate) fn map_small(&self, rq: &mut Request<T>) -> Option<DataPtr> {
-        self.transfers.map_small(rq)
+    pub(crate) fn map_plain(&self, rq: &mut Request<T>) -> Option<DataPtr> {
+        self.transfers.map_plain(rq)
     }
 
-    /// Maps the data of `rq`, if it is pages: see [`Transfers::map_pages`].
+    /// Maps the data of `rq`, if it is pieces that PRPs can describe: see
+    /// [`Transfers::map_pieces`].
     #[inline(always)]
-    pub(crate) fn map_pages(&self, rq: &Request<T>) -> Option<DataPtr> {
-        self.transfers.map_pages(rq)
+    pub(crate) fn map_pieces(&self, rq: &Request<T>) -> Option<DataPtr> {
+        self.transfers.map_pieces(rq)
     }
 
     /// Says where the ranges of `rq` are: see [`Transfers::ranges`].
@@ -396,13 +397,18 @@ where
     }
 
     #[cold]
-    fn give_back(&self, mut rq: Started<T>) -> (Request<T>, BlkStatus) {
-        self.unmap(&mut rq);
+    fn give_back(&self, rq: Started<T>) -> (Request<T>, BlkStatus) {
         let status = match self.submission.lock().gate {
             Gate::Held => BlkStatus::RESOURCE,
             _ => BlkStatus::IOERR,
         };
-        (rq.into_request(), status)
+        (self.take_back(rq).into_request(), status)
+    }
+
+    #[cold]
+    fn take_back(&self, mut rq: Started<T>) -> Started<T> {
+        self.unmap(&mut rq);
+        rq
     }
 
     #[inline(always)]
@@ -414,28 +420,25 @@ where
         self.put(&mut submission, rq, command, last)
     }
 
-    /// Puts a plug's commands into the ring under one lock, and tells the device once.
-    /// `command` makes the command of a request; one that cannot be made comes again.
+    /// Puts a plug's commands into the ring under one lock, and tells the device once. `each` puts
+    /// one; a request that it gives back comes again.
     #[inline(always)]
     pub(crate) fn submit_many(
         &self,
         requests: &mut Submissions<'_, T>,
-        mut command: impl FnMut(&mut Request<T>) -> Result<Sqe, BlkStatus>,
+        mut each: impl FnMut(Series<'_, T>, Started<T>) -> Result<(), Started<T>>,
     ) {
         let mut submission = self.submission.lock();
         if submission.gate != Gate::Open {
             return;
         }
         while let Some(rq) = requests.next() {
-            let mut rq = rq.start();
-            match command(&mut rq) {
-                Ok(sqe) => {
-                    if let Err(mut rq) = self.put(&mut submission, rq, sqe, false) {
-                        self.unmap(&mut rq);
-                        rq.requeue();
-                    }
-                }
-                Err(_) => rq.requeue(),
+            let series = Series {
+                queue: self,
+                submission: &mut submission,
+            };
+            if let Err(rq) = each(series, rq.start()) {
+                rq.requeue();
             }
         }
         if submission.tail.is_pending() {
@@ -455,8 +458,9 @@ where
         let cid = submission.in_flight.arm(rq)?;
         let slot = submission.tail.index().wrapping_mul(SQE_WORDS);
         self.ring.write_block(slot, command.with_cid(cid).words());
+        // `Tail` demands it: there are fewer tags than entries (`new`), and each is armed only once.
         submission.tail.advance();
-        if last || submission.tail.is_lapping() {
+        if last {
             self.ring_doorbell(submission);
         }
         Ok(())
@@ -512,6 +516,30 @@ impl<T: Types> Late for LateCommand<'_, T> {
 
     fn give_grace(&self) {
         self.rq.set_patience(Patience::from_millis(GRACE_MS));
+    }
+}
+
+/// A queue whose lock is held, for one of several commands.
+pub(crate) struct Series<'a, T: Types> {
+    queue: &'a Queue<T>,
+    submission: &'a mut Submission<T>,
+}
+
+impl<T: Types> Series<'_, T>
+where
+    T::Pdu: Carrier,
+{
+    /// Puts the command of `rq`, whose data is mapped, into the ring.
+    ///
+    /// # Errors
+    ///
+    /// Gives the request back, its data unmapped.
+    #[inline(always)]
+    pub(crate) fn put(self, rq: Started<T>, command: Sqe) -> Result<(), Started<T>> {
+        let queue = self.queue;
+        queue
+            .put(self.submission, rq, command, false)
+            .map_err(|rq| queue.take_back(rq))
     }
 }
 

@@ -6,6 +6,8 @@
 //! Base 2.0, 3.3.1.5). New completions are told from old ones by their phase tag, which the
 //! controller inverts with each round (4.2.4): the host needs no count of them.
 
+use crate::spec::completion::Phase;
+
 /// The index after `index` in a ring of `entries`.
 #[inline(always)]
 const fn next(index: u16, entries: u16) -> u16 {
@@ -26,6 +28,11 @@ pub(crate) const fn needs_event(event: u16, new: u16, old: u16) -> bool {
 }
 
 /// The tail of a submission queue: where the host writes.
+///
+/// There must be fewer commands at a time than entries, so that those of which the controller was not
+/// told yet do not bring the tail round to where it believes it is, which means "empty". (A controller
+/// that completes commands of which it was not told could bring that about all the same. It would
+/// not be told of some, which would then be late, as those are that it does not complete.)
 pub(crate) struct Tail {
     at: u16,
     /// What the controller was told last.
@@ -56,13 +63,6 @@ impl Tail {
         self.at = next(self.at, self.entries);
     }
 
-    /// Whether the controller must be told now, because one more entry would bring the tail to
-    /// where the controller believes it is, which means "empty".
-    #[inline(always)]
-    pub(crate) const fn is_lapping(&self) -> bool {
-        next(self.at, self.entries) == self.rung
-    }
-
     /// Whether there are entries that the controller was not told of.
     pub(crate) const fn is_pending(&self) -> bool {
         self.at != self.rung
@@ -84,8 +84,8 @@ pub(crate) struct Head {
     at: u16,
     /// What the controller was told last.
     rung: u16,
-    phase: bool,
     entries: u16,
+    phase: Phase,
 }
 
 impl Head {
@@ -94,8 +94,8 @@ impl Head {
         Self {
             at: 0,
             rung: 0,
-            phase: true,
             entries,
+            phase: Phase::FIRST,
         }
     }
 
@@ -106,25 +106,23 @@ impl Head {
         self.at as usize
     }
 
-    /// How many entries the ring has.
-    #[inline(always)]
-    pub(crate) const fn entries(&self) -> u16 {
-        self.entries
-    }
-
     /// The phase tag that the entry has once it is new.
     #[inline(always)]
-    pub(crate) const fn phase(&self) -> bool {
+    pub(crate) const fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// The entry was read.
+    /// The entry was read; returns whether it was the last of a round.
     #[inline(always)]
-    pub(crate) const fn advance(&mut self) {
-        self.at = next(self.at, self.entries);
-        if self.at == 0 {
-            self.phase = !self.phase;
+    pub(crate) const fn advance(&mut self) -> bool {
+        let next = self.at.wrapping_add(1);
+        if next < self.entries {
+            self.at = next;
+            return false;
         }
+        self.at = 0;
+        self.phase = self.phase.next();
+        true
     }
 
     /// The value of the doorbell so far, and the new one.
@@ -139,6 +137,7 @@ impl Head {
 #[kernel::macros::kunit_tests(rnvme_ring)]
 mod tests {
     use super::*;
+    use crate::spec::completion::CqeEnd;
 
     /// Sizes where something can go wrong: the smallest, an odd one, the largest of this driver
     /// and the largest of NVMe that a `u16` counts.
@@ -168,20 +167,15 @@ mod tests {
     }
 
     #[test]
-    fn tail_must_be_rung_before_it_laps_the_controller() {
+    fn tail_is_pending_however_many_were_written() {
         for entries in SIZES {
             let mut tail = Tail::new(entries);
             // From any position that the controller may know.
             for _ in 0..3 {
-                let mut written = 0;
-                loop {
-                    written += 1;
+                for _ in 1..entries {
                     tail.advance();
-                    if tail.is_lapping() {
-                        break;
-                    }
+                    assert!(tail.is_pending());
                 }
-                assert_eq!(written, entries - 1);
                 tail.ring();
             }
         }
@@ -191,12 +185,14 @@ mod tests {
     fn head_inverts_the_phase_with_each_round() {
         for entries in SIZES {
             let mut head = Head::new(entries);
-            for round in 0..4 {
+            let mut phase = Phase::FIRST;
+            for _ in 0..4 {
                 for expected in 0..usize::from(entries) {
                     assert_eq!(head.index(), expected);
-                    assert_eq!(head.phase(), round % 2 == 0);
-                    head.advance();
+                    assert_eq!(head.phase(), phase);
+                    assert_eq!(head.advance(), expected + 1 == usize::from(entries));
                 }
+                phase = phase.next();
             }
         }
     }
@@ -207,8 +203,8 @@ mod tests {
     fn head_follows_a_controller_over_many_rounds() {
         const ENTRIES: usize = 5;
         // Each entry is (phase, serial number).
-        let mut ring = [(false, 0u32); ENTRIES];
-        let (mut at, mut phase, mut posted) = (0, true, 0u32);
+        let mut ring = [(Phase::FIRST.next(), 0u32); ENTRIES];
+        let (mut at, mut phase, mut posted) = (0, Phase::FIRST, 0u32);
         // CAST: 5 fits.
         let mut head = Head::new(ENTRIES as u16);
         let mut seen = 0u32;
@@ -219,7 +215,7 @@ mod tests {
                 at += 1;
                 if at == ENTRIES {
                     at = 0;
-                    phase = !phase;
+                    phase = phase.next();
                 }
             }
             while ring[head.index()].0 == head.phase() {
@@ -235,7 +231,7 @@ mod tests {
     #[test]
     fn head_takes_a_zeroed_ring_for_empty() {
         let head = Head::new(2);
-        assert!(head.phase());
+        assert!(CqeEnd::new(0, head.phase()).is_none());
     }
 
     /// Against the definition: some value after `old`, up to `new`, is the one after `event`.

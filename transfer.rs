@@ -25,8 +25,13 @@ use crate::{
         DataPtr, //
     },
     sys::{
+        dma::{
+            Slots,
+            Span, //
+        },
         mapping::{
             Lease,
+            Listed,
             MapError,
             Mapper,
             Mapping, //
@@ -91,7 +96,7 @@ impl Transfers {
         sgl: Option<SglThreshold>,
     ) -> Result<Self> {
         Ok(Self {
-            mapper: Mapper::new(dev)?,
+            mapper: Mapper::new(dev, direct(sgl))?,
             lists: Lists::new(dev, tags, max_transfer)?,
             sgl,
         })
@@ -134,17 +139,18 @@ impl Transfers {
         }
     }
 
-    /// Maps the data of a small read or write: one segment on one or two pages. `None` if it is
-    /// not, or cannot be mapped; nothing is mapped then.
+    /// Maps the data of a read or write, if it is one segment on one or two pages, or nothing but
+    /// pages for a small list. `None` if it is not, or cannot be mapped; nothing is mapped then.
     #[inline(always)]
-    pub(crate) fn map_small<T>(&self, rq: &mut Request<T>) -> Option<DataPtr>
+    pub(crate) fn map_plain<T>(&self, rq: &mut Request<T>) -> Option<DataPtr>
     where
         T: Types,
         T::Pdu: Carrier,
     {
+        let bytes = rq.bytes();
         // CAST: a page has 4096 bytes.
-        if rq.bytes() > 2 * regs::PAGE_SIZE as u32 {
-            return None;
+        if bytes > 2 * regs::PAGE_SIZE as u32 || rq.segments() != 1 {
+            return self.map_pages(rq);
         }
         let (addr, len) = self.map_one(rq)?;
         if prp::pages(addr, len) > 2 {
@@ -154,24 +160,41 @@ impl Transfers {
         Some(prp::simple(addr, len))
     }
 
-    /// Maps the data of a read or write of several segments, if they are pages for a small list
-    /// and need not be unmapped; else `None`, and nothing is mapped.
+    /// Maps the data of a read or write of several segments, if they are nothing but pages for a
+    /// small list and need not be unmapped.
     #[inline(always)]
-    pub(crate) fn map_pages<T>(&self, rq: &Request<T>) -> Option<DataPtr>
+    fn map_pages<T>(&self, rq: &Request<T>) -> Option<DataPtr>
     where
         T: Types,
         T::Pdu: Carrier,
     {
-        // The worst case: data that begins just before the end of a page touches one page more.
-        const MOST: u32 = (lists::SMALL * regs::PAGE_SIZE) as u32;
-        if rq.bytes() > MOST || rq.has_gaps(regs::PAGE_SHIFT) || self.prefers_sgl(rq) {
+        if !self.mapper.takes_direct(rq.bytes()) {
             return None;
         }
-        let (words, first) = self.lists.small(rq.tag())?;
-        let (prp1, entries) = self.mapper.map_direct(rq, words, first, lists::SMALL)?;
-        let (next, list) = (words.read(first), words.address_of(first));
-        // What is mapped this way need not be unmapped.
-        prp::listed(prp1, rq.bytes(), entries, next, list)
+        let list = self.lists.small(rq.tag())?;
+        let listed = self.mapper.map_pages(rq, list)?;
+        Some(pointers(&listed, list))
+    }
+
+    /// The same, if they are any pieces that PRPs can describe.
+    #[inline(always)]
+    pub(crate) fn map_pieces<T>(&self, rq: &Request<T>) -> Option<DataPtr>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let bytes = rq.bytes();
+        if !self.mapper.takes_direct(bytes) || rq.has_gaps(regs::PAGE_SHIFT) || self.prefers_sgl(rq)
+        {
+            return None;
+        }
+        let list = self.lists.small(rq.tag())?;
+        let listed = self.mapper.map_pieces(rq, list)?;
+        // CAST: widening on the 32 and 64-bit CPUs of Linux.
+        if prp::pages(listed.start, bytes) as usize != listed.entries.wrapping_add(1) {
+            return None;
+        }
+        Some(pointers(&listed, list))
     }
 
     #[inline(always)]
@@ -282,8 +305,8 @@ impl Transfers {
         &self,
         rq: &mut Request<T>,
         words: usize,
-        mut push: impl FnMut(u64, u32, &mut lists::ListRef<'_>) -> bool,
-    ) -> Result<lists::ListRef<'_>, BlkStatus>
+        mut push: impl FnMut(u64, u32, &mut Span<'_>) -> bool,
+    ) -> Result<Span<'_>, BlkStatus>
     where
         T: Types,
         T::Pdu: Carrier,
@@ -328,6 +351,24 @@ impl Transfers {
     }
 }
 
+/// Bytes up to which pages are described by PRPs in a small list, whatever their number: none, if an
+/// SGL is better from less than a page a segment on.
+const fn direct(sgl: Option<SglThreshold>) -> u32 {
+    match sgl {
+        // CAST: a page has 4096 bytes.
+        Some(threshold) if threshold.prefers(regs::PAGE_SIZE as u32, 1) => 0,
+        // The worst case: data that begins just before the end of a page touches one page more.
+        _ => (lists::SMALL * regs::PAGE_SIZE) as u32,
+    }
+}
+
+/// The pointers to data that was mapped straight into `list`. Nothing of it need be unmapped.
+#[inline(always)]
+fn pointers<const N: usize>(listed: &Listed, list: Slots<'_, N>) -> DataPtr {
+    let first = || list.span().read(0);
+    prp::listed(listed.start, listed.entries, first, list.address())
+}
+
 fn refusal(error: MapError) -> BlkStatus {
     match error {
         MapError::Resource => BlkStatus::RESOURCE,
@@ -351,6 +392,20 @@ mod tests {
             (0, 8 << 20, 2, false),
         ] {
             assert_eq!(SglThreshold(threshold).prefers(bytes, segments), expected);
+        }
+    }
+
+    #[test]
+    fn pages_are_listed_unless_an_sgl_is_better() {
+        for (threshold, expected) in [
+            (None, 131072),
+            (Some(0), 131072),
+            (Some(1), 0),
+            (Some(4096), 0),
+            (Some(4097), 131072),
+            (Some(32768), 131072),
+        ] {
+            assert_eq!(direct(threshold.map(SglThreshold)), expected);
         }
     }
 }

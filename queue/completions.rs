@@ -12,7 +12,7 @@ use crate::{
     ring::Head,
     spec::{
         completion::{
-            CqeTail,
+            CqeEnd,
             Status, //
         },
         ids::CommandId, //
@@ -116,11 +116,11 @@ where
 
     /// The end of the next entry, if it is new.
     #[inline(always)]
-    fn peek(&self) -> Option<CqeTail> {
-        // Dwords 2 and 3 in one load: what the phase tag vouches for cannot be torn from it.
-        let index = self.head.index().wrapping_mul(CQE_WORDS).wrapping_add(1);
-        let tail = CqeTail::from_raw(self.ring.read(index));
-        tail.is_new(self.head.phase()).then_some(tail)
+    fn peek(&self) -> Option<CqeEnd> {
+        // One load: what the phase tag vouches for cannot be torn from it.
+        let last = CQE_WORDS - 1;
+        let index = self.head.index().wrapping_mul(CQE_WORDS).wrapping_add(last);
+        CqeEnd::new(self.ring.read_upper(index), self.head.phase())
     }
 
     /// Whether there is a new entry.
@@ -128,54 +128,47 @@ where
         self.peek().is_some()
     }
 
-    /// A pass is bounded by the size of the ring, however fast the device writes.
+    /// A pass ends when the ring ends for the second time, however fast the device writes.
     #[inline(always)]
     fn take_new(&mut self, done: &mut Completed<T>) -> bool {
-        let Some(mut tail) = self.peek() else {
+        let Some(mut end) = self.peek() else {
             return false;
         };
-        let mut left = u32::from(self.head.entries());
+        let mut rounds = 0u32;
         loop {
             // Pairs with the device's write of the entry: the rest of it, and the data of the
             // request, are read after the phase tag.
             read_barrier();
-            self.complete(tail, done);
-            self.head.advance();
-            left = left.wrapping_sub(1);
-            if left == 0 {
-                return true;
+            self.complete(end, done);
+            if self.head.advance() {
+                rounds = rounds.wrapping_add(1);
+                if rounds > 1 {
+                    return true;
+                }
             }
             match self.peek() {
-                Some(next) => tail = next,
+                Some(next) => end = next,
                 None => return true,
             }
         }
     }
 
     #[inline(always)]
-    fn complete(&mut self, tail: CqeTail, done: &mut Completed<T>) {
-        if self.reaper.is_to_be_lost(tail.command_id()) {
+    fn complete(&mut self, end: CqeEnd, done: &mut Completed<T>) {
+        if self.reaper.is_to_be_lost(end.command_id()) {
             return;
         }
-        let Some(mut rq) = self.reaper.take(tail.command_id()) else {
-            self.note_spurious(tail.command_id());
-            return;
-        };
         if T::Pdu::KEEPS_COMPLETION {
-            let index = self.head.index().wrapping_mul(CQE_WORDS);
-            let pdu = rq.pdu_mut().pdu_mut();
-            pdu.result = self.ring.read(index);
-            pdu.status = tail.status().raw();
+            return self.complete_in_full(end);
         }
-        if !tail.status().is_success() {
-            rq.pdu_mut().pdu_mut().status = tail.status().raw();
-            return self.complete_alone(rq);
-        }
+        let Some(rq) = self.reaper.take_success(end) else {
+            return self.complete_in_full(end);
+        };
         let Some(mut rq) = rq.complete_remote() else {
             return;
         };
         if !Transfers::is_free(&mut rq) {
-            self.unmap(&mut rq);
+            rq = self.unmap(rq);
         }
         if let Err(rq) = done.add(rq) {
             self.finish(rq);
@@ -183,13 +176,29 @@ where
     }
 
     #[inline(never)]
-    fn unmap(&self, rq: &mut Started<T>) {
-        self.queue.unmap(rq);
+    fn unmap(&self, mut rq: Started<T>) -> Started<T> {
+        self.queue.unmap(&mut rq);
+        rq
     }
 
     #[inline(never)]
     fn finish(&self, rq: Started<T>) {
         T::complete(&self.queue, rq);
+    }
+
+    /// What is no plain success, or is of interest in full: whatever the device says.
+    #[inline(never)]
+    fn complete_in_full(&mut self, end: CqeEnd) {
+        let Some(mut rq) = self.reaper.take(end.command_id()) else {
+            return self.note_spurious(end.command_id());
+        };
+        let pdu = rq.pdu_mut().pdu_mut();
+        if T::Pdu::KEEPS_COMPLETION {
+            let index = self.head.index().wrapping_mul(CQE_WORDS);
+            pdu.result = self.ring.read(index);
+        }
+        pdu.status = end.status().raw();
+        self.complete_alone(rq);
     }
 
     /// Finishes a request by itself, here or where the block layer wants it.
@@ -239,7 +248,7 @@ where
         self.take_new(&mut done);
         done.end();
         let mut count = 0;
-        for age in 0..self.head.entries() {
+        for age in 0..self.queue.entries() {
             let cid = self.queue.command_id(age);
             count += self.end(|reaper| reaper.take(cid), status);
         }
@@ -269,7 +278,7 @@ where
     /// nothing of it any more.
     pub(crate) fn reset(&mut self) {
         self.ring.clear();
-        self.head = Head::new(self.head.entries());
+        self.head = Head::new(self.queue.entries());
         self.waiting = 0;
     }
 }

@@ -17,63 +17,97 @@ use kernel::{
 };
 
 /// A completion queue entry: 16 bytes. The device writes it: it is never the target of a
-/// reference, and is read by its two 64-bit words.
+/// reference, and is read in two pieces.
 #[repr(C)]
 #[expect(dead_code, reason = "the device makes it: here it is a layout only")]
 pub(crate) struct Cqe {
     /// Dwords 0 and 1: what the command returns.
     pub(crate) result: u64,
-    /// Dwords 2 and 3, to be read at once.
-    pub(crate) tail: CqeTail,
+    /// How far the controller is in the submission queue.
+    pub(crate) sq_head: u16,
+    /// Which submission queue that is.
+    pub(crate) sqid: u16,
+    /// Dword 3, to be read at once: see [`CqeEnd`].
+    pub(crate) end: u32,
 }
 
 const _: () = {
     assert!(size_of::<Cqe>() == 16);
     assert!(offset_of!(Cqe, result) == 0);
-    assert!(offset_of!(Cqe, tail) == 8);
+    assert!(offset_of!(Cqe, sq_head) == 8);
+    assert!(offset_of!(Cqe, sqid) == 10);
+    assert!(offset_of!(Cqe, end) == 12);
 };
 
-/// Dwords 2 and 3 of a completion queue entry.
+/// The phase tag that new entries have in a round of the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Phase {
+    /// What makes a 1 of it.
+    flip: u32,
+}
+
+impl Phase {
+    /// That of the first round: 1.
+    pub(crate) const FIRST: Self = Self { flip: 0 };
+
+    /// That of the next round.
+    #[inline(always)]
+    pub(crate) const fn next(self) -> Self {
+        Self {
+            flip: self.flip ^ CqeEnd::NEW,
+        }
+    }
+}
+
+/// Dword 3 of a new completion queue entry. What is the phase tag in the ring is always 1 here.
 ///
 /// ```text
-///   63         49   48   47      32 31      16 15           0
-///  |   status   | phase |   CID    |   SQID   | SQ head      |
+///   31         17   16   15           0
+///  |   status   | phase |     CID      |
 /// ```
 #[repr(transparent)]
-#[derive(Clone, Copy)]
-pub(crate) struct CqeTail(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CqeEnd(u32);
 
-impl CqeTail {
-    /// The word as it lies in the ring.
+impl CqeEnd {
+    /// The place of the phase tag.
+    const NEW: u32 = 1 << 16;
+
+    /// The dword as it lies in the ring, if it is of a new entry in a round of `phase`.
     #[inline(always)]
-    pub(crate) const fn from_raw(raw: u64) -> Self {
-        Self(raw)
+    pub(crate) const fn new(raw: u32, phase: Phase) -> Option<Self> {
+        let end = raw ^ phase.flip;
+        if end & Self::NEW == 0 {
+            return None;
+        }
+        Some(Self(end))
     }
 
-    /// The phase tag, which tells a new entry from an old one: 0 or 1.
+    /// That of a command of which there is nothing to say but that it succeeded.
     #[inline(always)]
-    pub(crate) const fn phase(self) -> u64 {
-        (self.0 >> 48) & 1
+    pub(crate) const fn success(cid: CommandId) -> Self {
+        // CAST: widening; `From` is not const.
+        Self(Self::NEW | cid.raw() as u32)
     }
 
-    /// Whether the phase tag is `phase`: that of a new entry.
+    /// As a number, which is not 0.
     #[inline(always)]
-    pub(crate) const fn is_new(self, phase: bool) -> bool {
-        (self.phase() != 0) == phase
+    pub(crate) const fn raw(self) -> u32 {
+        self.0
     }
 
     /// The command that is complete, if the device can be believed.
     #[inline(always)]
     pub(crate) const fn command_id(self) -> CommandId {
-        // CAST: bits 47:32.
-        CommandId::from_raw((self.0 >> 32) as u16)
+        // CAST: bits 15:0.
+        CommandId::from_raw(self.0 as u16)
     }
 
     /// How it went.
     #[inline(always)]
     pub(crate) const fn status(self) -> Status {
-        // CAST: bits 63:49.
-        Status((self.0 >> 49) as u16)
+        // CAST: bits 31:17.
+        Status((self.0 >> 17) as u16)
     }
 }
 
@@ -189,29 +223,53 @@ mod tests {
     use super::*;
     use kernel::str::CString;
 
-    /// Dwords 2 and 3 by the byte: SQ head 1234h, SQ 5678h, command 9abch, then the status.
-    fn tail(status: [u8; 2]) -> CqeTail {
+    /// Dword 3 of a new entry by the byte: command 9abch, then the status.
+    fn end(status: [u8; 2]) -> CqeEnd {
         let [low, high] = status;
-        CqeTail::from_raw(u64::from_le_bytes([
-            0x34, 0x12, 0x78, 0x56, 0xbc, 0x9a, low, high,
-        ]))
+        let raw = u32::from_le_bytes([0xbc, 0x9a, low, high]);
+        CqeEnd::new(raw, Phase::FIRST)
+            .or_else(|| CqeEnd::new(raw, Phase::FIRST.next()))
+            .unwrap()
     }
 
     #[test]
     fn parts_of_an_entry() {
-        assert_eq!(tail([0, 0]).command_id().raw(), 0x9abc);
-        assert_eq!(tail([0xff, 0xff]).command_id().raw(), 0x9abc);
-        assert_eq!(tail([0x03, 0x45]).status().raw(), 0x2281);
-        assert!(tail([0x01, 0x00]).status().is_success());
-        assert!(!tail([0x02, 0x00]).status().is_success());
+        assert_eq!(end([0, 0]).command_id().raw(), 0x9abc);
+        assert_eq!(end([0xff, 0xff]).command_id().raw(), 0x9abc);
+        assert_eq!(end([0x03, 0x45]).status().raw(), 0x2281);
+        assert!(end([0x01, 0x00]).status().is_success());
+        assert!(!end([0x02, 0x00]).status().is_success());
     }
 
     #[test]
     fn phase_is_apart_from_the_status() {
-        assert_eq!(tail([0x00, 0x00]).phase(), 0);
-        assert_eq!(tail([0x01, 0x00]).phase(), 1);
-        assert_eq!(tail([0xfe, 0xff]).phase(), 0);
-        assert_eq!(tail([0xfe, 0xff]).status(), tail([0xff, 0xff]).status());
+        let (first, second) = (Phase::FIRST, Phase::FIRST.next());
+        assert_eq!(second.next(), first);
+        for (raw, phase) in [
+            (0x0001_0000, first),
+            (0x0000_0000, second),
+            (0xffff_ffff, first),
+            (0xfffe_ffff, second),
+        ] {
+            assert!(CqeEnd::new(raw, phase).is_some());
+            assert!(CqeEnd::new(raw, phase.next()).is_none());
+        }
+        assert_eq!(end([0xfe, 0xff]), end([0xff, 0xff]));
+    }
+
+    #[test]
+    fn success_is_one_value() {
+        let plain = CqeEnd::success(CommandId::from_raw(0x9abc));
+        for status in [[0x00, 0x00], [0x01, 0x00]] {
+            assert_eq!(end(status), plain);
+        }
+        // Any status, and any hint with a success, is another one; so is another command's.
+        for bit in 1..16 {
+            assert!(end((1u16 << bit).to_le_bytes()) != plain);
+        }
+        for bit in 0..16 {
+            assert!(CqeEnd::success(CommandId::from_raw(0x9abc ^ 1 << bit)) != plain);
+        }
     }
 
     #[test]
@@ -230,7 +288,7 @@ mod tests {
             ([0xff, 0xff], 7, 0xff, 3, true),
         ];
         for (wire, sct, sc, crd, dnr) in cases {
-            let status = tail(wire).status();
+            let status = end(wire).status();
             assert_eq!(status.sct(), sct);
             assert_eq!(status.sc(), sc);
             assert_eq!(status.retry_delay(), crd);

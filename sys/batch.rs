@@ -116,7 +116,8 @@ pub(super) unsafe fn split<T: Types>(
 
 /// Completed requests that succeeded, to be ended together.
 pub(crate) struct Completed<T: Types> {
-    list: bindings::rq_list,
+    /// In the form that the block layer takes: there is nothing to be built at the end.
+    batch: bindings::io_comp_batch,
     /// All flags that any of them has.
     flags: u32,
     _types: PhantomData<T>,
@@ -130,10 +131,7 @@ impl<T: Types> Completed<T> {
     #[inline(always)]
     pub(crate) fn new() -> Self {
         Self {
-            list: bindings::rq_list {
-                head: core::ptr::null_mut(),
-                tail: core::ptr::null_mut(),
-            },
+            batch: pin_init::zeroed(),
             flags: 0,
             _types: PhantomData,
         }
@@ -154,7 +152,7 @@ impl<T: Types> Completed<T> {
         }
         self.flags |= flags;
         // SAFETY: the list is valid and its requests are ours; `rq` is owned and joins it.
-        unsafe { push(&mut self.list, rq.as_ptr()) };
+        unsafe { push(&mut self.batch.req_list, rq.as_ptr()) };
         Ok(())
     }
 
@@ -169,17 +167,13 @@ impl<T: Types> Completed<T> {
 
     /// Ends them.
     #[inline(always)]
-    pub(crate) fn end(self) {
-        if self.list.head.is_null() {
+    pub(crate) fn end(&mut self) {
+        if self.batch.req_list.head.is_null() {
             return;
         }
-        let mut batch = bindings::io_comp_batch {
-            need_ts: self.timed(),
-            req_list: self.list,
-            ..pin_init::zeroed()
-        };
-        // SAFETY: all of them are completed, successful, and ended here.
-        unsafe { END(&mut batch) }
+        self.batch.need_ts = self.timed();
+        // SAFETY: all of them are completed, successful, and ended here: C takes them off the list.
+        unsafe { END(&mut self.batch) }
     }
 
     /// Gives them to whoever polls and ends `batch`; or ends them, if that is somebody else's.
@@ -187,22 +181,23 @@ impl<T: Types> Completed<T> {
     /// # Safety
     ///
     /// `batch` is valid, and what is in it is ended through `batch.complete`.
-    pub(super) unsafe fn give(self, batch: &mut bindings::io_comp_batch) {
+    pub(super) unsafe fn give(mut self, batch: &mut bindings::io_comp_batch) {
         // CAST: compared as addresses.
         let ours = batch
             .complete
             .is_none_or(|theirs| theirs as usize == END as usize);
-        if self.list.head.is_null() || !ours {
+        let list = self.batch.req_list;
+        if list.head.is_null() || !ours {
             return self.end();
         }
         batch.complete = Some(END);
         batch.need_ts |= self.timed();
         if batch.req_list.tail.is_null() {
-            batch.req_list = self.list;
+            batch.req_list = list;
             return;
         }
         // SAFETY: the batch's last request is live and the batch's, and so is its link.
-        unsafe { (*batch.req_list.tail).__bindgen_anon_1.rq_next = self.list.head };
-        batch.req_list.tail = self.list.tail;
+        unsafe { (*batch.req_list.tail).__bindgen_anon_1.rq_next = list.head };
+        batch.req_list.tail = list.tail;
     }
 }

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that the device reads and writes: lists ([`Words`]) and rings ([`Ring`]), and what the
-//! device can address.
+//! Memory that the device reads and writes: lists ([`Words`], [`Span`]) and rings ([`Ring`]), and
+//! what the device can address.
+
+mod span;
+
+pub(crate) use self::span::{
+    Pieces,
+    Slots,
+    Span, //
+};
 
 use super::{
     cmb::{
@@ -10,9 +18,7 @@ use super::{
     },
     ffi as bindings, //
 };
-use crate::prp::PAGE_MASK;
 use core::{
-    marker::PhantomData,
     sync::atomic::{
         fence,
         Ordering, //
@@ -118,15 +124,6 @@ impl Words {
             },
         })
     }
-
-    /// The device's address of word `index`.
-    #[inline(always)]
-    pub(crate) fn address_of(&self, index: usize) -> DmaAddress {
-        // CAST: usize to u64 is lossless on 64-bit machines.
-        self.mem
-            .address
-            .wrapping_add((index as u64).wrapping_mul(size_of::<u64>() as u64))
-    }
 }
 
 impl Ring {
@@ -155,82 +152,12 @@ impl Ring {
     }
 }
 
-/// Addresses of pages on their way into consecutive words.
-///
-/// # Invariants
-///
-/// `next` to `end` are words of the `Words` that it was made from, from `first` on.
-pub(super) struct Writer<'a> {
-    first: *mut u64,
-    next: *mut u64,
-    end: *mut u64,
-    _words: PhantomData<&'a ()>,
-}
-
-impl Words {
-    /// Begins to write word `first` and those after it, `room` in all, if there are as many.
-    #[inline(always)]
-    pub(super) fn writer(&self, first: usize, room: usize) -> Option<Writer<'_>> {
-        let end = first.checked_add(room).filter(|end| *end <= self.len)?;
-        // SAFETY: both indices are at most `len`, as just checked.
-        let (next, end) = unsafe { (self.base.add(first), self.base.add(end)) };
-        // INVARIANT: as just checked.
-        Some(Writer {
-            first: next,
-            next,
-            end,
-            _words: PhantomData,
-        })
-    }
-}
-
-impl Writer<'_> {
-    /// Writes `value`, if there is room.
-    #[inline(always)]
-    pub(super) fn push(&mut self, value: u64) -> bool {
-        if self.next == self.end {
-            return false;
-        }
-        // SAFETY: by the type invariant this is a word, as it is not the end.
-        unsafe { self.next.write_volatile(value.to_le()) };
-        // SAFETY: as above: at most the end.
-        self.next = unsafe { self.next.add(1) };
-        true
-    }
-
-    /// Writes the addresses of the further controller pages that `len` bytes from `addr` on touch,
-    /// if there is room.
-    #[inline(always)]
-    pub(super) fn rest_of(&mut self, addr: u64, len: u32) -> bool {
-        let end = addr.wrapping_add(len.into());
-        let mut page = (addr & !PAGE_MASK).wrapping_add(PAGE_MASK + 1);
-        while page < end {
-            if !self.push(page) {
-                return false;
-            }
-            page = page.wrapping_add(PAGE_MASK + 1);
-        }
-        true
-    }
-
-    /// How many words were written.
-    pub(super) fn written(&self) -> usize {
-        // CAST: addresses, the second of which is not less.
-        (self.next as usize - self.first as usize) / size_of::<u64>()
-    }
-}
-
 impl<M> Words<M> {
     /// Makes all words 0.
     pub(crate) fn clear(&self) {
         for index in 0..self.len {
-            self.write(index, 0);
+            self.write_block(index, [0]);
         }
-    }
-
-    /// The number of words.
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 
     /// Reads word `index`; 0 if there is no such word.
@@ -243,15 +170,15 @@ impl<M> Words<M> {
         u64::from_le(unsafe { self.base.add(index).read_volatile() })
     }
 
-    /// Writes word `index`; returns whether there is such a word.
+    /// Reads the upper half of word `index`; 0 if there is no such word.
     #[inline(always)]
-    pub(crate) fn write(&self, index: usize, value: u64) -> bool {
+    pub(crate) fn read_upper(&self, index: usize) -> u32 {
         if index >= self.len {
-            return false;
+            return 0;
         }
-        // SAFETY: `index < len` words at `base`, which are allocated and aligned.
-        unsafe { self.base.add(index).write_volatile(value.to_le()) };
-        true
+        // SAFETY: `index < len` words at `base`, which are allocated and aligned; this is the second
+        // half of one, in the order of the device.
+        u32::from_le(unsafe { self.base.add(index).cast::<u32>().add(1).read_volatile() })
     }
 
     /// Writes `N` words from word `index` on, one store each, in ascending order, if all of them

@@ -30,17 +30,28 @@ use kernel::{
     sync::Arc, //
 };
 
-use crate::spec::ids::CommandId;
+use crate::spec::{
+    completion::CqeEnd,
+    ids::CommandId, //
+};
 
 /// One tag's entry of [`InFlight`].
 struct Slot {
-    /// The last command id of the tag, and [`ARMED`] while the hardware has the request.
+    /// The last command id of the tag; while the hardware has the request, what it says when that
+    /// has succeeded ([`CqeEnd::success`]), which is not a command id. So one comparison tells that a
+    /// completion is a success of a command in flight.
     state: AtomicU32,
     /// The request; valid while `state` is armed.
     rq: UnsafeCell<NonNull<bindings::request>>,
 }
 
-const ARMED: u32 = 1 << 16;
+/// What tells an armed slot's state from that of another.
+const ARMED: u32 = CqeEnd::success(CommandId::from_raw(0)).raw();
+
+const _: () = {
+    assert!(ARMED > 0xffff);
+    assert!(CqeEnd::success(CommandId::from_raw(0xffff)).raw() == ARMED | 0xffff);
+};
 
 /// The requests that the hardware has, by tag: the side that puts them in.
 ///
@@ -162,22 +173,26 @@ impl<T: Types> InFlight<T> {
         // Pairs with the acquire load in `take`: who sees the id sees the request, and all that
         // was written to its private data.
         slot.state
-            .store(ARMED | u32::from(cid.raw()), Ordering::Release);
+            .store(CqeEnd::success(cid).raw(), Ordering::Release);
         Ok(cid)
     }
 }
 
 impl<T: Types> Reaper<T> {
-    /// Takes the request that was armed with command id `cid` back, if there is one: the device
-    /// may say anything.
+    /// Takes the request of which the device says `end` back, if that is a plain success and there is
+    /// such a request: the device may say anything.
     #[inline(always)]
-    pub(crate) fn take(&mut self, cid: CommandId) -> Option<Started<T>> {
-        let slot = self.slots.get(cid.tag())?;
-        let state = u32::from(cid.raw());
-        if slot.state.load(Ordering::Acquire) != ARMED | state {
+    pub(crate) fn take_success(&mut self, end: CqeEnd) -> Option<Started<T>> {
+        let slot = self.slots.get(end.command_id().tag())?;
+        if slot.state.load(Ordering::Acquire) != end.raw() {
             return None;
         }
-        Some(Self::release(slot, state))
+        Some(Self::release(slot, end.command_id()))
+    }
+
+    /// Takes the request that was armed with command id `cid` back, if there is one.
+    pub(crate) fn take(&mut self, cid: CommandId) -> Option<Started<T>> {
+        self.take_success(CqeEnd::success(cid))
     }
 
     /// Whether the completion with command id `cid` is to be lost, because whoever tests asks for
@@ -187,7 +202,7 @@ impl<T: Types> Reaper<T> {
     pub(crate) fn is_to_be_lost(&self, cid: CommandId) -> bool {
         #[cfg(CONFIG_FAIL_IO_TIMEOUT)]
         return self.slots.get(cid.tag()).is_some_and(|slot| {
-            if slot.state.load(Ordering::Acquire) != ARMED | u32::from(cid.raw()) {
+            if slot.state.load(Ordering::Acquire) != CqeEnd::success(cid).raw() {
                 return false;
             }
             // SAFETY: the slot is armed, so it belongs to the one reaper, which is borrowed, and
@@ -209,8 +224,9 @@ impl<T: Types> Reaper<T> {
             .slots
             .iter()
             .find(|slot| slot.state.load(Ordering::Acquire) & ARMED != 0)?;
-        let state = slot.state.load(Ordering::Relaxed) & !ARMED;
-        Some(Self::release(slot, state))
+        // CAST: without `ARMED` it is a command id.
+        let cid = CommandId::from_raw(slot.state.load(Ordering::Relaxed) as u16);
+        Some(Self::release(slot, cid))
     }
 
     /// Whether the hardware has any request.
@@ -223,11 +239,11 @@ impl<T: Types> Reaper<T> {
     }
 
     #[inline(always)]
-    fn release(slot: &Slot, state: u32) -> Started<T> {
+    fn release(slot: &Slot, cid: CommandId) -> Started<T> {
         // SAFETY: the slot is armed and there is one reaper, borrowed exclusively by our caller,
         // so the slot is ours until `state` is cleared.
         let rq = unsafe { *slot.rq.get() };
-        slot.state.store(state, Ordering::Release);
+        slot.state.store(cid.raw().into(), Ordering::Release);
         // SAFETY: `arm` took the request, started, from its only owner, and stored it before it
         // armed the slot; this is its one way out of it.
         unsafe { Started::from_raw(rq.as_ptr()) }

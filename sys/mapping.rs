@@ -7,6 +7,8 @@
 
 mod direct;
 
+pub(crate) use self::direct::Listed;
+
 use super::{
     ffi as bindings,
     node,
@@ -26,6 +28,7 @@ use core::{
     },
     ptr::NonNull,
     sync::atomic::{
+        AtomicU32,
         AtomicUsize,
         Ordering, //
     }, //
@@ -131,6 +134,8 @@ pub(crate) struct Mapper {
     /// Bits of which [`Self::SKIPS`] says that mappings need not be undone: the flags of the
     /// device, or zeroes. They may change when something is mapped.
     flags: NonNull<AtomicUsize>,
+    /// Bytes up to which requests of several segments are mapped straight into a list; 0: never.
+    direct: AtomicU32,
     /// Elsewhere: requests write there.
     kept: KBox<Kept>,
 }
@@ -157,12 +162,13 @@ impl Mapper {
     /// `DEV_FLAG_DMA_SKIP_SYNC`: no mapping has been through a bounce buffer so far.
     const SKIPS: usize = 1 << bindings::struct_device_flags_DEV_FLAG_DMA_SKIP_SYNC;
 
-    /// Maps for `dev`.
+    /// Maps for `dev`; straight into a list, where that can be done, requests of several segments
+    /// of up to `direct` bytes.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(dev: &Device<Bound>) -> Result<Self> {
+    pub(crate) fn new(dev: &Device<Bound>, direct: u32) -> Result<Self> {
         let count = LEASES * usize::from(MAX_SEGMENTS) * 2;
         let normal: &Device = dev;
         let node = node::of(normal);
@@ -180,15 +186,17 @@ impl Mapper {
         // What is not so here will not become so: the way of mapping does not change while the
         // device is bound. From then on it depends on the flag alone.
         // SAFETY: the device is valid.
-        let flags = if unsafe { bindings::dma_need_unmap(raw) } {
-            NonNull::from(&kept.never)
+        let (flags, direct) = if unsafe { bindings::dma_need_unmap(raw) } {
+            (NonNull::from(&kept.never), 0)
         } else {
             // SAFETY: as above; the flags are accessed by atomic operations only.
-            NonNull::new(unsafe { (&raw mut (*raw).flags).cast::<AtomicUsize>() }).ok_or(ENODEV)?
+            let flags = unsafe { (&raw mut (*raw).flags).cast::<AtomicUsize>() };
+            (NonNull::new(flags).ok_or(ENODEV)?, direct)
         };
         Ok(Self {
             dev: normal.into(),
             flags,
+            direct: AtomicU32::new(direct),
             kept,
         })
     }
@@ -255,9 +263,7 @@ impl Mapper {
     ) -> Option<DmaAddress> {
         // SAFETY: the device is valid, and the memory that of a request.
         // CAST: u32 to usize widens.
-        let addr = unsafe { bindings::dma_map_phys(self.raw(), phys, len as usize, direction, 0) };
-        self.note_checked(addr);
-        (addr != bindings::DMA_MAPPING_ERROR).then_some(addr)
+        unsafe { map_phys(self.raw(), phys, len as usize, direction) }
     }
 
     /// Maps a request of one segment and notes in `mapping`, which is empty, what is to be undone.
@@ -340,7 +346,8 @@ impl Mapper {
     ) -> Result<(), MapError> {
         loop {
             let (addr, len) = (it.addr, it.len);
-            self.note_checked(addr);
+            // SAFETY: the device is valid.
+            unsafe { note_checked(self.raw(), addr) };
             // This is so from the first segment on, or when a bounce buffer comes into play at a
             // later one: those before it went through the direct mapping, where unmapping is
             // nothing.
@@ -414,16 +421,39 @@ impl Mapper {
         // CAST: the length of one segment, at most 32 bits.
         unsafe { bindings::dma_unmap_phys(self.raw(), addr, len as usize, rq.dma_direction(), 0) };
     }
+}
 
-    /// Tells DMA debugging that the address was checked for an error.
-    #[inline(always)]
-    fn note_checked(&self, _addr: DmaAddress) {
-        #[cfg(CONFIG_DMA_API_DEBUG)]
-        // SAFETY: the device is valid; the function only looks the address up.
-        unsafe {
-            bindings::debug_dma_mapping_error(self.raw(), _addr)
-        };
-    }
+/// Maps a piece of memory.
+///
+/// # Safety
+///
+/// `dev` is valid, and the memory stays until it is unmapped.
+#[inline(always)]
+unsafe fn map_phys(
+    dev: *mut bindings::device,
+    phys: bindings::phys_addr_t,
+    len: usize,
+    direction: bindings::dma_data_direction,
+) -> Option<DmaAddress> {
+    // SAFETY: the caller promises it.
+    let addr = unsafe { bindings::dma_map_phys(dev, phys, len, direction, 0) };
+    // SAFETY: as above.
+    unsafe { note_checked(dev, addr) };
+    (addr != bindings::DMA_MAPPING_ERROR).then_some(addr)
+}
+
+/// Tells DMA debugging that the address was checked for an error.
+///
+/// # Safety
+///
+/// `_dev` is valid.
+#[inline(always)]
+unsafe fn note_checked(_dev: *mut bindings::device, _addr: DmaAddress) {
+    #[cfg(CONFIG_DMA_API_DEBUG)]
+    // SAFETY: the caller promises it; the function only looks the address up.
+    unsafe {
+        bindings::debug_dma_mapping_error(_dev, _addr)
+    };
 }
 
 fn map_error(status: bindings::blk_status_t) -> MapError {

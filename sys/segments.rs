@@ -11,7 +11,7 @@ use super::{
 };
 use core::marker::PhantomData;
 
-/// Bytes of a page of the CPU; where they are not those of the controller, no piece is "a page".
+/// Bytes of a page, of the CPU and of the controller.
 const PAGE: u32 = 4096;
 
 /// A piece of physical memory.
@@ -99,13 +99,7 @@ impl<'a> Segments<'a> {
             }
         }
         // SAFETY: by the type invariant there are bytes left, so there is a piece.
-        let (page, len, offset) = unsafe {
-            (
-                (*self.next).bv_page,
-                (*self.next).bv_len,
-                (*self.next).bv_offset,
-            )
-        };
+        let (page, len, offset) = unsafe { read(self.next) };
         let len = len.wrapping_sub(self.done).min(self.left);
         let offset = offset.wrapping_add(self.done);
         // INVARIANT: the piece has gone by; only the last one of a bio is not used up.
@@ -118,32 +112,161 @@ impl<'a> Segments<'a> {
             len,
         })
     }
+}
 
-    /// The next piece of the bio that [`Self::next`] returned the last one of, if it is exactly a
-    /// page.
+/// The memory of a request that is nothing but pages of one bio, but for the first: each piece is a
+/// page, the last from its beginning to anywhere. Most requests of several segments are so.
+///
+/// # Invariants
+///
+/// `at` points to pieces of a bio of a request that is the driver's as long as `'a`. They have
+/// `left` bytes, not 0.
+#[derive(Clone, Copy)]
+pub(super) struct Pages<'a> {
+    at: *const bindings::bio_vec,
+    left: u32,
+    _request: PhantomData<&'a ()>,
+}
+
+impl<'a> Pages<'a> {
+    /// The first piece of `rq`, if a page ends with it, and what follows it, if there is more in the
+    /// same bio and nothing in another.
     #[inline(always)]
-    pub(super) fn next_page(&mut self) -> Option<bindings::phys_addr_t> {
-        if self.left < PAGE || self.done != 0 {
+    pub(super) fn of<T: Types>(rq: &'a Request<T>) -> Option<(Segment, Self)> {
+        if rq.segments() < 2 {
+            return None;
+        }
+        let (bio, bytes) = (rq.bio(), rq.bytes());
+        // SAFETY: a request with segments has a bio, which is live as long as the request, and whose
+        // iterator points into its vector.
+        let (first, done, size) = unsafe {
+            let iter = core::ptr::addr_of!((*bio).bi_iter);
+            // CAST: u32 to usize widens.
+            let first = (*bio).bi_io_vec.add((*iter).bi_idx as usize);
+            (first, (*iter).bi_offset, (*iter).bi_size)
+        };
+        // The bytes of a request are those of all its bios: so this one has them all, or not.
+        if size != bytes {
+            return None;
+        }
+        // SAFETY: the bio of a request with segments has data, so there is a piece.
+        let (page, len, offset) = unsafe { read(first) };
+        if len.wrapping_add(offset) != PAGE {
+            return None;
+        }
+        let len = len.wrapping_sub(done);
+        if bytes <= len {
+            return None;
+        }
+        let phys = page_to_phys(page)
+            .wrapping_add(offset.into())
+            .wrapping_add(done.into());
+        // INVARIANT: the first piece is used up, and there are more bytes, so there is another piece.
+        let pages = Self {
+            // SAFETY: as just said.
+            at: unsafe { first.add(1) },
+            left: bytes.wrapping_sub(len),
+            _request: PhantomData,
+        };
+        Some((Segment { phys, len }, pages))
+    }
+
+    /// How many bytes they have.
+    #[inline(always)]
+    pub(super) fn bytes(self) -> usize {
+        // CAST: u32 to usize widens.
+        self.left as usize
+    }
+
+    /// Those that are whole pages, if they are pages.
+    #[inline(always)]
+    pub(super) fn whole(self) -> Whole<'a> {
+        // INVARIANT: so many pages are in `left`.
+        Whole {
+            at: self.at,
+            // CAST: u32 to usize widens.
+            left: (self.left / PAGE) as usize,
+            _request: PhantomData,
+        }
+    }
+
+    /// Whether there is more than whole pages.
+    #[inline(always)]
+    pub(super) fn has_tail(self) -> bool {
+        self.left % PAGE != 0
+    }
+
+    /// What is left after the whole pages, if there is something and it is the beginning of a page.
+    ///
+    /// # Safety
+    ///
+    /// All of [`Self::whole`] were pages.
+    #[inline(always)]
+    pub(super) unsafe fn tail(self) -> Option<Segment> {
+        let tail = self.left % PAGE;
+        if tail == 0 {
+            return None;
+        }
+        // CAST: u32 to usize widens.
+        let whole = (self.left / PAGE) as usize;
+        // SAFETY: by the type invariant, as the caller promises that each piece so far had the bytes
+        // of a page, and there are more, there is another piece.
+        let (page, len, offset) = unsafe { read(self.at.add(whole)) };
+        (offset == 0 && len >= tail).then(|| Segment {
+            phys: page_to_phys(page),
+            len: tail,
+        })
+    }
+}
+
+/// Pieces that are whole pages, as far as they are.
+///
+/// # Invariants
+///
+/// `at` points to pieces of a bio of a request that is the driver's as long as `'a`, which have the
+/// bytes of `left` pages.
+pub(super) struct Whole<'a> {
+    at: *const bindings::bio_vec,
+    left: usize,
+    _request: PhantomData<&'a ()>,
+}
+
+impl Whole<'_> {
+    /// How many they are, if they are pages.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.left
+    }
+
+    /// The next, if it is a page.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> Option<bindings::phys_addr_t> {
+        if self.left == 0 {
             return None;
         }
         // SAFETY: by the type invariant there are bytes left, so there is a piece.
-        let (page, len, offset) = unsafe {
-            (
-                (*self.next).bv_page,
-                (*self.next).bv_len,
-                (*self.next).bv_offset,
-            )
-        };
+        let (page, len, offset) = unsafe { read(self.at) };
         // One comparison.
         if u64::from(len) | u64::from(offset) << 32 != u64::from(PAGE) {
             return None;
         }
-        // INVARIANT: the piece has gone by.
-        self.left = self.left.wrapping_sub(PAGE);
+        // INVARIANT: a page has gone by.
+        self.left = self.left.wrapping_sub(1);
         // SAFETY: at most one past the end of the vector.
-        self.next = unsafe { self.next.add(1) };
+        self.at = unsafe { self.at.add(1) };
         Some(page_to_phys(page))
     }
+}
+
+/// Page, length and offset of a piece.
+///
+/// # Safety
+///
+/// `at` points to one.
+#[inline(always)]
+unsafe fn read(at: *const bindings::bio_vec) -> (*mut bindings::page, u32, u32) {
+    // SAFETY: the caller promises it.
+    unsafe { ((*at).bv_page, (*at).bv_len, (*at).bv_offset) }
 }
 
 /// The memory of a request of one segment; `None` if it has none or more.
@@ -155,24 +278,203 @@ pub(super) fn single<T: Types>(rq: &Request<T>) -> Option<Segment> {
     let (bio, len) = (rq.bio(), rq.bytes());
     // SAFETY: a request with a segment has a bio, which is live as long as the request, and whose
     // iterator points into its vector.
-    let (page, in_page, offset) = unsafe {
+    let ((page, in_page, offset), done) = unsafe {
         let iter = core::ptr::addr_of!((*bio).bi_iter);
-        let done = (*iter).bi_offset;
         // CAST: u32 to usize widens.
-        let bv = (*bio).bi_io_vec.add((*iter).bi_idx as usize);
-        (
-            (*bv).bv_page,
-            (*bv).bv_len.wrapping_sub(done),
-            (*bv).bv_offset.wrapping_add(done),
-        )
+        let first = (*bio).bi_io_vec.add((*iter).bi_idx as usize);
+        (read(first), (*iter).bi_offset)
     };
     // One segment is one piece, which has all of the request; this keeps a surprise from being a
     // transfer to somebody else's memory.
-    if in_page < len {
+    if in_page.wrapping_sub(done) < len {
         return None;
     }
     Some(Segment {
-        phys: page_to_phys(page).wrapping_add(offset.into()),
+        phys: page_to_phys(page).wrapping_add(offset.wrapping_add(done).into()),
         len,
     })
+}
+
+#[kernel::macros::kunit_tests(rnvme_segments)]
+mod tests {
+    use super::*;
+    use kernel::prelude::*;
+
+    struct Test;
+
+    impl Types for Test {
+        type Pdu = ();
+        type Queue = ();
+        type QueueData = ();
+    }
+
+    /// Frame, length and offset of a piece.
+    type Piece = (u64, u32, u32);
+
+    /// What a bio has: pieces, how many of them and how many bytes have gone by, bytes that are left.
+    type Bio<'a> = (&'a [Piece], u32, u32, u32);
+
+    /// Where memory begins and how long it is.
+    type Memory = KVec<(u64, u32)>;
+
+    fn vector(pieces: &[Piece]) -> Result<KVec<bindings::bio_vec>> {
+        let mut vector = KVec::new();
+        for (frame, bv_len, bv_offset) in pieces {
+            // SAFETY: set when the kernel starts, and never again.
+            let base = unsafe { (&raw const bindings::vmemmap_base).read() };
+            // CAST: a frame of the tests is a small number.
+            let bv_page = (base as *mut bindings::page).wrapping_add(*frame as usize);
+            vector.push(
+                bindings::bio_vec {
+                    bv_page,
+                    bv_len: *bv_len,
+                    bv_offset: *bv_offset,
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        Ok(vector)
+    }
+
+    fn bio(vector: &mut KVec<bindings::bio_vec>, of: Bio<'_>) -> Result<KBox<bindings::bio>> {
+        let mut bio = KBox::new(pin_init::zeroed::<bindings::bio>(), GFP_KERNEL)?;
+        bio.bi_io_vec = vector.as_mut_ptr();
+        (
+            _,
+            bio.bi_iter.bi_idx,
+            bio.bi_iter.bi_offset,
+            bio.bi_iter.bi_size,
+        ) = of;
+        Ok(bio)
+    }
+
+    /// The memory of a request of one or two bios, as [`Segments`] and as [`Pages`] see it.
+    fn walks(first: Bio<'_>, second: Option<Bio<'_>>) -> Result<(Memory, Option<Memory>)> {
+        let (mut vector1, mut vector2) = (vector(first.0)?, vector(second.map_or(&[], |b| b.0))?);
+        let mut bio1 = bio(&mut vector1, first)?;
+        let mut bio2 = second.map(|second| bio(&mut vector2, second)).transpose()?;
+        if let Some(bio2) = &mut bio2 {
+            bio1.bi_next = &raw mut **bio2;
+        }
+        let mut raw = KBox::new(pin_init::zeroed::<bindings::request>(), GFP_KERNEL)?;
+        raw.bio = &raw mut *bio1;
+        raw.__data_len = first.3 + second.map_or(0, |second| second.3);
+        raw.nr_phys_segments = u16::try_from(vector1.len() + vector2.len())?;
+        // SAFETY: it is as good as a request for what looks at its memory only, and nobody else has it.
+        let rq = unsafe { Request::<Test>::from_raw(&raw mut *raw) };
+        let mut all = Memory::new();
+        let mut segments = Segments::new(&rq);
+        while let Some(segment) = segments.next() {
+            all.push((segment.phys, segment.len), GFP_KERNEL)?;
+        }
+        Ok((all, pages(&rq)?))
+    }
+
+    fn pages(rq: &Request<Test>) -> Result<Option<Memory>> {
+        let Some((first, pages)) = Pages::of(rq) else {
+            return Ok(None);
+        };
+        let mut memory = Memory::new();
+        memory.push((first.phys, first.len), GFP_KERNEL)?;
+        let mut whole = pages.whole();
+        let len = whole.len();
+        while let Some(phys) = whole.next() {
+            memory.push((phys, PAGE), GFP_KERNEL)?;
+        }
+        if memory.len() != len + 1 {
+            return Ok(None);
+        }
+        if pages.has_tail() {
+            // SAFETY: all of them were pages.
+            let Some(tail) = (unsafe { pages.tail() }) else {
+                return Ok(None);
+            };
+            memory.push((tail.phys, tail.len), GFP_KERNEL)?;
+        }
+        Ok(Some(memory))
+    }
+
+    /// The memory of one bio, if it is pages.
+    fn one(of: Bio<'_>) -> Result<Option<Memory>> {
+        let (all, pages) = walks(of, None)?;
+        // Both see the same.
+        assert!(pages.as_ref().is_none_or(|pages| **pages == *all));
+        Ok(pages)
+    }
+
+    const THREE: &[Piece] = &[(0x100, 4096, 0), (0x200, 4096, 0), (0x300, 4096, 0)];
+
+    #[test]
+    fn pages_are_taken() -> Result {
+        for (of, expected) in [
+            (
+                (THREE, 0, 0, 12288),
+                &[(0x10_0000, 4096), (0x20_0000, 4096), (0x30_0000, 4096)][..],
+            ),
+            // Some of it has gone by, to the end of a page or into it.
+            ((THREE, 1, 0, 8192), &[(0x20_0000, 4096), (0x30_0000, 4096)]),
+            (
+                (THREE, 1, 512, 7680),
+                &[(0x20_0200, 3584), (0x30_0000, 4096)],
+            ),
+            // It ends before its last page does.
+            (
+                (THREE, 0, 0, 8704),
+                &[(0x10_0000, 4096), (0x20_0000, 4096), (0x30_0000, 512)],
+            ),
+            (
+                (THREE, 0, 3584, 4608),
+                &[(0x10_0e00, 512), (0x20_0000, 4096)],
+            ),
+            (
+                (THREE, 0, 3584, 1024),
+                &[(0x10_0e00, 512), (0x20_0000, 512)],
+            ),
+            // It begins within a page, and ends within one.
+            (
+                (&[(7, 512, 3584), (9, 4096, 0), (8, 1024, 0)], 0, 0, 5632),
+                &[(0x7e00, 512), (0x9000, 4096), (0x8000, 1024)],
+            ),
+        ] {
+            let memory = one(of)?.ok_or(EINVAL)?;
+            assert_eq!(&*memory, expected);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn other_memory_is_left() -> Result {
+        for of in [
+            // One piece, or all in the first.
+            (&[(1, 4096, 0)][..], 0, 0, 4096),
+            (THREE, 0, 0, 4096),
+            (THREE, 0, 0, 512),
+            // The first ends before its page, or after it.
+            (&[(1, 2048, 0), (2, 4096, 0)], 0, 0, 6144),
+            (&[(1, 8192, 0), (3, 4096, 0)], 0, 0, 12288),
+            // One in the middle is shorter, longer or begins later.
+            (&[(1, 4096, 0), (2, 2048, 0), (3, 4096, 0)], 0, 0, 10240),
+            (&[(1, 4096, 0), (2, 8192, 0), (4, 4096, 0)], 0, 0, 16384),
+            (&[(1, 4096, 0), (2, 4096, 512), (4, 4096, 0)], 0, 0, 12288),
+            // The last begins within a page, or is too short.
+            (&[(1, 4096, 0), (2, 2048, 2048)], 0, 0, 6144),
+            (&[(1, 4096, 0), (2, 1024, 0), (3, 1024, 0)], 0, 0, 6144),
+        ] {
+            assert!(one(of)?.is_none());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn several_bios_are_walked() -> Result {
+        let second = (&[(9, 4096, 0), (4, 4096, 0)][..], 0, 1024, 4096);
+        let (all, pages) = walks((THREE, 2, 0, 4096), Some(second))?;
+        assert_eq!(&*all, &[(0x30_0000, 4096), (0x9400, 3072), (0x4000, 1024)]);
+        assert!(pages.is_none());
+        // Pages that are those of the first bio are not all.
+        let (all, pages) = walks((THREE, 0, 0, 12288), Some(second))?;
+        assert_eq!(all.len(), 5);
+        assert!(pages.is_none());
+        Ok(())
+    }
 }

@@ -6,61 +6,139 @@
 //! The DMA layer's iterator costs about 160 instructions a segment, to find out for each what is
 //! the same for all. Here it is known beforehand (`Mapper::need_unmap`) and looked at once more at
 //! the end: a bounce buffer that came into play makes it start over the long way.
+//!
+//! [`Mapper::map_pages`] takes what is nothing but pages, [`Mapper::map_pieces`] all that PRPs can
+//! describe.
 
-use super::Mapper;
+use super::{
+    map_phys,
+    Mapper, //
+};
 use crate::{
     regs::PAGE_SIZE,
     sys::{
-        dma::Words,
+        dma::Slots,
+        ffi as bindings,
         request::{
             Request,
             Types, //
         },
         segments::{
+            Pages,
             Segment,
-            Segments, //
+            Segments,
+            Whole, //
         }, //
     }, //
 };
+use core::sync::atomic::Ordering;
 use kernel::dma::DmaAddress;
 
 // CAST: usize to u64 is lossless on 64-bit machines.
 const PAGE: u64 = PAGE_SIZE as u64;
 
+/// Where data is that was mapped straight into a list.
+pub(crate) struct Listed {
+    /// The device's address of the first byte.
+    pub(crate) start: DmaAddress,
+    /// How many words of the list were written: one for each further controller page.
+    pub(crate) entries: usize,
+}
+
 impl Mapper {
-    /// Maps all of `rq` and writes the address of each further controller page that it touches to
-    /// the words of `list` from `first` on, of which there are `room`; returns the address of its
-    /// first byte and how many there were.
-    ///
-    /// The pieces of `rq` must meet at page boundaries, and `room` must do for its bytes. `None` if it has to be done another way:
-    /// nothing is mapped then.
+    /// Whether requests of several segments and `bytes` bytes are worth a try.
     #[inline(always)]
-    pub(crate) fn map_direct<T: Types>(
+    pub(crate) fn takes_direct(&self, bytes: u32) -> bool {
+        bytes <= self.direct.load(Ordering::Relaxed)
+    }
+
+    /// Maps all of `rq`, if it is nothing but pages of one bio, two at least; see
+    /// [`Self::map_pieces`].
+    #[inline(always)]
+    pub(crate) fn map_pages<T: Types, const N: usize>(
         &self,
         rq: &Request<T>,
-        list: &Words,
-        first: usize,
-        room: usize,
-    ) -> Option<(DmaAddress, usize)> {
-        if self.need_unmap() {
+        list: Slots<'_, N>,
+    ) -> Option<Listed> {
+        let (Segment { phys, len }, pages) = Pages::of(rq)?;
+        // CAST: 4096.
+        if pages.bytes() > N.wrapping_mul(PAGE as usize) {
             return None;
         }
+        let direction = rq.dma_direction();
+        let start = self.map_phys(phys, len, direction)?;
+        let whole = pages.whole();
+        let mut entries = whole.len();
+        // SAFETY: there is room for all of the pages, as just checked.
+        let mapped = unsafe { Self::map_whole(self.raw(), whole, list.as_ptr(), direction) };
+        if mapped != entries {
+            self.forget(rq, start, list, mapped);
+            return None;
+        }
+        if pages.has_tail() {
+            // SAFETY: all of them were pages.
+            let tail = unsafe { pages.tail() };
+            let Some(addr) = tail.and_then(|tail| self.map_phys(tail.phys, tail.len, direction))
+            else {
+                self.forget(rq, start, list, entries);
+                return None;
+            };
+            // SAFETY: as above: it is one page more, with less than its bytes.
+            unsafe { list.as_ptr().add(entries).write_volatile(addr.to_le()) };
+            entries = entries.wrapping_add(1);
+        }
+        if self.need_unmap() {
+            self.forget(rq, start, list, entries);
+            return None;
+        }
+        Some(Listed { start, entries })
+    }
+
+    /// Maps `pages` for `dev` and writes their addresses to the words from `to` on; returns how many
+    /// could be mapped and are pages. A function of its own, so that all that it needs stays in
+    /// registers.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is valid, and there are as many words as pages.
+    #[inline(never)]
+    unsafe fn map_whole(
+        dev: *mut bindings::device,
+        mut pages: Whole<'_>,
+        to: *mut u64,
+        direction: bindings::dma_data_direction,
+    ) -> usize {
+        let mut done = 0usize;
+        while let Some(phys) = pages.next() {
+            // SAFETY: the device is valid, and the memory that of a request.
+            let Some(addr) = (unsafe { map_phys(dev, phys, PAGE as usize, direction) }) else {
+                break;
+            };
+            // SAFETY: the caller promises that there is such a word.
+            unsafe { to.add(done).write_volatile(addr.to_le()) };
+            done = done.wrapping_add(1);
+        }
+        done
+    }
+
+    /// Maps all of `rq` and writes the address of each further controller page that it touches to
+    /// `list`.
+    ///
+    /// `None` if it has to be done another way: nothing is mapped then.
+    #[inline(always)]
+    pub(crate) fn map_pieces<T: Types, const N: usize>(
+        &self,
+        rq: &Request<T>,
+        list: Slots<'_, N>,
+    ) -> Option<Listed> {
         // There is room for all pages, so what is mapped at a page is also written.
-        let mut pages = list.writer(first, room)?;
+        let mut pages = list.span().writer();
         let mut segments = Segments::new(rq);
         let Segment { phys, len } = segments.next()?;
         let direction = rq.dma_direction();
         let start = self.map_phys(phys, len, direction)?;
         let mut done = pages.rest_of(start, len);
         while done {
-            if let Some(phys) = segments.next_page() {
-                // CAST: 4096.
-                done = match self.map_phys(phys, PAGE as u32, direction) {
-                    Some(addr) => pages.push(addr),
-                    None => false,
-                };
-                continue;
-            }
             let Some(Segment { phys, len }) = segments.next() else {
                 break;
             };
@@ -71,24 +149,29 @@ impl Mapper {
                     None => false,
                 };
         }
-        if done && !self.need_unmap() {
-            return Some((start, pages.written()));
+        let entries = pages.written();
+        if !done || self.need_unmap() {
+            self.forget(rq, start, list, entries);
+            return None;
         }
-        self.forget(rq, start, list, first, pages.written());
-        None
+        Some(Listed { start, entries })
     }
 
-    /// Undoes what [`Self::map_direct`] has done, which wrote `written` words. The device has not
+    /// Undoes what [`Self::map_pieces`] has done, which wrote `written` words. The device has not
     /// been told of them; one without IOMMU could write there all the same, as it could anywhere.
     #[cold]
-    fn forget<T: Types>(
+    #[inline(never)]
+    fn forget<T: Types, const N: usize>(
         &self,
         rq: &Request<T>,
         start: DmaAddress,
-        list: &Words,
-        first: usize,
+        list: Slots<'_, N>,
         written: usize,
     ) {
+        if self.need_unmap() {
+            // From now on this is so, and nobody need try any more.
+            self.direct.store(0, Ordering::Relaxed);
+        }
         let mut segments = Segments::new(rq);
         let mut addr = start;
         // The word of the next piece: the first page of the first has none.
@@ -100,7 +183,7 @@ impl Mapper {
             if at >= written {
                 break;
             }
-            addr = list.read(first + at);
+            addr = list.span().read(at);
         }
     }
 }
