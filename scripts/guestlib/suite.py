@@ -2,12 +2,15 @@
 """The guest tests: which there are, running them, judging them, telling."""
 
 import fnmatch
+import math
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
+from . import pool
 from .machine import Definition, Guest, GuestDied, headers
 
 # Lines of the kernel log that no test may cause unless it says so.
@@ -16,6 +19,8 @@ BAD_LOG = re.compile(
     r"suspicious RCU|INFO: task .* blocked|INFO: rcu|DMA-API: (?!preallocated|debugging)|"
     r"kmemleak: \d+ new|general protection|Call Trace|Kernel panic|ODEBUG|rust_kernel: panicked")
 SKIP = 4
+# When the measurement begins: before what takes less than it.
+BENCH_WEIGHT = 600
 
 
 class Result:
@@ -119,6 +124,7 @@ class Suite:
     def __init__(self, kernel, options, top):
         self.kernel = kernel
         self.options = options
+        self.module = f"{options.build}/{kernel.kind}/rnvme.ko"
         self.top = top
         self.lock = threading.Lock()
         self.counts = {"ok": 0, "FAIL": 0, "skip": 0}
@@ -149,30 +155,28 @@ class Suite:
     def guest(self, machine, append=""):
         """A guest that boots."""
         definition = Definition(f"{self.top}/tests/machines/{machine}")
-        return Guest(self.kernel, definition, self.options.module, self.top, append=append)
+        return Guest(self.kernel, definition, self.module, self.top, append=append)
 
-    def run_group(self, machine, tests):
+    def run_group(self, group):
         """Run tests in one boot, and in a fresh one after each failure."""
-        queue = list(tests)
-        while queue:
-            guest = self.guest(machine, "kunit.enable=0")
+        while not group.empty():
+            guest = self.guest(group.machine, "kunit.enable=0")
             try:
-                self.run_boot(guest, queue)
+                self.run_boot(guest, group)
             finally:
                 guest.clean()
 
-    def run_boot(self, guest, queue):
-        """Run tests from the queue until one fails or none is left."""
+    def run_boot(self, guest, group):
+        """Run tests from the group until one fails or none is left."""
         name = guest.definition.name
         try:
             guest.boot(60 * self.kernel.slower)
         except GuestDied as reason:
             where = guest.keep_logs(f"{self.kernel.kind}-{name}-boot", {})
-            while queue:
-                self.report("FAIL", queue.pop(0).name, None, f"boot: {reason} (logs: {where})")
+            while test := group.take():
+                self.report("FAIL", test.name, None, f"boot: {reason} (logs: {where})")
             return
-        while queue:
-            test = queue.pop(0)
+        while test := group.take():
             if not self.run_test(guest, test):
                 return
         if self.kernel.kind == "debug" and os.path.exists(self.top + "/scripts/guestlib/jobs/leaks"):
@@ -232,15 +236,34 @@ class Suite:
         finally:
             guest.clean()
 
-    def run(self):
-        """Run everything; the exit status."""
-        if self.options.kunit and (not self.options.pattern or "kunit" in self.options.pattern
-                                   or not self.tests()):
-            self.run_kunit()
-        with ThreadPoolExecutor(self.options.jobs) as pool:
-            for future in [pool.submit(self.run_group, *group) for group in self.tests().items()]:
-                future.result()
-        if self.options.counts:
-            with open(self.options.counts, "a", encoding="utf-8") as out:
-                out.write("{ok} {FAIL} {skip}\n".format(**self.counts))
-        return 1 if self.counts["FAIL"] else 0
+    def pieces(self):
+        """The work there is, for the pool."""
+        tests = self.tests()
+        found = [pool.Group(self, *group) for group in tests.items()]
+        if self.kernel.kind == "debug" and (
+                not self.options.pattern or "kunit" in self.options.pattern or not tests):
+            # The arithmetic first: it is quick.
+            found.append(pool.Piece(math.inf, self.run_kunit))
+        return found
+
+
+def run(kernels, options, top):
+    """Run all tests on these kernels; the exit status."""
+    suites = [Suite(kernel, options, top) for kernel in kernels]
+    pieces = [piece for suite in suites for piece in suite.pieces()]
+    status = []
+    if options.bench:
+        pieces.append(pool.Piece(BENCH_WEIGHT, lambda: status.append(bench(options, top))))
+    pool.run(pieces, options.jobs)
+    counts = [sum(suite.counts[verdict] for suite in suites) for verdict in ("ok", "FAIL", "skip")]
+    if options.counts:
+        with open(options.counts, "a", encoding="utf-8") as out:
+            out.write("{} {} {}\n".format(*counts))
+    return 1 if counts[1] or any(status) else 0
+
+
+def bench(options, top):
+    """The instructions of an I/O: a program of its own, which reports and counts as we do."""
+    counts = ["--counts", options.counts] if options.counts else []
+    return subprocess.run([sys.executable, f"{top}/scripts/measure", "gate", "--module",
+                           f"{options.build}/stock/rnvme.ko", *counts], check=False).returncode
