@@ -118,13 +118,11 @@ impl fmt::Display for PrpError {
 /// at `list`, which begins with `first`.
 #[inline(always)]
 pub(crate) fn listed(prp1: u64, entries: usize, first: impl FnOnce() -> u64, list: u64) -> DataPtr {
-    // More than one as a rule, so that is asked first.
-    let prp2 = if entries > 1 {
-        list
-    } else if entries == 1 {
-        first()
-    } else {
-        0
+    let prp2 = match entries {
+        // The rule, so that is asked first.
+        2.. => list,
+        1 => first(),
+        0 => 0,
     };
     DataPtr { prp1, prp2 }
 }

@@ -471,6 +471,11 @@ mod tests {
         let (all, pages) = walks((THREE, 2, 0, 4096), Some(second))?;
         assert_eq!(&*all, &[(0x30_0000, 4096), (0x9400, 3072), (0x4000, 1024)]);
         assert!(pages.is_none());
+        // What follows in the vector of the first bio is not the request's.
+        let other = (&[(9, 4096, 0), (4, 4096, 0)][..], 0, 0, 8192);
+        let (all, pages) = walks((THREE, 0, 0, 4096), Some(other))?;
+        assert_eq!(&*all, &[(0x10_0000, 4096), (0x9000, 4096), (0x4000, 4096)]);
+        assert!(pages.is_none());
         // Pages that are those of the first bio are not all.
         let (all, pages) = walks((THREE, 0, 0, 12288), Some(second))?;
         assert_eq!(all.len(), 5);
