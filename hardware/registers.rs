@@ -122,7 +122,7 @@ impl Hardware {
         if gone(status) || (ready && !self.is_coming_up()) {
             return Err(ENODEV);
         }
-        if (status.rdy() == 1) != ready {
+        if (status.rdy() == 1) != ready || (ready && status.cfs() == 1) {
             return Err(EIO);
         }
         Ok(())

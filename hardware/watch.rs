@@ -125,11 +125,14 @@ impl Watchdog for Hardware {
             // `sit_out` waits for it, and not for ever.
             return Timeout::Again;
         }
-        let (event, csts) = self.trouble().unwrap_or_else(|| {
-            let can_abort = !late.queue().is_admin() && !late.had_grace();
-            let event = if can_abort { Event::Late } else { Event::Stuck };
-            (event, self.csts())
-        });
+        let event = match self.trouble() {
+            Some((Event::Gone, _)) => Event::Gone,
+            // In any other state nobody waits for it to be reset: the command must end.
+            Some((event, _)) if inner.state == State::Live => event,
+            None if !late.queue().is_admin() && !late.had_grace() => Event::Late,
+            _ => Event::Stuck,
+        };
+        let csts = self.csts();
         let action = self.step(
             &mut inner,
             event,
