@@ -287,7 +287,7 @@ impl Identified {
             };
             let _ = admin.send(&set, &table.bytes());
         }
-        if let Some(ms) = params.keep_alive_ms() {
+        if let Some(ms) = self.info.keep_alive(params.keep_alive_ms()) {
             let _ = admin.execute(&SetKeepAliveTimer { ms });
         }
     }
@@ -440,7 +440,11 @@ impl Controller {
         }
         hardware.notify(Event::Leave, "");
         self.working.0.close();
-        *self.core.disks.lock() = KVec::new();
+        let mut disks = core::mem::take(&mut *self.core.disks.lock());
+        if !is_present(pdev) {
+            disks.iter_mut().for_each(|disk| disk.mark_dead());
+        }
+        drop(disks);
         self.core.io.delete(&self.core.admin, hardware);
     }
 

@@ -71,6 +71,13 @@ pub(crate) struct Namespace {
     ids: UniqueIds,
 }
 
+impl Namespace {
+    /// The device is not there any more: who uses the disk is told. To be dropped next.
+    pub(crate) fn mark_dead(&mut self) {
+        self.disk.mark_dead();
+    }
+}
+
 /// A namespace in the list of those that are in use.
 struct Registered {
     instance: u32,

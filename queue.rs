@@ -18,10 +18,17 @@
 //! address space); it is never taken in interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
 mod completions;
+mod late;
 
-pub(crate) use self::completions::Completions;
+pub(crate) use self::{
+    completions::Completions,
+    late::Late, //
+};
 
-use self::completions::CQE_WORDS;
+use self::{
+    completions::CQE_WORDS,
+    late::LateCommand, //
+};
 use crate::{
     pdu::Carrier,
     regs,
@@ -57,10 +64,7 @@ use crate::{
             Shadows, //
         },
         inflight::InFlight,
-        late::{
-            Patience,
-            TimedOut, //
-        },
+        late::TimedOut,
         lock::SpinLock,
         mmio::Bar,
         node,
@@ -97,28 +101,6 @@ pub(crate) trait Watchdog: Send + Sync {
     /// A command is late.
     fn late(&self, command: &dyn Late) -> Timeout;
 }
-
-/// A command that is late, as far as it is still there.
-pub(crate) trait Late {
-    /// Its queue.
-    fn queue(&self) -> QueueId;
-    /// Its tag.
-    fn tag(&self) -> i32;
-    /// Its command id, if the device has it.
-    fn command(&self) -> Option<CommandId>;
-    /// Whether it still is in flight.
-    fn is_in_flight(&self) -> bool;
-    /// Whether it has already been given [`GRACE_MS`].
-    fn had_grace(&self) -> bool;
-    /// Gives it [`GRACE_MS`] more from now on, if it is waited for again.
-    fn give_grace(&self);
-}
-
-/// Milliseconds that a late command is given to come back after it was to be aborted.
-///
-/// TIMEOUT: an abort that works does so at once, and who waits has waited for long. Not a number of
-/// seconds: a command's ordinary time-out is one, so that this tells that it had its grace.
-pub(crate) const GRACE_MS: u32 = 1990;
 
 /// Whether commands get through to the device.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -483,39 +465,6 @@ where
     /// A request of the queue is late.
     pub(crate) fn late(&self, rq: &TimedOut<'_, T>) -> Timeout {
         self.watchdog.late(&LateCommand { queue: self, rq })
-    }
-}
-
-/// See [`Late`].
-struct LateCommand<'a, T: Types> {
-    queue: &'a Queue<T>,
-    rq: &'a TimedOut<'a, T>,
-}
-
-impl<T: Types> Late for LateCommand<'_, T> {
-    fn queue(&self) -> QueueId {
-        self.queue.id
-    }
-
-    fn tag(&self) -> i32 {
-        self.rq.tag()
-    }
-
-    fn command(&self) -> Option<CommandId> {
-        let tag = self.rq.tag().try_into().ok()?;
-        self.queue.submission.lock().in_flight.command_id(tag)
-    }
-
-    fn is_in_flight(&self) -> bool {
-        self.rq.is_in_flight()
-    }
-
-    fn had_grace(&self) -> bool {
-        self.rq.patience() == Patience::from_millis(GRACE_MS)
-    }
-
-    fn give_grace(&self) {
-        self.rq.set_patience(Patience::from_millis(GRACE_MS));
     }
 }
 

@@ -29,7 +29,11 @@ use crate::{
             Notice, //
         },
         identify::ControllerInfo,
-        log::Health, //
+        log::{
+            ChangedNamespaces,
+            FirmwareSlots,
+            Health, //
+        },
     },
     sys::{
         class::ClassDevice,
@@ -54,6 +58,8 @@ use kernel::{
 
 /// Milliseconds until a controller is asked again that has told too much.
 const PAUSE_MS: u32 = 1000;
+/// The most namespaces that are named in the log after one event.
+const LINES: usize = 8;
 /// The longest that a controller may be busy with new firmware, if it does not say: the most that it
 /// could say.
 const ACTIVATION: Delta = Delta::from_millis(0xffff * 100);
@@ -175,7 +181,7 @@ impl Handler {
             }
             EventKind::Smart => self.tell_health(),
             EventKind::Notice(Notice::NamespaceChanged) => {
-                let _ = self.admin.log_page(&GetLogPage::changed_namespaces());
+                self.tell_changed();
                 self.scan.queue();
             }
             EventKind::Notice(Notice::FirmwareActivationStarting) => {
@@ -184,7 +190,7 @@ impl Handler {
                     .activation_ms
                     .map_or(ACTIVATION, |ms| Delta::from_millis(ms.into()));
                 self.hardware.sit_out(longest);
-                let _ = self.admin.log_page(&GetLogPage::firmware_slots());
+                self.tell_firmware();
             }
             EventKind::Error => self.tell_errors(),
             _ => {}
@@ -211,6 +217,32 @@ impl Handler {
                 health.used,
                 health.media_errors
             );
+        }
+    }
+
+    fn tell_changed(&self) {
+        // Reading the log clears it; scanning finds out anyway.
+        let Ok(page) = self.admin.log_page(&GetLogPage::changed_namespaces()) else {
+            return;
+        };
+        let Ok(Some(changed)) = page.get().map(ChangedNamespaces::iter) else {
+            return;
+        };
+        for nsid in changed.take(LINES) {
+            dev_info!(
+                self.class.device(),
+                "namespace {} has changed\n",
+                nsid.get()
+            );
+        }
+    }
+
+    fn tell_firmware(&self) {
+        let Ok(page) = self.admin.log_page(&GetLogPage::firmware_slots()) else {
+            return;
+        };
+        if let Ok(Some(revision)) = page.get().map(FirmwareSlots::running) {
+            dev_info!(self.class.device(), "firmware {} is running\n", revision);
         }
     }
 

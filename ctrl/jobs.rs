@@ -252,7 +252,7 @@ impl Job for WatchJob {
     fn run(&self) {
         self.core.hardware.watch();
         let ticks = self.ticks.fetch_add(1, Relaxed);
-        if let Some(ms) = self.core.params.keep_alive_ms() {
+        if let Some(ms) = self.core.info.keep_alive(self.core.params.keep_alive_ms()) {
             // Twice in its time.
             if ticks % (ms / (2 * WATCH_MS)).max(1) == 0 && self.core.hardware.is_live() {
                 // One that does not come back is late, as any command may be.

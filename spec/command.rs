@@ -38,7 +38,6 @@ pub(crate) use self::features::{
     SetInterruptCoalescing,
     SetKeepAliveTimer,
     SetNumberOfQueues,
-    SetPowerState,
     SetTimestamp, //
 };
 pub(crate) use self::log_page::{

@@ -126,10 +126,6 @@ impl Status {
     /// Command Retry Delay.
     pub(crate) const CRD: u16 = 3 << 11;
 
-    /// Command Abort Requested: an Abort command has ended it.
-    pub(crate) const ABORT_REQUESTED: Self = Self(0x007);
-    /// Command Aborted due to SQ Deletion: its queue has gone.
-    pub(crate) const QUEUE_DELETED: Self = Self(0x008);
     /// Host Aborted Command (Base 3.3.3.2.1.4): the driver gave the command up.
     pub(crate) const HOST_ABORTED: Self = Self(0x371);
 
@@ -180,15 +176,6 @@ impl Status {
     /// The class of the status.
     pub(crate) fn outcome(self) -> Outcome {
         status::find(self.code()).map_or(Outcome::IoError, |row| row.outcome)
-    }
-
-    /// Whether the command was given up before it was done, because the host wanted it: nothing is
-    /// known to be wrong with it, or with the device.
-    pub(crate) const fn is_aborted(self) -> bool {
-        let code = self.code();
-        code == Self::ABORT_REQUESTED.code()
-            || code == Self::QUEUE_DELETED.code()
-            || code == Self::HOST_ABORTED.code()
     }
 
     /// Whether the same command may well succeed when it is sent again.
@@ -356,16 +343,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_an_abort() {
-        for code in 0..=0x7ff {
-            let aborted = matches!(code, 0x007 | 0x008 | 0x371);
-            assert_eq!(Status::from_raw(code).is_aborted(), aborted);
-            // Hints do not matter: More, retry delay, DNR.
-            assert_eq!(Status::from_raw(code | 0x7800).is_aborted(), aborted);
-        }
-    }
-
-    #[test]
     fn retries_are_among_those_of_linux() {
         // `nvme_decide_disposition` of 7.3 retries whatever failed without DNR (but for a request
         // for authentication, which PCIe has not). Of these, the ones that `blk_path_error` does
@@ -375,8 +352,6 @@ mod tests {
             let in_vain = matches!(code, 0x001 | 0x002 | 0x00b | 0x180 | 0x081 | 0x083 | 0x000);
             assert_eq!(status.is_retryable(), !in_vain);
             assert!(!Status::from_raw(code | 0x4000).is_retryable());
-            // What was aborted was not tried.
-            assert!(status.is_retryable() || !status.is_aborted());
         }
     }
 }

@@ -251,17 +251,6 @@ impl<T: Operations> TagSet<T> {
         }
     }
 
-    /// Sets how long requests may be with the hardware, in queues made from now on.
-    pub(crate) fn set_timeout(&self, ms: u32) {
-        let _steady = self.keep_steady();
-        // SAFETY: the set is allocated; blk-mq reads this when a queue is made, with the same lock
-        // held.
-        unsafe {
-            let timeout = core::ptr::addr_of_mut!((*self.as_ptr()).timeout);
-            timeout.write(Patience::from_millis(ms).jiffies());
-        }
-    }
-
     /// Exchanges the hardware queues for others, as many as there are then, and returns how many
     /// of them are used: fewer, if there is no memory to use more than before. The kinds that the
     /// set was made without cannot come. Waits for all requests of the set, so they must be able to

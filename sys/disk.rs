@@ -9,7 +9,6 @@ use super::{
     },
     ffi as bindings,
     freeze::Frozen,
-    late::Patience,
     waiting::Waiting, //
 };
 use crate::disk_limits::DiskLimits;
@@ -202,19 +201,6 @@ where
             let data = Self::private_data(disk).load(Ordering::Relaxed);
             (&*data.cast(), (*disk).queue)
         }
-    }
-
-    /// The size in 512-byte sectors.
-    pub(crate) fn sectors(&self) -> u64 {
-        // SAFETY: by the type invariant the disk was added; `part0` is the whole of it.
-        unsafe { core::ptr::addr_of!((*(*self.disk.as_ptr()).part0).bd_nr_sectors).read_volatile() }
-    }
-
-    /// Sets how long requests may be with the hardware, from their next start on.
-    pub(crate) fn set_timeout(&self, ms: u32) {
-        let (_, q) = self.data();
-        // SAFETY: by the type invariant the disk was added, so its queue is live.
-        unsafe { bindings::blk_queue_rq_timeout(q, Patience::from_millis(ms).jiffies()) }
     }
 
     /// The device is not there any more: new I/O fails at once, and whoever has mounted the disk

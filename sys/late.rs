@@ -5,7 +5,6 @@
 use super::{
     ffi as bindings,
     request::{
-        Op,
         Request,
         Types, //
     }, //
@@ -101,13 +100,6 @@ impl<T: Types> TimedOut<'_, T> {
     pub(crate) fn tag(&self) -> i32 {
         // SAFETY: as above.
         unsafe { core::ptr::addr_of!((*self.rq.get()).tag).read_volatile() }
-    }
-
-    /// Whether it is a command of the driver's own.
-    pub(crate) fn is_driver_op(&self) -> bool {
-        // SAFETY: as above; the flags are set up before the request is started.
-        let flags = unsafe { core::ptr::addr_of!((*self.rq.get()).cmd_flags).read_volatile() };
-        Op::from_flags(flags) == Op::Driver
     }
 
     /// How long it was allowed to take, at this try.

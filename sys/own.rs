@@ -82,13 +82,6 @@ impl<T: Operations> RequestQueue<T> {
         })
     }
 
-    /// Sets how long a command may take that has no time of its own.
-    pub(crate) fn set_timeout(&self, ms: u32) {
-        let patience = Patience::from_millis(ms);
-        // SAFETY: the queue is live.
-        unsafe { bindings::blk_queue_rq_timeout(self.q.as_ptr(), patience.jiffies()) }
-    }
-
     /// Executes one command and waits for its end: `fill` writes the request's private data
     /// before, `read` sees it afterwards. The timeout handler bounds the wait: the command is late
     /// after `timeout_ms` milliseconds, or when the queue says.

@@ -134,33 +134,6 @@ impl AdminCommand for SetHostBehavior {
     fn reply(&self, _dw0: u32) {}
 }
 
-/// Set Features, Power Management (Base 5.27.1.2): enter a power state at once.
-pub(crate) struct SetPowerState {
-    /// The power state, 0 to 31.
-    pub(crate) state: u8,
-}
-
-impl SetPowerState {
-    /// The feature.
-    pub(crate) const FEATURE: u32 = 0x02;
-}
-
-impl AdminCommand for SetPowerState {
-    type Reply = ();
-    const OPCODE: u8 = SET_FEATURES;
-    const DETAIL: &'static str = " (Power Management)";
-
-    fn sqe(&self) -> Sqe {
-        Sqe {
-            cdw10: Self::FEATURE,
-            cdw11: u32::from(self.state.min(31)),
-            ..Sqe::new(Self::OPCODE, 0)
-        }
-    }
-
-    fn reply(&self, _dw0: u32) {}
-}
-
 /// Set Features, Asynchronous Event Configuration (Base 5.27.1.8): of what the controller tells.
 pub(crate) struct SetAsyncEvents {
     /// Which events; no others are told, but for those that cannot be switched off.
@@ -344,10 +317,6 @@ mod tests {
 
     #[test]
     fn power_images() {
-        for (state, field) in [(0, 0), (4, 4), (31, 31), (32, 31), (255, 31)] {
-            let command = SetPowerState { state };
-            assert!(is(command.sqe(), &[(0, &[9]), (40, &[2]), (44, &[field])]));
-        }
         for (enable, field) in [(false, 0), (true, 1)] {
             let command = SetAutonomousPower { enable };
             assert!(is(

@@ -53,9 +53,6 @@ impl LogPage for ChangedNamespaces {
 pub(crate) struct GetLogPage<P: ?Sized> {
     /// In dwords: 1 or more.
     dwords: u32,
-    retain_event: bool,
-    specific: u8,
-    offset: u64,
     page: PhantomData<P>,
 }
 
@@ -64,31 +61,8 @@ impl<P: LogPage + ?Sized> GetLogPage<P> {
         Self {
             // CAST: none of the pages is longer than some pages.
             dwords: (len / size_of::<u32>()) as u32,
-            retain_event: false,
-            specific: 0,
-            offset: 0,
             page: PhantomData,
         }
-    }
-
-    /// The same command, which leaves the event that the page belongs to in place: without that it
-    /// is cleared, and may come again.
-    pub(crate) const fn retain_event(mut self) -> Self {
-        self.retain_event = true;
-        self
-    }
-
-    /// The same command with a Log Specific Parameter, of 7 bits.
-    pub(crate) const fn with_parameter(mut self, specific: u8) -> Self {
-        self.specific = specific & 0x7f;
-        self
-    }
-
-    /// The same command, for what begins `offset` bytes, a multiple of 4, after the beginning of
-    /// the page. Only for controllers whose `LPA` allows it.
-    pub(crate) const fn at_offset(mut self, offset: u64) -> Self {
-        self.offset = offset;
-        self
     }
 
     /// How many bytes it asks for.
@@ -142,19 +116,10 @@ impl<P: LogPage + ?Sized> AdminCommand for GetLogPage<P> {
     fn sqe(&self) -> Sqe {
         /// The namespace identifier that means none, and all.
         const WHOLE_CONTROLLER: u32 = u32::MAX;
-        const RETAIN_ASYNCHRONOUS_EVENT: u32 = 1 << 15;
         let dwords_z = self.dwords.saturating_sub(1);
-        let retain = if self.retain_event {
-            RETAIN_ASYNCHRONOUS_EVENT
-        } else {
-            0
-        };
-        // CAST: the two halves of the offset.
         Sqe {
-            cdw10: (dwords_z << 16) | retain | (u32::from(self.specific) << 8) | u32::from(P::LID),
+            cdw10: (dwords_z << 16) | u32::from(P::LID),
             cdw11: dwords_z >> 16,
-            cdw12: self.offset as u32,
-            cdw13: (self.offset >> 32) as u32,
             ..Sqe::new(Self::OPCODE, WHOLE_CONTROLLER)
         }
     }
@@ -204,31 +169,6 @@ mod tests {
             ));
             assert_eq!(command.len(), len);
         }
-    }
-
-    #[test]
-    fn retained_with_parameter_from_an_offset() {
-        let retained = GetLogPage::smart().retain_event();
-        assert!(is(
-            retained.sqe(),
-            &[(0, &[2]), ALL, (40, &[2, 0x80, 127, 0])]
-        ));
-        // A parameter of more than its bits does not become the flag.
-        let parameter = GetLogPage::smart().with_parameter(0xff);
-        assert!(is(
-            parameter.sqe(),
-            &[(0, &[2]), ALL, (40, &[2, 0x7f, 127, 0])]
-        ));
-        let offset = GetLogPage::smart().at_offset(0x0102_0304_0506_0708);
-        assert!(is(
-            offset.sqe(),
-            &[
-                (0, &[2]),
-                ALL,
-                (40, &[2, 0, 127, 0]),
-                (48, &[8, 7, 6, 5, 4, 3, 2, 1])
-            ]
-        ));
     }
 
     #[test]

@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     regs::{
-        PAGE_SHIFT,
-        VS, //
+        PAGE_SHIFT, //
     },
     spec::{
         event::Events,
@@ -147,35 +146,16 @@ pub(crate) struct ControllerInfo {
     pub(crate) multi_controller: bool,
     /// Typical time of a normal shutdown in microseconds (RTD3E); 0 if not reported.
     pub(crate) rtd3e_us: u32,
-    /// Typical time to be ready again after power was off, in microseconds (RTD3R); 0 if not
-    /// reported.
-    pub(crate) rtd3r_us: u32,
     /// Its number in its subsystem (CNTLID).
     pub(crate) id: u16,
-    /// The version of the specification (VER), if it says so: since NVMe 1.2.
-    pub(crate) version: Option<VS>,
     /// How many Abort commands it takes at a time (ACL), 1 to 256.
     pub(crate) abort_limit: u16,
-    /// How many Asynchronous Event Requests it takes at a time (AERL), 1 to 256.
-    pub(crate) event_limit: u16,
     /// Which events to ask it for (OAES).
     pub(crate) events: Events,
-    /// How many errors its log keeps (ELPE), 1 to 256.
-    pub(crate) error_entries: u16,
-    /// Whether a namespace may have a SMART log of its own (LPA bit 0).
-    pub(crate) smart_per_namespace: bool,
-    /// Whether log pages can be read from an offset, and in more than 4 KiB (LPA bit 2).
-    pub(crate) log_offsets: bool,
-    /// How many firmware slots it has (FRMW), 1 to 7.
-    pub(crate) firmware_slots: u8,
-    /// Whether it activates firmware without a reset (FRMW bit 4).
-    pub(crate) activates_without_reset: bool,
     /// The longest that it pauses for that, in milliseconds (MTFA), if it is reported.
     pub(crate) activation_ms: Option<u32>,
     /// The granularity of its keep alive timer in milliseconds (KAS), if it has one.
     pub(crate) keep_alive_ms: Option<u32>,
-    /// Whether any command keeps it alive, not only Keep Alive (CTRATT bit 6).
-    pub(crate) alive_by_traffic: bool,
     /// Whether it can be told the time (ONCS bit 6).
     pub(crate) timestamp: bool,
     /// How long to wait before commands are tried again.
@@ -212,6 +192,13 @@ fn hundreds(units: u16) -> Option<u32> {
 }
 
 impl ControllerInfo {
+    /// The time of the keep alive timer, if `wanted_ms` milliseconds are wanted and it has one: a
+    /// multiple of its granularity.
+    pub(crate) fn keep_alive(&self, wanted_ms: Option<u32>) -> Option<u32> {
+        let (wanted, unit) = (wanted_ms?, self.keep_alive_ms?);
+        wanted.checked_next_multiple_of(unit)
+    }
+
     /// Checks what the controller says about itself.
     pub(crate) fn decode(raw: &IdentifyController) -> Result<Self, IdentifyError> {
         // Bits 3:0 are the required size, bits 7:4 the largest.
@@ -240,21 +227,11 @@ impl ControllerInfo {
             sgls: matches!(raw.sgls & 3, 1 | 2),
             multi_controller: raw.cmic & (1 << 1) != 0,
             rtd3e_us: raw.rtd3e,
-            rtd3r_us: raw.rtd3r,
             id: raw.cntlid,
-            version: (raw.ver != 0).then(|| VS::from_raw(raw.ver)),
             abort_limit: u16::from(raw.acl) + 1,
-            event_limit: u16::from(raw.aerl) + 1,
             events: Events::wanted(raw.oaes),
-            error_entries: u16::from(raw.elpe) + 1,
-            smart_per_namespace: raw.lpa & (1 << 0) != 0,
-            log_offsets: raw.lpa & (1 << 2) != 0,
-            // No slot at all is nonsense: the firmware that runs is in one.
-            firmware_slots: ((raw.frmw >> 1) & 7).max(1),
-            activates_without_reset: raw.frmw & (1 << 4) != 0,
             activation_ms: hundreds(raw.mtfa),
             keep_alive_ms: hundreds(raw.kas),
-            alive_by_traffic: raw.ctratt & (1 << 6) != 0,
             timestamp: raw.oncs & (1 << 6) != 0,
             retry_delays: RetryDelays(raw.crdt),
         })
@@ -402,28 +379,24 @@ mod tests {
     #[test]
     fn limits_are_zero_based() -> Result {
         for (raw, limit) in [(0, 1), (3, 4), (255, 256)] {
-            let fields: &[(usize, &[u8])] = &[SIZES, (258, &[raw, raw]), (262, &[raw])];
+            let fields: &[(usize, &[u8])] = &[SIZES, (258, &[raw])];
             let info = controller(&page(0, fields)?).map_err(|_| EINVAL)?;
-            assert_eq!((info.abort_limit, info.event_limit), (limit, limit));
-            assert_eq!(info.error_entries, limit);
+            assert_eq!(info.abort_limit, limit);
         }
         Ok(())
     }
 
     #[test]
     fn firmware() -> Result {
-        // FRMW, slots, activation without reset; MTFA, milliseconds.
-        for (frmw, slots, at_once, mtfa, ms) in [
-            (0x00, 1, false, [0, 0], None),
-            (0x01, 1, false, [1, 0], Some(100)),
-            (0x02, 1, false, [0, 1], Some(25_600)),
-            (0x16, 3, true, [0xff, 0xff], Some(6_553_500)),
-            (0xff, 7, true, [5, 0], Some(500)),
+        // MTFA, milliseconds.
+        for (mtfa, ms) in [
+            ([0, 0], None),
+            ([1, 0], Some(100)),
+            ([0, 1], Some(25_600)),
+            ([0xff, 0xff], Some(6_553_500)),
         ] {
-            let fields: &[(usize, &[u8])] = &[SIZES, (260, &[frmw]), (270, &mtfa)];
+            let fields: &[(usize, &[u8])] = &[SIZES, (270, &mtfa)];
             let info = controller(&page(0, fields)?).map_err(|_| EINVAL)?;
-            assert_eq!(info.firmware_slots, slots);
-            assert_eq!(info.activates_without_reset, at_once);
             assert_eq!(info.activation_ms, ms);
         }
         Ok(())
@@ -431,16 +404,18 @@ mod tests {
 
     #[test]
     fn keeping_alive() -> Result {
-        // KAS, milliseconds; CTRATT, by traffic.
-        for (kas, ms, ctratt, by_traffic) in [
-            ([0, 0], None, [0, 0], false),
-            ([1, 0], Some(100), [0x40, 0], true),
-            ([0xff, 0xff], Some(6_553_500), [0xbf, 0xff], false),
+        // KAS, milliseconds.
+        for (kas, ms) in [
+            ([0, 0], None),
+            ([1, 0], Some(100)),
+            ([0xff, 0xff], Some(6_553_500)),
         ] {
-            let fields: &[(usize, &[u8])] = &[SIZES, (320, &kas), (96, &ctratt)];
+            let fields: &[(usize, &[u8])] = &[SIZES, (320, &kas)];
             let info = controller(&page(0, fields)?).map_err(|_| EINVAL)?;
             assert_eq!(info.keep_alive_ms, ms);
-            assert_eq!(info.alive_by_traffic, by_traffic);
+            assert_eq!(info.keep_alive(None), None);
+            let rounded = ms.map(|unit| if unit == 100 { 5000 } else { unit });
+            assert_eq!(info.keep_alive(Some(5000)), rounded);
         }
         Ok(())
     }
@@ -450,20 +425,14 @@ mod tests {
         let fields: &[(usize, &[u8])] = &[
             SIZES,
             (78, &[2, 1]),
-            (80, &[1, 2, 4, 0]),
-            (84, &[5, 0, 0, 1]),
             (92, &[0, 1]),
-            (261, &[0x05]),
             (520, &[0x40]),
             (768, b"nqn.2014-08.x:y\0"),
         ];
         let page = page(0, fields)?;
         let info = controller(&page).map_err(|_| EINVAL)?;
-        assert_eq!((info.id, info.rtd3r_us), (0x102, 0x0100_0005));
-        let version = info.version.ok_or(EINVAL)?;
-        assert!(version.mjr() == 4 && version.mnr() == 2 && version.ter() == 1);
-        assert!(info.events.has_namespaces() && !info.events.has_firmware());
-        assert!(info.smart_per_namespace && info.log_offsets && info.timestamp);
+        assert_eq!((info.id, info.events.raw()), (0x102, 0x11f));
+        assert!(info.timestamp);
         let raw = IdentifyController::ref_from_bytes(&page).map_err(|_| EINVAL)?;
         assert_eq!(raw.nqn().as_str(), "nqn.2014-08.x:y");
         Ok(())
@@ -475,10 +444,8 @@ mod tests {
         let info = controller(&page).map_err(|_| EINVAL)?;
         assert_eq!((info.model.as_str(), info.max_transfer), ("", None));
         assert!(!info.volatile_write_cache);
-        assert!(info.version.is_none() && !info.timestamp);
-        assert!(!info.smart_per_namespace && !info.log_offsets);
-        assert!(!info.events.has_namespaces() && !info.events.has_firmware());
-        assert_eq!((info.rtd3e_us, info.rtd3r_us), (0, 0));
+        assert_eq!((info.rtd3e_us, info.events.raw()), (0, 0x1f));
+        assert!(!info.timestamp);
         let raw = IdentifyController::ref_from_bytes(&page).map_err(|_| EINVAL)?;
         assert_eq!(raw.nqn().as_str(), "");
         Ok(())

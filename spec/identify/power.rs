@@ -90,16 +90,6 @@ impl PowerStates {
         self.autonomous
     }
 
-    /// The states that there are.
-    pub(crate) fn as_slice(&self) -> &[PowerState] {
-        self.states.get(..=self.last.into()).unwrap_or_default()
-    }
-
-    /// The number of the last state, which takes the least power.
-    pub(crate) const fn lowest(&self) -> u8 {
-        self.last
-    }
-
     /// When an idle controller is to change to which state, if it is to save power without any
     /// command waiting for it for more than `max_latency_us`.
     ///
@@ -223,19 +213,19 @@ mod tests {
     fn fields_of_a_state() -> Result {
         let states = states(&DRIVE, 4, 1)?;
         assert!(states.is_autonomous());
-        assert_eq!((states.as_slice().len(), states.lowest()), (5, 4));
+        assert_eq!(states.last, 4);
         let operational = PowerState {
             max_power_uw: 6_000_000,
             ..PowerState::default()
         };
-        assert_eq!(states.as_slice()[2], operational);
+        assert_eq!(states.states[2], operational);
         let deepest = PowerState {
             max_power_uw: 60_000,
             entry_us: 2000,
             exit_us: 8000,
             non_operational: true,
         };
-        assert_eq!(states.as_slice()[4], deepest);
+        assert_eq!(states.states[4], deepest);
         Ok(())
     }
 
@@ -312,7 +302,7 @@ mod tests {
         for npss in [32, 255] {
             let nonsense = states(&[(2, 20, 0); 32], npss, 1)?;
             assert!(!nonsense.is_autonomous());
-            assert_eq!((nonsense.as_slice().len(), nonsense.lowest()), (1, 0));
+            assert_eq!(nonsense.last, 0);
             assert_eq!(nonsense.idle_table(u32::MAX).deepest(), None);
         }
         Ok(())

@@ -45,16 +45,6 @@ impl FirmwareSlots {
         Self::slot(self.afi & 7)
     }
 
-    /// The slot whose firmware the next reset of the controller activates, if there is one.
-    pub(crate) const fn next(&self) -> Option<u8> {
-        Self::slot((self.afi >> 4) & 7)
-    }
-
-    /// Whether other firmware than what runs waits for a reset.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.next().is_some_and(|next| Some(next) != self.active())
-    }
-
     /// The revision in a slot, if it has any.
     pub(crate) fn revision(&self, slot: u8) -> Option<Text<8>> {
         let raw = self.frs.get(usize::from(slot).checked_sub(1)?)?;
@@ -83,24 +73,22 @@ mod tests {
 
     #[test]
     fn slots() -> Result {
-        // AFI, active, next, whether that waits, what runs.
+        // AFI, active, what runs.
         let cases = [
-            (0x00, None, None, false, None),
-            (0x01, Some(1), None, false, Some("1.0")),
-            (0x11, Some(1), Some(1), false, Some("1.0")),
-            (0x31, Some(1), Some(3), true, Some("1.0")),
-            (0x13, Some(3), Some(1), true, Some("2.0?")),
-            (0x02, Some(2), None, false, None),
-            (0x30, None, Some(3), true, None),
+            (0x00, None, None),
+            (0x01, Some(1), Some("1.0")),
+            (0x11, Some(1), Some("1.0")),
+            (0x13, Some(3), Some("2.0?")),
+            (0x02, Some(2), None),
+            (0x30, None, None),
             // Reserved bits.
-            (0x89, Some(1), None, false, Some("1.0")),
-            (0xff, Some(7), Some(7), false, None),
+            (0x89, Some(1), Some("1.0")),
+            (0xff, Some(7), None),
         ];
-        for (afi, active, next, pending, running) in cases {
+        for (afi, active, running) in cases {
             let page = page(afi)?;
             let log = FirmwareSlots::ref_from_bytes(&page).map_err(|_| EINVAL)?;
-            assert_eq!((log.active(), log.next()), (active, next));
-            assert_eq!(log.is_pending(), pending);
+            assert_eq!(log.active(), active);
             assert_eq!(log.running().as_ref().map(Text::as_str), running);
         }
         Ok(())

@@ -71,11 +71,6 @@ impl Warnings {
         (3 << 6, "unknown warning"),
     ];
 
-    /// The bits on the wire: any.
-    pub(crate) const fn raw(self) -> u8 {
-        self.0
-    }
-
     /// Whether all is well.
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
