@@ -76,8 +76,9 @@ impl Attributes {
             c"admin_timeout",
             |a, f| write!(f, "{}", a.admin.timeout_ms()),
             |a, text| {
-                Ok(a.admin
-                    .set_timeout_ms(params::milliseconds(text).ok_or(EINVAL)?))
+                a.admin
+                    .set_timeout_ms(params::milliseconds(text).ok_or(EINVAL)?);
+                Ok(())
             },
         ),
         Attribute::ro(c"reset_count", |a, f| {
