@@ -248,7 +248,7 @@ mod tests {
         let nothing = health(0, &[])?;
         assert!(nothing.warnings.is_empty() && nothing.kelvin.is_none());
         let all = health(0xff, &[])?;
-        assert_eq!((all.warnings.raw(), all.kelvin), (0xff, Some(u16::MAX)));
+        assert_eq!((all.warnings.0, all.kelvin), (0xff, Some(u16::MAX)));
         assert_eq!((all.used, all.media_errors), (255, u64::MAX));
         Ok(())
     }
