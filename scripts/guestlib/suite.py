@@ -146,7 +146,7 @@ class Suite:
         folder = f"{self.top}/tests/guest"
         groups = {}
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
-            if name.endswith(".sh") and name != "lib.sh":
+            if name.endswith(".sh") and not name.startswith("lib"):
                 one = Test(f"{folder}/{name}")
                 if self.kernel.kind in one.kernels and self.wanted(one.name):
                     groups.setdefault(one.machine, []).append(one)
