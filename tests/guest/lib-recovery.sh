@@ -77,6 +77,7 @@ row() { # FAULT OUTCOME SECONDS AFTERWARDS
 reset_controller() {
     local start=$EPOCHREALTIME status=0
     timeout -k 1 $patience bash -c "echo 1 >$ctrl/reset_controller" 2>/dev/null || status=1
+    # shellcheck disable=SC2034 # for the caller
     took=$(seconds_since "$start")
     return $status
 }
@@ -143,6 +144,7 @@ judge() { # WHAT EXPECTED-OUTCOME SECONDS
 
 # Each line of a table "OUTCOME|REQUEST; REQUEST ..." under fio on the hostile
 # controller: the requests arm faults; the time counts from when the first was met.
+# shellcheck disable=SC2120 # options are optional
 fault_table() { # FIO-OPTION...
     local expected requests seconds first
     while IFS='|' read -r expected requests; do
@@ -167,4 +169,121 @@ fault_table() { # FIO-OPTION...
         must expect_noise $disk 8
     done
     hostile new
+}
+
+# How often `make soak` wants something done (rnvme.soak=NAME:N,NAME:N on the
+# kernel's command line), or how often it is done else.
+soak_rounds() { # NAME DEFAULT
+    local line
+    line=$(</proc/cmdline)
+    [[ $line =~ rnvme\.soak=([^ ]*,)?$1:([0-9]+) ]] || { echo "$2"; return; }
+    echo "${BASH_REMATCH[2]}"
+}
+
+# -- what was acknowledged must be there --------------------------------------------
+
+# The area of the oracle: 16 MiB from 16 MiB on.
+oracle_area=(--offset=16m --size=16m --bs=4k --direct=1 --ioengine=io_uring --allow_file_create=0)
+
+# Writes without end, each read back and verified, until end_oracle; none may fail.
+start_oracle() { # DISK
+    oracle_disk=$1
+    start_fio "$1" "${oracle_area[@]}" --rw=randwrite --iodepth=16 --verify=crc32c \
+        --verify_fatal=1 --verify_backlog=256 --randseed=$RANDOM
+}
+
+# It must still be at work, and come forward.
+oracle_goes_on() { # WHAT
+    local before
+    before=$(awk '{ print $7 }' "/sys/block/$oracle_disk/stat")
+    # shellcheck disable=SC2317,SC2329 # called by wait_for
+    written() { (($(awk '{ print $7 }' "/sys/block/$oracle_disk/stat") > before)); }
+    kill -0 "$fio_job" 2>/dev/null || die "$1: the I/O ended: $(cat /tmp/background)"
+    wait_for 10 written
+}
+
+end_oracle() {
+    kill -INT "$fio_job"
+    wait_gone $patience kill -0 "$fio_job"
+    wait "$fio_job" || die "the I/O failed: $(cat /tmp/background)"
+}
+
+# Writes until something ends them.  In each block is a number of this run and its
+# own place; fio's log of latencies says which writes were acknowledged.
+# With --sync=dsync each of these must survive the loss of the cache, too.
+start_noting() { # DISK FIO-OPTION...
+    local disk=$1
+    shift
+    rm -f /tmp/noted*
+    noted_run=$(printf '0x%08x%%o' $((RANDOM << 16 | RANDOM)))
+    fio --name=noted --filename="/dev/$disk" "${oracle_area[@]}" --rw=randwrite --iodepth=4 \
+        --rate_iops=1000 --time_based --runtime=600 --do_verify=0 --verify=pattern \
+        --verify_pattern="$noted_run" --randseed=$RANDOM --log_offset=1 \
+        --write_lat_log=/tmp/noted "$@" >/tmp/noted.fio 2>&1 &
+    fio_job=$!
+    wait_for 30 disk_busy "$disk"
+}
+
+# They end; where those are that were acknowledged is in /tmp/noted.
+end_noting() {
+    kill -INT "$fio_job" 2>/dev/null
+    wait_gone $patience kill -0 "$fio_job"
+    wait "$fio_job"
+    awk -F'[, ]+' '$3 == 1 { print $5 }' /tmp/noted_lat.1.log | sort -un >/tmp/noted
+    (($(wc -l </tmp/noted) >= 50)) || die "too few writes: $(cat /tmp/noted.fio)"
+}
+
+# All of them are there.
+expect_noted() { # DISK WHAT
+    awk -v disk="/dev/$1" 'BEGIN { print "fio version 2 iolog\n" disk " add\n" disk " open" }
+        { print disk " read " $1 " 4096" }
+        END { print disk " close" }' /tmp/noted >/tmp/noted.read
+    fio --name=expect --bs=4k --direct=1 --ioengine=io_uring --iodepth=16 --rw=read \
+        --read_iolog=/tmp/noted.read --replay_no_stall=1 --verify=pattern \
+        --verify_pattern="$noted_run" --verify_fatal=1 >/tmp/noted.verify 2>&1 ||
+        die "$2: what was acknowledged is lost: $(cat /tmp/noted.verify)"
+    grep -q "issued rwts: total=$(wc -l </tmp/noted),0,0" /tmp/noted.verify ||
+        die "$2: not all was read: $(cat /tmp/noted.verify)"
+}
+
+# -- what is used up ----------------------------------------------------------------
+
+# Objects of each slab cache, those that are free already given back: "NAME OBJECTS".
+slabs() {
+    local one
+    for one in /sys/kernel/slab/*/shrink; do
+        # Several names stand for one cache.
+        [[ -L ${one%/shrink} ]] || echo 1 >"$one"
+    done 2>/dev/null
+    awk 'NR > 2 { print $1, $2 }' /proc/slabinfo | sort
+}
+
+# Entries that the debug kernel's books on DMA have left.
+dma_books() {
+    cat /sys/kernel/debug/dma-api/num_free_entries 2>/dev/null || echo none
+}
+
+count_begin() {
+    sync
+    slabs >/tmp/slabs.before
+    books_before=$(dma_books)
+}
+
+# After so many rounds nothing may have grown with them: no mapping of the device is
+# new, no cache has grown by half an object a round (or 200 objects).
+count_end() { # ROUNDS
+    local grown limit=$(($1 / 2))
+    ((limit > 200)) || limit=200
+    must expect "free entries of the DMA books" "$books_before" "$(dma_books)"
+    # What is freed after a grace period is freed soon.
+    for _ in 1 2 3; do
+        sleep 1
+        slabs >/tmp/slabs.after
+        grown=$(awk -v limit=$limit 'NR == FNR { before[$1] = $2; next }
+            $2 - before[$1] > limit { print $1 ": " before[$1] " -> " $2 }' \
+            /tmp/slabs.before /tmp/slabs.after)
+        [[ -n $grown ]] || break
+    done
+    [[ -z $grown ]] || must die "after $1 rounds there are more objects: $grown"
+    row "objects after $1 rounds" "${grown:-none more}" 0 nothing
 }
