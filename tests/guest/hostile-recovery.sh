@@ -10,6 +10,7 @@
 . /tests/guest/lib-recovery.sh
 start_driver
 put_noise $disk 8
+# shellcheck disable=SC2119 # no options
 fault_table <<'TABLE'
 no error|arm never queue=io after=20
 no error|arm never queue=io after=20 times=3
