@@ -144,8 +144,8 @@ class Control:
         return self.controller.pack_state()
 
     def do_fuzz(self, words):
-        """fuzz SEED: begin."""
-        self.fuzzer = Fuzzer(self.controller, int(words[0], 0))
+        """fuzz SEED [resets]: begin."""
+        self.fuzzer = Fuzzer(self.controller, int(words[0], 0), "resets" in words)
 
     def do_fuzz_step(self, _words):
         """fuzz-step: draw what comes next; returns what is to be done, and what will be wrong."""
