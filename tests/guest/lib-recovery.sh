@@ -67,6 +67,17 @@ within() { # SECONDS LIMIT
     (($(printf '%.0f' "${1}e2") <= $2 * 100))
 }
 
+# Whether a row of a table is for this kernel: those that begin with "stock" are for
+# that one, the others for the debug kernel, all of them where drivers are compared.
+row_wanted() { # ROW
+    [[ $(</proc/cmdline) != *rnvme.driver=* ]] || return 0
+    if [[ -e /sys/kernel/debug/kmemleak ]]; then
+        [[ $1 != "stock "* ]]
+    else
+        [[ $1 == "stock "* ]]
+    fi
+}
+
 # One line for scripts/compare-faults.
 row() { # FAULT OUTCOME SECONDS AFTERWARDS
     echo "@row|$1|$2|$3|$4"
@@ -148,9 +159,7 @@ judge() { # WHAT EXPECTED-OUTCOME SECONDS
 fault_table() { # FIO-OPTION...
     local expected left requests seconds first state
     while IFS='|' read -r expected requests; do
-        if [[ $expected == "stock "* && -e /sys/kernel/debug/kmemleak ]]; then
-            continue
-        fi
+        row_wanted "$expected" || continue
         expected=${expected#stock }
         # "error, live": I/O fails, but the controller can be asked for the reason.
         left=dead
