@@ -5,7 +5,7 @@
 #
 # What the kernel's build system reads is in Kbuild.
 
-.PHONY: modules run check fuzz profile bench bench-baseline shell fmt lint doc clean help rust-analyzer
+.PHONY: modules run check fuzz soak profile bench bench-baseline shell fmt lint doc clean help rust-analyzer
 
 ifdef KDIR
 modules:
@@ -26,6 +26,9 @@ run:
 
 check:
 	@scripts/check
+
+soak:
+	@scripts/soak
 
 fuzz:
 	@scripts/fuzz $(if $(SEED),--seed $(SEED)) $(if $(TIME),--time $(TIME))
@@ -64,6 +67,7 @@ help:
 	@echo "make KDIR=...         build/rnvme.ko for your own kernel's tree, with your own tools"
 	@echo "make run              see the driver serve verified I/O in a guest"
 	@echo "make check            all tests: lint, KUnit, guest tests on two kernels"
+	@echo "make soak             binds, resets, unplugs, sleeps: hundreds of them; some hours"
 	@echo "make fuzz             a hostile controller for TIME= seconds as SEED= says"
 	@echo "make profile          what one kind of I/O costs, function by function: OP=read BS=4k QD=1"
 	@echo "                      DRIVER=rnvme|nvme|both POLL=1 DBBUF=1 ASM=1 ALL=1 (docs/BENCHMARKS.md)"

@@ -328,6 +328,8 @@ impl Hardware {
             set.quiesce();
             inner.held = true;
         }
+        // One that did not stop when it was told to will not hear of an orderly end either.
+        let how = if inner.halted { Stop::AtOnce } else { how };
         inner.halted = true;
         if !inner.stopped {
             inner.stopped = self.power_down(how, inner);

@@ -66,14 +66,15 @@ impl Hardware {
     fn trouble(&self) -> Option<(Event, u32)> {
         let csts = self.bar.read(CSTS);
         let raw = csts.into_raw();
-        if gone(csts) {
-            let event = match is_present(&self.pdev) {
-                true => Event::Fault,
-                false => Event::Gone,
-            };
-            return Some((event, raw));
+        if !gone(csts) && csts.cfs() == 0 && csts.rdy() == 1 {
+            return None;
         }
-        (csts.cfs() == 1 || csts.rdy() == 0).then_some((Event::Fault, raw))
+        // Not every bridge answers with ones for a device that has gone.
+        let event = match is_present(&self.pdev) {
+            true => Event::Fault,
+            false => Event::Gone,
+        };
+        Some((event, raw))
     }
 
     /// Whether it does nothing for a while and says so.

@@ -98,6 +98,8 @@ class Guest:
         self.kvm = have_kvm() and not emulate
         self.kernel = kernel
         self.definition = definition
+        # The kernel's own driver is under test: what the devices see of it is not ours.
+        self.foreign = "rnvme.driver=nvme" in append
         self.buffer = b""
         self.qmp_socket = None
         self.port = None
@@ -110,12 +112,27 @@ class Guest:
         self._add_files(files or {})
         self.hostile = [hostile.Hostile(words, self.dir, top) for words in definition.hostile]
         self.command = self._command(shell, append) + list(arguments)
-        if shell:
-            self.qemu = None
-            return
-        with open(self.errors, "wb") as errors:
+        self.qemu = None
+        # What a test wants to find again when its guest has been killed.
+        self.kept = {}
+        if not shell:
+            self._start()
+
+    def _start(self):
+        with open(self.errors, "ab") as errors:
             self.qemu = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
                                          stdout=errors, stderr=errors)
+
+    def restart(self, limit):
+        """Kill QEMU as it is, and boot another one with the same disks."""
+        self.kill()
+        self._disconnect()
+        with open(self.console, "rb") as old, open(f"{self.console}.killed", "ab") as kept:
+            shutil.copyfileobj(old, kept)
+        for name in ("port", "qmp"):
+            os.unlink(f"{self.dir}/{name}")
+        self._start()
+        self.boot(limit)
 
     def _add_files(self, files):
         """Another archive at the end of the initial file system: {path there: path here}."""
@@ -264,6 +281,12 @@ class Guest:
             return True, str(len(lines)) if verb == "trace-count" else "\n".join(lines)
         if verb == "hostile":
             return self.ask_hostile(rest)
+        if verb == "keep":
+            name, _, text = rest.partition(" ")
+            self.kept[name] = text
+            return True, ""
+        if verb == "kept":
+            return rest in self.kept, self.kept.get(rest, "")
         if verb == "sleep":
             time.sleep(float(rest))
             return True, ""
@@ -301,6 +324,14 @@ class Guest:
             self.qemu.kill()
             self.qemu.wait()
 
+    def _disconnect(self):
+        """Close what is connected to QEMU."""
+        for link in (self.port, self.qmp_socket):
+            if link:
+                link.close()
+        self.port = self.qmp_socket = None
+        self.buffer = b""
+
     def keep_logs(self, name, texts):
         """Save the logs (and more texts) in the cache; returns where (outside the root)."""
         folder = f"logs/{time.strftime('%Y%m%d-%H%M%S')}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}"
@@ -318,7 +349,5 @@ class Guest:
         self.kill()
         for one in self.hostile:
             one.end()
-        for link in (self.port, self.qmp_socket):
-            if link:
-                link.close()
+        self._disconnect()
         shutil.rmtree(self.dir, ignore_errors=True)

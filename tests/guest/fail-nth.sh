@@ -14,23 +14,7 @@ bdf=$(pci_of rnvme0)
 driver=/sys/bus/pci/drivers/rnvme
 echo "$bdf" >$driver/unbind
 
-# Only what has the module on its stack fails, and not within ACPI's interpreter,
-# which enabling a PCI device runs: that uses freed objects when it is out of memory.
-acpi=$(awk '$3 ~ /^acpi_(ds|ex|ns|ps|rs|ut)_/ && $2 ~ /[tT]/ { print $1 }' /proc/kallsyms | sort)
-text=$(($(cat /sys/module/rnvme/sections/.text)))
-size=$(awk '/^rnvme / { print $2 }' /proc/modules)
-for kind in failslab fail_page_alloc; do
-    knobs=/sys/kernel/debug/$kind
-    [[ -d $knobs ]] || skip "this kernel cannot make allocations fail"
-    printf '0x%x' $text >$knobs/require-start
-    printf '0x%x' $((text + size)) >$knobs/require-end
-    echo "0x${acpi%%$'\n'*}" >$knobs/reject-start
-    echo "0x${acpi##*$'\n'}" >$knobs/reject-end
-    echo N >$knobs/ignore-gfp-wait
-    echo 0 >$knobs/verbose
-done
-echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
-echo N >/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
+fail_ours
 
 failed=0
 # There are some thousands, many of them alike (tags, pages for lists): a sample will do.
@@ -56,8 +40,5 @@ done
 echo "$n allocations, $failed of them needed"
 wait_for 20 test -b /dev/rnvme0n1
 verify rnvme0n1 --bs=4k --size=512k --iodepth=16
-for kind in failslab fail_page_alloc; do
-    echo Y >/sys/kernel/debug/$kind/ignore-gfp-wait
-    echo 0 >/sys/kernel/debug/$kind/require-end
-done
+fail_none
 unload

@@ -11,6 +11,8 @@ INVALID_OPCODE, INVALID_FIELD, INVALID_NAMESPACE = 1, 2, 0x0b
 CQ_INVALID, QID_INVALID, QUEUE_SIZE, ABORT_LIMIT, AER_LIMIT = 0x100, 0x101, 0x102, 0x103, 0x105
 VECTOR_INVALID, LOG_INVALID, QUEUE_IN_USE = 0x108, 0x109, 0x10c
 ABORTED = 7
+# Get Log Page: the event that it belongs to stays as it is.
+RETAIN = 1 << 15
 NUMBER_OF_QUEUES, ASYNC_CONFIG, TIMESTAMP, HOST_BEHAVIOUR = 7, 0x0b, 0x0e, 0x16
 
 
@@ -159,7 +161,7 @@ class Admin:
             raise BadCommand(INVALID_NAMESPACE)
         one = controller.namespaces[nsid]
         if cns == 3:
-            return identify.descriptors(name, nsid)
+            return identify.descriptors(name + one.identity, nsid)
         if cns == 8:
             return identify.independent(one)
         return identify.namespace(name, one) if cns == 0 else identify.command_set()
@@ -169,10 +171,18 @@ class Admin:
         length = ((command.dword(10) >> 16 | (command.dword(11) & 0xffff) << 16) + 1) * 4
         if length > 1 << 20:
             raise BadCommand(INVALID_FIELD)
-        page = identify.log_page(command.dword(10) & 0xff, length, self.changed)
+        controller, which = self.controller, command.dword(10) & 0xff
+        page = identify.log_page(which, length, self.changed, controller.health)
         if page is None:
             raise BadCommand(LOG_INVALID)
-        self.give(command, bytes(page))
+        fault = controller.faults.armed and controller.faults.take("log", lid=which)
+        if fault:
+            identify.mutate(page, fault)
+        self.give(command, bytes(page[:length]))
+        if not command.dword(10) & RETAIN:
+            if which == 4:
+                self.changed.clear()
+            controller.events.was_read(which)
         return 0
 
     # -- features ---------------------------------------------------------------------------
@@ -240,9 +250,9 @@ class Admin:
         controller.counts["aborts"] += 1
         sq = controller.sqs.get(command.dword(10) & 0xffff)
         victim = sq and sq.busy.get(command.dword(10) >> 16)
-        if not victim or victim is command:
-            return 1
         if controller.faults.armed and controller.faults.take("noabort"):
+            return 1
+        if not victim or victim is command:
             return 1
         if victim in self.requests:
             self.requests.remove(victim)

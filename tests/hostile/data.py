@@ -7,7 +7,7 @@ NVMe Base 2.0, 4.1.1 (PRPs) and 4.1.2 (SGLs).
 import mmap
 import struct
 
-PAGE = 4096
+PAGE, SECTOR = 4096, 512
 SGL_BLOCK, SGL_SEGMENT, SGL_LAST = 0, 2, 3
 
 
@@ -24,8 +24,13 @@ class Namespace:
 
     def __init__(self, nsid, size, shift):
         self.nsid, self.shift = nsid, shift
-        self.size = size
+        self.size = self.room = size
         self.data = memoryview(mmap.mmap(-1, size))
+        self.attached = True
+        # Another one, should it change.
+        self.identity = ""
+        # What is on the medium where only the volatile cache has been written: {offset: sector}.
+        self.medium = {}
 
     @property
     def blocks(self):
@@ -36,6 +41,43 @@ class Namespace:
         """Write zeroes, or deallocate: both read as zeroes then."""
         start, length = lba << self.shift, count << self.shift
         self.data[start:start + length] = bytes(length)
+
+    def resize(self, blocks):
+        """More or fewer blocks, within what there is room for."""
+        if not 0 < blocks << self.shift <= self.room:
+            raise ValueError(f"there is no room for {blocks} blocks")
+        self.size = blocks << self.shift
+
+    def format(self, shift):
+        """Blocks of another size, all zeroes."""
+        self.data[:] = bytes(self.room)
+        self.medium.clear()
+        self.shift = shift
+
+    # -- the volatile write cache -----------------------------------------------------
+
+    def before_write(self, at, length):
+        """A write goes to the cache: the medium still has what was there."""
+        for start in range(at, at + length, SECTOR):
+            if start not in self.medium:
+                self.medium[start] = bytes(self.data[start:start + SECTOR])
+
+    def is_stable(self, at, length):
+        """A write has gone through the cache."""
+        for start in range(at, at + length, SECTOR):
+            self.medium.pop(start, None)
+
+    def flush(self):
+        """The medium has all that the cache has."""
+        self.medium.clear()
+
+    def lose_cache(self):
+        """The power went: only the medium is left; returns how many sectors went back."""
+        for start, old in self.medium.items():
+            self.data[start:start + SECTOR] = old
+        lost = len(self.medium)
+        self.medium.clear()
+        return lost
 
 
 def prps(memory, prp1, prp2, length, complain):

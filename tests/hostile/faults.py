@@ -7,13 +7,18 @@ the place also knows (`queue`, `op`, `reg`, `cns`, ...) must match; the others
 say what is done.  docs/TESTING.md has the table.
 """
 
+import time
+
 # What each fault does, and the keys by which its places can be chosen.
 KNOWN = {
     "read": "a register (reg, times) reads as `value`, or has the bits `or`",
-    "fatal": "CSTS.CFS is set at a step (enable, ready, disable, shutdown, admin, io; op)",
+    "fatal": "CSTS.CFS is set at a step (enable, ready, disable, shutdown, admin, io, access; op)",
     "gone": "the device is gone from a step on: all ones, no interrupts",
     "ready": "CSTS.RDY follows CC.EN (to=1 or 0) after `ms`, or never",
     "identify": "Identify (cns, nsid): `fill` bytes, `at`=OFFSET:HEX,..., list=endless|unsorted|same",
+    "log": "Get Log Page (lid): `fill` bytes, `at`=OFFSET:HEX,...",
+    "stop": "from a step on nothing happens any more, until a reset (`until=reset`) or for ever",
+    "elsewhere": "its completion comes on another queue",
     "result": "dword 0 of a completion (queue, op, fid) is `value`",
     "status": "the command (queue, op) fails with `value`, or with `each` in turn",
     "never": "the command (queue, op) is not completed",
@@ -67,11 +72,14 @@ class Faults:
         self.log = log
         self.armed = {}
         self.taken = {}
+        # When each was first taken since it was armed.
+        self.first = {}
 
     def arm(self, name, words):
         """Arm one more."""
         if name not in KNOWN:
             raise ValueError(f"no such fault: {name}")
+        self.first.pop(name, None)
         self.armed.setdefault(name, []).append(Armed(words))
 
     def disarm(self, name=None):
@@ -98,6 +106,7 @@ class Faults:
                     if not self.armed[name]:
                         del self.armed[name]
             self.taken[name] = self.taken.get(name, 0) + 1
+            self.first.setdefault(name, time.monotonic())
             if self.taken[name] < 100:
                 where = " ".join(f"{key}={value}" for key, value in context.items())
                 said = " ".join(f"{key}={value}" for key, value in one.args.items())

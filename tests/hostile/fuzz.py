@@ -30,8 +30,9 @@ EDGES = (0, 1, 0xff)
 class Fuzzer:
     """The steps of one seed."""
 
-    def __init__(self, controller, seed):
+    def __init__(self, controller, seed, resets=False):
         self.controller = controller
+        self.resets = resets
         self.random = random.Random(seed)
         self.done = 0
         self.drawn = ({}, [])
@@ -41,7 +42,19 @@ class Fuzzer:
         self.done += 1
         draw = self.random
         self.drawn = ({}, [])
-        action, makers = draw.choice((
+        if self.resets:
+            action, makers = "reset", draw.choice((
+                (self.life,), (self.life,), (self.admin,), (self.admin,), (self.register,),
+                (self.page,), (self.options,), (self.completion,), (self.stop,),
+                (self.admin, self.completion), (self.options, self.admin)))
+        else:
+            action, makers = self.choose()
+        said = [maker() for maker in makers]
+        return f"{action} {self.done}: " + "; ".join(said)
+
+    def choose(self):
+        """What the guest does, and what goes wrong meanwhile."""
+        return self.random.choice((
             ("io", (self.completion,)), ("io", (self.completion, self.completion)),
             ("io", (self.completion, self.register)), ("rebind", (self.completion,)),
             ("bind", (self.register,)), ("bind", (self.page,)), ("bind", (self.page, self.page)),
@@ -49,8 +62,6 @@ class Fuzzer:
             ("bind", (self.admin,)), ("bind", (self.life,)), ("rebind", (self.life,)),
             ("reset", (self.completion,)),
         ))
-        said = [maker() for maker in makers]
-        return f"{action} {self.done}: " + "; ".join(said)
 
     def go(self):
         """Have it go wrong from now on."""
@@ -124,6 +135,14 @@ class Fuzzer:
         most = {"admin": 12, "io": 40}.get(step, 1)
         return self.arm(name, f"step={step}", f"after={draw.randrange(most)}")
 
+    def stop(self):
+        """The controller stops at some step, until it is reset or for good."""
+        draw = self.random
+        step = draw.choice(("enable", "ready", "disable", "admin", "admin", "io"))
+        most = {"admin": 12, "io": 40}.get(step, 1)
+        until = draw.choice(("reset", "reset", "ever"))
+        return self.arm("stop", f"step={step}", f"until={until}", f"after={draw.randrange(most)}")
+
     def page(self):
         """Identify with other contents."""
         draw = self.random
@@ -142,5 +161,8 @@ class Fuzzer:
         draw = self.random
         names = draw.sample(sorted(OPTIONS), draw.choice((1, 1, 2, 4)))
         chosen = {name: draw.choice(OPTIONS[name]) for name in names}
+        if self.resets and "to" in chosen:
+            # The longest, 127.5 s, is what others test.
+            chosen["to"] = min(chosen["to"], 4)
         self.drawn[0].update(chosen)
         return "set " + " ".join(f"{name}={value}" for name, value in chosen.items())

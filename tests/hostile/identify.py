@@ -32,11 +32,13 @@ def controller(name, options):
     page[77] = options["mdts"]
     put(page, 78, "<H", 1)
     put(page, 80, "<I", options["vs"])
-    # Namespace attribute notices are all the optional events that there are.
-    put(page, 92, "<I", 1 << 8)
+    # Optional events: namespace attributes, firmware activation.
+    put(page, 92, "<I", 1 << 8 | 1 << 9)
     page[111] = 1
     put(page, 256, "<H", 1 << 8 if options["dbbuf"] else 0)
     page[258], page[259], page[260] = 3, options["aerl"], 3
+    # Firmware is activated within 5 s.
+    put(page, 270, "<H", 50)
     page[512], page[513] = 0x66, 0x44
     put(page, 516, "<I", options["ns"])
     # Dataset Management, Write Zeroes, Timestamp.
@@ -53,8 +55,8 @@ def namespace(name, one):
     """CNS 00h of an active namespace."""
     page = bytearray(PAGE)
     put(page, 0, "<QQQ", one.blocks, one.blocks, one.blocks)
-    page[104:120] = unique(name, one.nsid, 16)
-    page[120:128] = unique(name, -one.nsid, 8)
+    page[104:120] = unique(name + one.identity, one.nsid, 16)
+    page[120:128] = unique(name + one.identity, -one.nsid, 8)
     put(page, 128, "<HBB", 0, one.shift, 0)
     return page
 
@@ -98,12 +100,12 @@ def command_set():
     return bytearray(PAGE)
 
 
-def log_page(identifier, length, changed):
+def log_page(identifier, length, changed, health):
     """Get Log Page; None for one that there is not."""
     page = bytearray(max(length, 4096))
     if identifier == 2:
         # 300 K, all spare left.
-        put(page, 1, "<HBB", 300, 100, 10)
+        put(page, 0, "<BHBB", health["warning"], 300, 100, 10)
     elif identifier == 3:
         page[0] = 1
         text(page, 8, 8, "1.0")

@@ -6,7 +6,7 @@ import struct
 from data import BadCommand, pieces
 
 FLUSH, WRITE, READ, WRITE_ZEROES, DSM = 0, 1, 2, 8, 9
-DEALLOCATE = 4
+DEALLOCATE, FUA = 4, 1 << 30
 INVALID_OPCODE, INVALID_FIELD, INVALID_NAMESPACE, LBA_RANGE = 1, 2, 0x0b, 0x80
 
 
@@ -21,19 +21,29 @@ class Nvm:
         controller = self.controller
         if command.nsid not in controller.active():
             if command.opcode == FLUSH and command.nsid == 0xffff_ffff:
+                for one in controller.namespaces.values():
+                    one.flush()
                 return 0
             controller.complain(f"I/O for namespace {command.nsid:#x}")
             raise BadCommand(INVALID_NAMESPACE)
         namespace = controller.namespaces[command.nsid]
         if command.opcode in (READ, WRITE):
             self.transfer(namespace, command)
+        elif command.opcode == FLUSH:
+            namespace.flush()
         elif command.opcode == WRITE_ZEROES:
-            namespace.zero(*self.blocks(namespace, command))
+            self.zero(namespace, *self.blocks(namespace, command))
         elif command.opcode == DSM:
             self.manage(namespace, command)
-        elif command.opcode != FLUSH:
+        else:
             raise BadCommand(INVALID_OPCODE)
         return 0
+
+    def zero(self, namespace, lba, count):
+        """Zeroes: they go to the cache as other data does."""
+        if self.controller.options["volatile"]:
+            namespace.before_write(lba << namespace.shift, count << namespace.shift)
+        namespace.zero(lba, count)
 
     def blocks(self, namespace, command):
         """First block and number of blocks, which must exist."""
@@ -61,6 +71,9 @@ class Nvm:
                 memory.write(address, data[at:at + size])
                 at += size
         else:
+            if controller.options["volatile"]:
+                cached = command.dword(12) & FUA == 0
+                (namespace.before_write if cached else namespace.is_stable)(at, length)
             for address, size in where:
                 data[at:at + size] = memory.read(address, size)
                 at += size
@@ -77,4 +90,4 @@ class Nvm:
                 controller.complain(f"deallocates blocks {lba} to {lba + blocks}")
                 raise BadCommand(LBA_RANGE)
             if command.dword(11) & DEALLOCATE:
-                namespace.zero(lba, blocks)
+                self.zero(namespace, lba, blocks)

@@ -12,6 +12,7 @@ import pci
 import queues
 from admin import Admin
 from data import BadCommand, Namespace
+from events import Events
 from faults import Faults
 from io_commands import Nvm
 from queues import Command, CompletionQueue, Poster, SubmissionQueue
@@ -27,7 +28,7 @@ RDY, CFS = 1, 2
 DEFAULTS = {
     "mqes": 1023, "cqr": 1, "to": 4, "dstrd": 0, "mpsmin": 0, "css": 1, "vs": 0x20000,
     "mdts": 5, "ns": 1, "queues": VECTORS - 1, "dbbuf": 0, "sgls": 0, "aerl": 3,
-    "shift": 9, "size": 64 << 20,
+    "shift": 9, "size": 64 << 20, "volatile": 0,
 }
 
 
@@ -45,8 +46,13 @@ class Controller:
         self.namespaces = {}
         self.faults = Faults(log)
         self.gone = False
+        # Nothing happens any more: "" or until what.
+        self.stopped = ""
+        # Commands are fetched later: a firmware begins.
+        self.paused = False
+        self.health = {"warning": 0}
         self.poster = Poster(self)
-        self.admin, self.nvm = Admin(self), Nvm(self)
+        self.admin, self.nvm, self.events = Admin(self), Nvm(self), Events(self)
         self.counts, self.options = {}, {}
         self.renew()
         self.reset()
@@ -57,6 +63,8 @@ class Controller:
         """Forget what a test did: faults, options, counts. Data stays."""
         self.faults.disarm()
         self.faults.taken.clear()
+        self.faults.first.clear()
+        self.health["warning"] = 0
         self.counts = dict.fromkeys(
             ("commands", "admin", "io", "interrupts", "doorbells", "enables", "resets",
              "shutdowns", "aborts", "complaints"), 0)
@@ -70,14 +78,23 @@ class Controller:
             raise ValueError(f"no such option: {' '.join(unknown)}")
         self.options = {**self.options, **changes}
         for nsid in range(1, self.options["ns"] + 1):
-            one = self.namespaces.get(nsid)
-            if one is None or one.size != self.options["size"]:
-                self.namespaces[nsid] = Namespace(nsid, self.options["size"], 9)
-            self.namespaces[nsid].shift = self.options["shift"]
+            one = self.attach(nsid)
+            one.size, one.shift, one.identity = one.room, self.options["shift"], ""
+        for nsid in range(self.options["ns"] + 1, len(self.namespaces) + 1):
+            self.namespaces[nsid].attached = False
+
+    def attach(self, nsid):
+        """A namespace is there; its data may have been there before."""
+        one = self.namespaces.get(nsid)
+        if one is None or one.room != self.options["size"]:
+            one = Namespace(nsid, self.options["size"], self.options["shift"])
+            self.namespaces[nsid] = one
+        one.attached = True
+        return one
 
     def active(self):
         """The numbers of the namespaces that there are."""
-        return range(1, self.options["ns"] + 1)
+        return sorted(nsid for nsid, one in self.namespaces.items() if one.attached)
 
     def complain(self, what):
         """The driver did what it must not."""
@@ -121,6 +138,8 @@ class Controller:
             return None
         if self.config.write(offset, data):
             self.log("function level reset")
+            if self.stopped == "reset":
+                self.stopped = ""
             self.reset()
         self.memory.enabled = self.config.is_master()
         return None
@@ -151,6 +170,8 @@ class Controller:
         self.cqs, self.sqs = {}, {}
         self.timers = []
         self.regs["csts"] = 0
+        self.paused = False
+        self.events.reset()
         self.shadow = None
         self.poster.reset()
         self.admin.reset()
@@ -178,6 +199,7 @@ class Controller:
 
     def bar_read(self, bar, offset, count):
         """A load from a BAR: registers are read whole or by halves."""
+        self.step("access")
         if self.gone:
             return b"\xff" * count
         if bar != 0 or offset >= DOORBELLS:
@@ -195,6 +217,7 @@ class Controller:
 
     def bar_write(self, bar, offset, data):
         """A store to a BAR; returns what is to be done after the answer."""
+        self.step("access")
         if self.gone or bar != 0:
             return None
         if offset >= DOORBELLS:
@@ -222,7 +245,15 @@ class Controller:
         if self.faults.take("fatal", step=name, **more):
             self.regs["csts"] |= CFS
             return True
-        return False
+        fault = self.faults.take("stop", step=name, **more)
+        if fault:
+            self.stop(fault.args.get("until", "ever"))
+        return fault
+
+    def stop(self, until):
+        """Nothing happens any more: registers stay as they are, commands wait."""
+        self.stopped = until
+        self.timers = []
 
     def vanish(self):
         """The device is not there any more."""
@@ -230,20 +261,32 @@ class Controller:
         self.timers = []
 
     def come_back(self):
-        """If it was gone, it is there again, as after power on."""
+        """If it was gone, it is there again, as after power on; if it was stopped, it goes on."""
         if self.gone:
             self.gone = False
             self.reset()
+        if self.stopped:
+            self.stopped = ""
+            # What CC says now is heard now.
+            enable, self.regs["cc"] = self.regs["cc"], 0
+            self.clear()
+            self.configure(enable)
 
     def configure(self, value):
         """CC was written."""
         old, self.regs["cc"] = self.regs["cc"], value
+        if self.stopped == "reset" and old & 1 and not value & 1:
+            self.stopped = ""
+        if self.stopped:
+            return
         if value & 1 and not old & 1:
             self.counts["enables"] += 1
-            self.step("enable")
+            if self.step("enable") and self.stopped:
+                return
             self.become(1)
         elif old & 1 and not value & 1:
-            self.step("disable")
+            if self.step("disable") and self.stopped:
+                return
             keep = self.regs["csts"] & (CFS | RDY)
             self.clear()
             # CFS goes with the reset; RDY in its own time.
@@ -252,7 +295,8 @@ class Controller:
         shn = value >> 14 & 3
         if shn and not old >> 14 & 3:
             self.counts["shutdowns"] += 1
-            self.step("shutdown")
+            if self.step("shutdown") and self.stopped:
+                return
             if not self.faults.take("never", queue="shutdown"):
                 self.regs["csts"] = self.regs["csts"] & ~0xc | 2 << 2
         elif not shn:
@@ -296,7 +340,7 @@ class Controller:
         if rest or len(data) != 4:
             self.complain(f"a store of {len(data)} bytes to {offset:#x} behind the doorbells")
             return None
-        if not self.regs["csts"] & RDY or self.regs["csts"] & CFS:
+        if not self.regs["csts"] & RDY or self.regs["csts"] & CFS or self.stopped:
             return None
         if queue is None:
             self.complain(f"the doorbell of a queue that there is not: {number >> 1}")
@@ -332,7 +376,9 @@ class Controller:
 
     def fetch(self, sq):
         """Execute what is in a submission queue."""
-        while sq.head != sq.tail and not self.regs["csts"] & CFS:
+        while sq.head != sq.tail and not self.regs["csts"] & CFS and not self.stopped:
+            if self.paused and sq.id:
+                return
             raw = self.memory.read(sq.base + sq.head * 64, 64)
             sq.head = (sq.head + 1) % sq.size
             command = Command(sq, raw)
@@ -341,7 +387,8 @@ class Controller:
             if command.cid in sq.busy:
                 self.complain(f"queue {sq.id}: command id {command.cid:#x} is used twice")
             sq.busy[command.cid] = command
-            if self.step(sq.kind, op=command.opcode) and (self.gone or self.regs["csts"] & CFS):
+            if self.step(sq.kind, op=command.opcode) and (
+                    self.gone or self.stopped or self.regs["csts"] & CFS):
                 return
             self.execute(command)
             if self.shadow:

@@ -147,6 +147,8 @@ class Poster:
         fault = take("sqhd")
         if fault:
             words[1] = words[1] & ~0xffff | fault.number("value", 0xffff)
+        if take("elsewhere"):
+            cq = self.other(cq)
         quiet = take("nointr")
         fault = take("oldphase") or take("torn")
         if fault:
@@ -164,6 +166,11 @@ class Poster:
         if fault:
             for _ in range(fault.number("count", 100)):
                 self.controller.interrupt(cq.vector)
+
+    def other(self, cq):
+        """A completion queue that is not this one, if there is one."""
+        others = [one for one in self.controller.cqs.values() if one.id and one is not cq]
+        return others[0] if others else cq
 
     def overrun(self, cq, words, count):
         """More entries than fit, for commands that are long done."""

@@ -102,6 +102,38 @@ class Control:
         """event RESULT: an asynchronous event with this dword 0."""
         self.controller.admin.event(int(words[0], 0))
 
+    def do_since(self, words):
+        """since FAULT: seconds since it was first taken."""
+        return f"{time.monotonic() - self.controller.faults.first[words[0]]:.2f}"
+
+    def do_ns(self, words):
+        """ns attach|detach|resize|format|identity NSID [VALUE] [quiet]: it is otherwise from now on."""
+        self.controller.events.namespace(words[0], int(words[1], 0), words[2:])
+
+    def do_smart(self, words):
+        """smart WARNING: the health log has these critical warnings now, with the event."""
+        self.controller.events.smart(int(words[0], 0))
+
+    def do_persistent(self, _words):
+        """persistent: the event of a persistent internal error."""
+        self.controller.events.persistent()
+
+    def do_activate(self, words):
+        """activate MS: another firmware begins, which takes so long."""
+        self.controller.events.activate(int(words[0]))
+
+    def do_stop(self, words):
+        """stop [until=reset]: nothing happens any more."""
+        self.controller.stop(words[0].removeprefix("until=") if words else "ever")
+
+    def do_fatal(self, _words):
+        """fatal: CSTS.CFS, now."""
+        self.controller.regs["csts"] |= 2
+
+    def do_lose_cache(self, _words):
+        """lose-cache: what was not flushed is lost (with volatile=1); how many sectors."""
+        return sum(one.lose_cache() for one in self.controller.namespaces.values())
+
     def do_irq(self, words):
         """irq VECTOR [N]: interrupts without a completion."""
         for _ in range(int(words[1]) if len(words) > 1 else 1):
@@ -112,8 +144,8 @@ class Control:
         return self.controller.pack_state()
 
     def do_fuzz(self, words):
-        """fuzz SEED: begin."""
-        self.fuzzer = Fuzzer(self.controller, int(words[0], 0))
+        """fuzz SEED [resets]: begin."""
+        self.fuzzer = Fuzzer(self.controller, int(words[0], 0), "resets" in words)
 
     def do_fuzz_step(self, _words):
         """fuzz-step: draw what comes next; returns what is to be done, and what will be wrong."""
