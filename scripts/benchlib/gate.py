@@ -6,8 +6,9 @@ import sys
 import time
 
 from . import cells
-from .cost import steady
-from .session import BenchError, Session
+from .cost import slopes, steady
+from .session import Session
+from .told import BenchError
 
 BASELINE = "bench/baseline.json"
 # More than this above the baseline is a failure.
@@ -28,7 +29,9 @@ def measure(kernel, options, top):
         if abs(segments - cell.segments) > 0.01:
             raise BenchError(f"{cell.name}: {segments:.2f} segments an I/O, not {cell.segments}: "
                              "the program's memory was not what it should be")
-    return {cell.name: steady(outcome.costs[cell.name, "rnvme"], cell) for cell in cells.STANDARD}
+    each = slopes(outcome.costs, cells.STANDARD)
+    return {cell.name: steady(outcome.costs[cell.name, "rnvme"], cell, "rnvme", each)
+            for cell in cells.STANDARD}
 
 
 def write_baseline(found, kernel, path):
