@@ -22,6 +22,8 @@ ALLOCATIONS = ("kmem_cache_alloc_noprof", "kmem_cache_alloc_node_noprof", "__kma
 POLL = re.compile(r"nvme_poll|_R.*6TagSet.*4poll.*")
 # About what QEMU does, by queue depth: interrupts per I/O for which costs are compared.
 USUAL_INTERRUPTS = {8: 0.5, 32: 0.3, 128: 0.2}
+# What the figures of a cost need of the calls.
+COUNTED_CALLS = {*LOCKS, *ALLOCATIONS, "dma_map_phys"}
 
 
 @dataclass
@@ -70,18 +72,23 @@ class Cost:
         """Calls of functions."""
         return sum(self.calls[name] for name in names)
 
+    def slim(self):
+        """Forget what no figure needs: there may be a thousand of these."""
+        self.addresses.clear()
+        self.calls = Counter({name: count for name, count in self.calls.items()
+                              if name in COUNTED_CALLS or POLL.fullmatch(name)})
+        self.functions = Counter({key: count for key, count in self.functions.items()
+                                  if part_of(*key) == "driver"})
+
     def summary(self):
         """The figures for results.json."""
         figures = {part: self.parts[part] for part in PARTS}
         figures.update({
             "kernel": self.kernel, "programs": self.programs,
             "register_writes": self.register_writes, "interrupts": self.device_interrupts,
-            "locks": self.called(LOCKS), "allocations": self.called(ALLOCATIONS),
-            "atomics_driver": self.atomics["driver"],
+            "locks_taken": self.called(LOCKS), "allocations": self.called(ALLOCATIONS),
+            "polls": self.polls, "atomics_driver": self.atomics["driver"],
             "atomics": sum(self.atomics.values())})
-        # Both a part and a figure have this name: the part is the instructions.
-        figures["instructions_locks"] = self.parts["locks"]
-        figures["instructions_interrupt"] = self.parts["interrupt"]
         return {name: round(value, 3) for name, value in figures.items()}
 
 

@@ -92,9 +92,9 @@ class Session:
 
     @staticmethod
     def _boot(guest):
-        # Counting costs time, too: twice what a test has.
+        # Counting costs time, too, and the machine may have other work: there is no hurry.
         try:
-            guest.boot(120 * guest.kernel.slower)
+            guest.boot(300 * guest.kernel.slower)
         except GuestDied as reason:
             raise BenchError(f"boot: {reason} (logs: {guest.keep_logs('bench-boot', {})})") from reason
 
