@@ -135,6 +135,22 @@ memory() { # BDF DRIVER OPTIONS
     tell "value memory $(<"/sys/block/${disk##*/}/queue/nr_requests") $queues $((before - $(free_memory)))"
 }
 
+# Bytes of a request with the driver's data behind it: what is between two of them.
+request_size() { # BDF DRIVER
+    local trace=/sys/kernel/debug/tracing tags='rq->mq_hctx->tags->static_rqs' line
+    use "$1" "$2"
+    echo "p:start blk_mq_start_request one=+0($tags):x64 two=+8($tags):x64" >$trace/kprobe_events ||
+        die "no probe: $(cat $trace/error_log)"
+    echo >$trace/trace
+    echo 1 >$trace/events/kprobes/start/enable
+    measured --number_ios=1 --rw=randread --bs=4k >/dev/null
+    echo 0 >$trace/events/kprobes/start/enable
+    line=$(grep -m 1 'one=.* two=' $trace/trace) || die "no request was seen"
+    echo >$trace/kprobe_events
+    [[ $line =~ one=(0x[0-9a-f]+)\ two=(0x[0-9a-f]+) ]] || die "$line"
+    tell "value request $((BASH_REMATCH[2] - BASH_REMATCH[1]))"
+}
+
 # Opened once: a port takes one at a time.
 exec 3>"$data" || die "there is no $data"
 # shellcheck source=/dev/null

@@ -2,6 +2,7 @@
 """`make bench`: both drivers on the same controller, what an I/O costs and how long it takes."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ PARTS = {"cost": instructions.measure, "scaling": scaling.measure, "time": timin
 
 def new_results(kernel, where):
     """Results without any."""
-    return {"kernel": kernel, "where": where, "quick": False, "pairs": 0, "slopes": [], "cost": [],
+    return {"kernel": kernel, "module": "", "where": where, "quick": False, "pairs": 0, "slopes": [], "cost": [],
             "scaling": [], "time": [], "memory": {}, "probe_us": {}, "text_bytes": {},
             "seconds": {}}
 
@@ -33,7 +34,8 @@ class Bench:
         self.kernel, self.options, self.top = kernel, options, top
         self.begin = time.monotonic()
         self.results = new_results(kernel.release, "")
-        self.results.update(quick=options.quick, pairs=options.pairs)
+        with open(options.module, "rb") as module:
+            self.results["module"] = hashlib.sha256(module.read()).hexdigest()
 
     def say(self, text):
         """How far it is."""
@@ -62,9 +64,21 @@ class Bench:
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
+    def keep_others(self):
+        """Start from the last results if they are of the same module: other parts stay."""
+        try:
+            with open(f"{self.top}/bench/results.json", encoding="utf-8") as source:
+                last = json.load(source)
+        except (OSError, ValueError):
+            return
+        if all(last.get(name) == self.results[name] for name in ("kernel", "module")):
+            self.results.update(last)
+
     def run(self):
         """Everything, and the report."""
-        self.results["where"] = report.where(self.kernel)
+        self.keep_others()
+        self.results.update(where=report.where(self.kernel), quick=self.options.quick,
+                            pairs=self.options.pairs)
         for name in self.options.parts.split(","):
             if name not in PARTS:
                 raise BenchError(f"no part is called {name}: {', '.join(PARTS)}")

@@ -15,6 +15,8 @@ th, td { padding: .25em .6em; text-align: right; border-bottom: 1px solid #e4e2d
          vertical-align: top }
 th:first-child, td:first-child { text-align: left } td.text { text-align: left }
 th { background: #f6f4f1; font-weight: 600 }
+th.text { text-align: left } .met { white-space: nowrap }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(28em, 1fr)); gap: .5em }
 .good { color: #1a6b2d } .bad { color: #b3261e } .met { font-weight: 600 }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(13em, 1fr)); gap: 1em;
          margin: 1.2em 0 }
@@ -50,7 +52,10 @@ def table(head, rows):
     """Rows of ready-made or plain cells; the head is HTML."""
     def cell(value):
         return value if str(value).startswith("<td") else f"<td>{html.escape(str(value))}</td>"
-    return ('<div class="scroll"><table><tr>' + "".join(f"<th>{word}</th>" for word in head)
+    kinds = [' class="text"' if rows and str(value).startswith('<td class="text"') else ""
+             for value in (rows[0] if rows else head)]
+    return ('<div class="scroll"><table><tr>'
+            + "".join(f"<th{kind}>{word}</th>" for word, kind in zip(head, kinds))
             + "</tr>" + "".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows)
             + "</table></div>")
 

@@ -30,20 +30,20 @@ def plot(figure):
 
 
 def driver_costs(costs, names):
-    """Instructions in the driver: both, side by side, with the ratio."""
-    figure, axes = pyplot.subplots(figsize=(10, 0.46 * len(names) + 1))
-    for at, driver in enumerate(("rnvme", "nvme")):
-        values = [costs[name][driver]["instructions"] for name in names]
-        places = [row + 0.38 * at - 0.19 for row in range(len(names))]
-        bars = axes.barh(places, values, 0.36, color=COLOURS[driver], label=driver)
-        labels = [f"{value:.0f}" + (f"  = {share(costs[name]):.2f} of nvme" if not at else "")
-                  for name, value in zip(names, values)]
-        axes.bar_label(bars, labels, padding=3, fontsize=8)
+    """rnvme's instructions in the driver as a share of nvme's."""
+    figure, axes = pyplot.subplots(figsize=(10, 0.4 * len(names) + 1))
+    values = [share(costs[name]) for name in names]
+    bars = axes.barh(range(len(names)), values, 0.62, color=COLOURS["rnvme"])
+    axes.bar_label(bars, [
+        f"{value:.2f}:  {costs[name]['rnvme']['instructions']:.0f} where nvme has "
+        f"{costs[name]['nvme']['instructions']:.0f}" for name, value in zip(names, values)],
+                   padding=4, fontsize=9)
+    axes.axvline(1, color=COLOURS["nvme"], linewidth=2)
+    axes.text(1, -0.75, "nvme", color=COLOURS["nvme"], ha="center")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.margins(x=0.18)
-    axes.set_xlabel("instructions in the driver per I/O (less is better)")
-    axes.legend(loc="lower right", frameon=False)
+    axes.set_xlim(0, max([1.3, *values]) * 1.3)
+    axes.set_xlabel("instructions in the driver per I/O, as a share of nvme's (less is better)")
     return plot(figure)
 
 
@@ -62,13 +62,14 @@ def matrix(costs, kind, title):
         return ""
     rows.sort()
     columns.sort()
-    figure, axes = pyplot.subplots(figsize=(1 + 0.95 * len(columns), 0.8 + 0.42 * len(rows)))
+    figure, axes = pyplot.subplots(figsize=(1 + 0.62 * len(columns), 0.8 + 0.36 * len(rows)))
     grid = [[values.get((row, column), float("nan")) for column in columns] for row in rows]
     axes.imshow(grid, cmap="RdYlGn_r", vmin=0.3, vmax=1.7, aspect="auto")
     for y, line in enumerate(grid):
         for x, value in enumerate(line):
-            axes.text(x, y, f"{value:.2f}" if value == value else "", ha="center", va="center")
-    axes.set_xticks(range(len(columns)), [f"{op}\nQD {depth}" for op, depth in columns], fontsize=9)
+            axes.text(x, y, f"{value:.2f}" if value == value else "", ha="center", va="center",
+                      fontsize=9)
+    axes.set_xticks(range(len(columns)), [f"{op}\n{depth}" for op, depth in columns], fontsize=9)
     axes.set_yticks(range(len(rows)), [size_title(*row) for row in rows])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -83,8 +83,8 @@ def top_facts(results, costs):
                       f"{len(results['time'])} kinds of I/O (95 %: {low:.2f} to {high:.2f})"))
     if results["memory"]:
         found = results["memory"]
-        items.append((f"{found['rnvme']['tag']}", "bytes of memory for each I/O that can be in "
-                      f"flight, where nvme has {found['nvme']['tag']}"))
+        items.append((f"{found['rnvme']['request']}", "bytes of a request for each I/O that can be "
+                      f"in flight, where nvme has {found['nvme']['request']}"))
     return facts(items)
 
 
@@ -111,7 +111,7 @@ def cost_section(costs):
          "Interrupts, I/Os one by one"),
         (lambda one: one["poll"] and plain(one), "Polled"),
         (lambda one: varies(one) is False and plain(one, True),
-         "Interrupts, in batches, with shadow doorbells"))
+         "Interrupts, in batches (exact), with shadow doorbells"))
     heat = "".join(plots.matrix(costs, *kind) for kind in kinds)
     return section(
         "cost", "Instructions in the driver",
@@ -121,8 +121,9 @@ def cost_section(costs):
         "<i>batch8</i>: eight are submitted and awaited together; <i>off512</i>: the program's "
         "memory is 512 bytes off a page; <i>fixed</i>: io_uring's registered buffers; "
         "<i>jobs2</i>: two processes on two CPUs; <i>shadow</i>: doorbells in memory.</p>",
-        "<h3>All sizes and depths</h3><p>rnvme's instructions as a share of nvme's: green is fewer."
-        "</p>" + heat if heat else "")
+        "<h3>All sizes and depths</h3><p>rnvme's instructions as a share of nvme's, by size, "
+        f'operation and queue depth: green is fewer.</p><div class="plots">{heat}</div>'
+        if heat else "")
 
 
 def plain(one, shadow=False):
@@ -138,8 +139,9 @@ def kernel_section(costs):
         "kernel", "The whole kernel",
         "<p>The driver is a small part of what an I/O costs. What the driver asks the rest of the "
         "kernel to do is counted, too, so that nothing can be moved out of sight: <i>the driver</i> "
-        "is the module and what it alone uses of the kernel's Rust code. Scheduler, timers and "
-        "interrupts vary with QEMU's timing; the other parts are exact.</p>",
+        "is the module and what it alone uses of the kernel's Rust code. The driver, DMA mapping "
+        "and the block layer are exact; the other parts have timers, locks that are waited for and "
+        "QEMU's timing in them.</p>",
         plots.parts(costs, names),
         folded(f"All {len(costs)} kinds of I/O: instructions, register writes, interrupts, locks, "
                "allocations", cost_table(costs)),
@@ -265,10 +267,12 @@ def memory_section(results):
     """Memory, code, time to probe."""
     rows = []
     memory = results["memory"]
-    for key, title in (("tag", "bytes a tag: an I/O that can be in flight (blk-mq's request, the "
-                               "driver's data, ring entries)"),
-                       ("queue", "bytes a queue without its tags"),
-                       ("controller", "bytes a controller with its disk, without queues")):
+    for key, title in (
+            ("request", "bytes a tag (an I/O that can be in flight): the block layer's request "
+                        "with the driver's data, exactly"),
+            ("tag", "bytes a tag in all, with ring entries and lists, from free memory"),
+            ("queue", "bytes a queue without its tags, from free memory"),
+            ("controller", "bytes a controller with its disk, without queues, from free memory")):
         if memory:
             rows.append([title, *[memory[driver][key] for driver in ("rnvme", "nvme")]])
     if results["text_bytes"]:

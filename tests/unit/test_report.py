@@ -61,7 +61,7 @@ def everything():
                   "driver": 300, "register_writes": 2, "interrupts": 1, "p99_us": 50}
                  for kind in ("queues", "jobs", "namespaces", "depth", "load")
                  for number in (1, 8) for driver in ("rnvme", "nvme")],
-        memory={driver: {"tag": 320, "queue": 9000, "controller": 90000}
+        memory={driver: {"request": 320, "tag": 420, "queue": 9000, "controller": 90000}
                 for driver in ("rnvme", "nvme")},
         probe_us={"rnvme": [5000], "nvme": [6000]}, text_bytes={"rnvme": 90, "nvme": 100},
         seconds={"cost": 10, "scaling": 10, "time": 10, "memory": 10})

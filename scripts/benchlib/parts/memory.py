@@ -9,10 +9,11 @@ from ..symbols import run
 from ..told import BenchError
 
 DRIVERS = ("rnvme", "nvme")
-# Two depths of queues tell the bytes of a tag, two numbers of queues those of a queue (nvme has no
-# more queues to poll than there are CPUs).
+# Two depths of queues tell the bytes of a tag, two numbers of queues those of a queue; with many
+# queues in each, because free memory is not exact. nvme has no more queues to poll than CPUs.
+CPUS = 4
 SHALLOW, DEEP = "io_queue_depth=64", "io_queue_depth=2048"
-MORE_QUEUES = "io_queue_depth=64 poll_queues=2"
+MORE_QUEUES = f"io_queue_depth=64 poll_queues={CPUS}"
 TIMES = 5
 # Pairs of probes, A B B A.
 PROBES = 20
@@ -34,9 +35,12 @@ def memory(bench):
     kinds = (SHALLOW, DEEP, MORE_QUEUES)
     plan = [f'memory {PLAIN} {driver} "{kind}"' for _ in range(1 if bench.options.quick else TIMES)
             for driver in DRIVERS for kind in kinds]
-    outcome = bench.session(plan, 600 + 60 * len(plan), counting=False)
+    plan += ['drivers "" ""', *[f"request_size {PLAIN} {driver}" for driver in DRIVERS]]
+    outcome = bench.session(plan, 600 + 60 * len(plan), counting=False, smp=CPUS)
     for driver in DRIVERS:
         values = [words for kind, who, words in outcome.values if (kind, who) == ("memory", driver)]
+        request, = [int(words[0]) for kind, who, words in outcome.values
+                    if (kind, who) == ("request", driver)]
         points, samples = [], []
         for at in range(len(kinds)):
             some = [[int(word) for word in words] for words in values[at::len(kinds)]]
@@ -45,7 +49,7 @@ def memory(bench):
             points.append((tags, queues, statistics.median(one[2] for one in some) * 1024))
         tag, queue, controller = solve(*points)
         bench.results["memory"][driver] = {
-            "tag": round(tag), "queue": round(queue), "controller": round(controller),
+            "request": request, "tag": round(tag), "queue": round(queue), "controller": round(controller),
             "samples": samples}
 
 
@@ -56,7 +60,7 @@ def probes(bench):
         plan += [f"take {PLAIN} {driver}" for driver in order]
         order = order[::-1]
     outcome = bench.session(plan, 900, counting=False)
-    # The first of each is colder than all others.
+    # The first pair is colder than all others.
     bench.results["probe_us"] = {driver: outcome.probes[driver][1:] for driver in DRIVERS}
 
 

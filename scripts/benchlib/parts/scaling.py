@@ -65,5 +65,4 @@ def measure(bench):
     with ThreadPoolExecutor(bench.options.jobs) as pool:
         waiting = [pool.submit(with_cpus, bench, number) for number in reversed(CPUS)]
         waiting += [pool.submit(with_namespaces, bench), pool.submit(with_depths, bench)]
-        for one in waiting:
-            bench.results["scaling"] += one.result()
+        bench.results["scaling"] = [row for one in waiting for row in one.result()]
