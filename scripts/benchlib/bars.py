@@ -22,6 +22,9 @@ EXACT_PARTS = ("dma", "block")
 TAG_BYTES = 320
 # Seconds of `make bench`: in full, and QUICK=1.
 LIMITS = (45 * 60, 5 * 60)
+# Bytes of a command in bench/machine; completions that come with one interrupt.
+LARGEST_COMMAND = 512 * 1024
+DEEPEST_BATCH = 32
 # Events an I/O that are no difference.
 SAME = 0.01
 
@@ -50,8 +53,11 @@ def figure_of(entry, name):
 
 
 def varies(entry):
-    """Whether QEMU's timing has a part in what is counted (as `cells.Cell.varies` says)."""
-    return entry["poll"] or (entry["depth"] > 1 and entry["batch"] == 1)
+    """Whether QEMU's timing decides how many completions an interrupt finds: of I/Os one by one, of
+    jobs that share a CPU, of commands that one I/O is split into, and of more than are taken at
+    once."""
+    return (entry["poll"] or (entry["depth"] > 1 and entry["batch"] == 1) or entry["jobs"] > 1
+            or entry["size"] > LARGEST_COMMAND or entry["depth"] > DEEPEST_BATCH)
 
 
 def share(both, figure=None):

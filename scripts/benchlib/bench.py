@@ -85,16 +85,22 @@ class Bench:
             begin = time.monotonic()
             PARTS[name](self)
             self.results["seconds"][name] = round(time.monotonic() - begin)
+            # What is measured is kept, whatever becomes of the next part.
+            save(self.results, self.top)
         keep(self.results, self.top)
         self.say("done: bench/report.html, bench/results.json")
 
 
+def save(results, top):
+    """Write the results."""
+    with open(f"{top}/bench/results.json", "w", encoding="utf-8") as out:
+        out.write(lines(results))
+
+
 def keep(results, top):
     """Write the results and the report, and say what came out."""
-    folder = f"{top}/bench"
-    with open(f"{folder}/results.json", "w", encoding="utf-8") as out:
-        out.write(lines(results))
-    report.write(results, f"{folder}/report.html")
+    save(results, top)
+    report.write(results, f"{top}/bench/report.html")
     report.print_summary(results)
 
 

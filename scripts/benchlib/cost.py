@@ -147,8 +147,9 @@ def events_of(one, cell):
 
 def slope_key(cell, driver):
     """The cells that have their slope in common: one more interrupt, or one more poll that finds
-    nothing, takes the same way through the driver whatever the I/Os are."""
-    return driver, cell.poll, cell.shadow
+    nothing, takes the same way through the driver whatever the I/Os are. Such a poll rings no
+    doorbell, so that it does not matter where that is."""
+    return driver, cell.poll, cell.shadow and not cell.poll
 
 
 def slopes(costs, cells):

@@ -8,7 +8,7 @@ from guestlib import initramfs
 from guestlib.machine import have_kvm
 
 from . import plots
-from .bars import bars, by_cell, figure_of, noise, ratios, share, varies
+from .bars import bars, by_cell, figure_of, noise, ratios, share
 from .markup import facts, folded, met, page, ratio, section, table, text
 from .stats import geometric, geometric_interval, interval, percentiles
 from .symbols import run
@@ -106,12 +106,12 @@ def cost_section(costs):
     """Instructions in the driver, in pictures."""
     shown = [name for name in SHOWN if name in costs] or list(costs)[:9]
     kinds = (
-        (lambda one: varies(one) is False and plain(one), "Interrupts, in batches (exact)"),
+        (lambda one: in_batches(one) and plain(one), "Interrupts, in batches"),
         (lambda one: not one["poll"] and one["batch"] == 1 and plain(one),
          "Interrupts, I/Os one by one"),
         (lambda one: one["poll"] and plain(one), "Polled"),
-        (lambda one: varies(one) is False and plain(one, True),
-         "Interrupts, in batches (exact), with shadow doorbells"))
+        (lambda one: in_batches(one) and plain(one, True),
+         "Interrupts, in batches, with shadow doorbells"))
     heat = "".join(plots.matrix(costs, *kind) for kind in kinds)
     return section(
         "cost", "Instructions in the driver",
@@ -124,6 +124,11 @@ def cost_section(costs):
         "<h3>All sizes and depths</h3><p>rnvme's instructions as a share of nvme's, by size, "
         f'operation and queue depth: green is fewer.</p><div class="plots">{heat}</div>'
         if heat else "")
+
+
+def in_batches(one):
+    """Whether a cell has interrupts and no I/Os one by one, but at depth 1."""
+    return not one["poll"] and one["batch"] == one["depth"]
 
 
 def plain(one, shadow=False):

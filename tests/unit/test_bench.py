@@ -134,7 +134,7 @@ def entry(who, instructions_, **more):
             "register_writes": 2, "interrupts": 1, "driver": instructions_,
             "kernel": instructions_ + 4000}
     cell = {"cell": "read-4k-qd1", "op": "read", "size": 4096, "depth": 1, "batch": 1,
-            "poll": False, "driver_name": who, "instructions": instructions_}
+            "poll": False, "jobs": 1, "driver_name": who, "instructions": instructions_}
     cell.update({name: value for name, value in more.items() if name in cell})
     pair.update({name: value for name, value in more.items() if name in pair})
     return {**cell, "pairs": [pair]}
@@ -188,6 +188,12 @@ class Bars(unittest.TestCase):
             found = [entry("rnvme", 1, register_writes=value), entry("nvme", 1)]
             self.assertIs(self.one("register writes", cost=found), met)
             self.assertTrue(self.one("interrupts", cost=found))
+
+    def test_what_is_exact(self):
+        for more, exact in (({}, True), ({"depth": 32, "batch": 32}, True), ({"depth": 32}, False),
+                            ({"poll": True}, False), ({"jobs": 2}, False),
+                            ({"depth": 128, "batch": 128}, False), ({"size": 1 << 20}, False)):
+            self.assertIs(bars.varies(entry("nvme", 1, **more)), not exact, more)
 
     def test_events_that_timing_decides_are_compared_on_the_average(self):
         for shift, met in ((1.0, True), (1.5, False)):

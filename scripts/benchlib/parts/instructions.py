@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What an I/O costs: instructions and events, both drivers, all cells of the matrix."""
 
+import functools
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,10 +28,10 @@ def chosen(text):
     return found
 
 
-def times(cell):
+def times(cell, full):
     """Pairs of samples: several where lines go through them, and where the whole kernel counts;
-    a cell of the large matrix has one, and the line of the others."""
-    if cell not in cells.STANDARD + cells.SINGLE:
+    a cell of the `full` matrix has one, and the line of the others."""
+    if full and cell not in cells.STANDARD + cells.SINGLE:
         return 1
     return 4 if cell.varies else 3 if cell.depth == 32 else 1
 
@@ -62,11 +63,12 @@ def entry(cell, driver, found, each):
 def measure(bench):
     """Two guests at a time: what is counted does not mind."""
     wanted, costs = chosen(bench.options.cells), {}
+    pairs = functools.partial(times, full=bench.options.cells == "full")
 
     def boot(group):
         cpus, some = group
         bench.say(f"instructions: {len(some)} cells ({some[0].name} ...)")
-        outcome = bench.session(cells.plan(some, DRIVERS, times), 600 + 60 * len(some), tries=2,
+        outcome = bench.session(cells.plan(some, DRIVERS, pairs), 600 + 60 * len(some), tries=2,
                                 cpus=cpus)
         for found in outcome.costs.values():
             for one in found:
