@@ -102,7 +102,7 @@ def bar_section(results):
 
 # ------------------------------------------------------------- instructions ---
 
-def cost_section(costs):
+def cost_section(costs, slopes):
     """Instructions in the driver, in pictures."""
     shown = [name for name in SHOWN if name in costs] or list(costs)[:9]
     kinds = (
@@ -123,7 +123,22 @@ def cost_section(costs):
         "<i>jobs2</i>: two processes on two CPUs; <i>shadow</i>: doorbells in memory.</p>",
         "<h3>All sizes and depths</h3><p>rnvme's instructions as a share of nvme's, by size, "
         f'operation and queue depth: green is fewer.</p><div class="plots">{heat}</div>'
-        if heat else "")
+        if heat else "", slope_table(slopes))
+
+
+def slope_table(slopes):
+    """What is taken out of the figures, each time that it happens."""
+    each = {(poll, shadow, driver): value for driver, poll, shadow, value in slopes}
+    rows = [[title, *[f"{each[poll, shadow, driver]:.0f}" for driver in ("rnvme", "nvme")]]
+            for title, poll, shadow in (
+                ("an interrupt", False, False), ("an interrupt, with shadow doorbells", False, True),
+                ("a poll that finds nothing", True, False))
+            if all((poll, shadow, driver) in each for driver in ("rnvme", "nvme"))]
+    if not rows:
+        return ""
+    return ("<p>Of I/Os one by one and polled ones, what QEMU's timing adds is taken out: how many "
+            "interrupts there are, and how many polls find nothing. Each has these instructions in "
+            "the driver:</p>" + table(["", "rnvme", "nvme"], rows))
 
 
 def in_batches(one):
@@ -326,7 +341,7 @@ def write(results, path):
             f"own in C. {html.escape(results['where'])}.</p>",
             lead(costs), top_facts(results, costs), bar_section(results)]
     if costs:
-        body += [cost_section(costs), kernel_section(costs)]
+        body += [cost_section(costs, results["slopes"]), kernel_section(costs)]
     body += [scaling_section(results["scaling"]), time_section(results), memory_section(results),
              method_section(results)]
     with open(path, "w", encoding="utf-8") as out:

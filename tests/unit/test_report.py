@@ -56,6 +56,8 @@ def everything():
                        "cpu_us": 5} for driver, value in (("rnvme", 1010), ("nvme", 1000))}
              for at in range(4)]
     results.update(
+        slopes=[[driver, poll, shadow, 70.4] for driver in ("rnvme", "nvme")
+                for poll, shadow in ((False, False), (True, False))],
         cost=costs(), time=[{"cell": "read-4k-qd1", "pairs": pairs}],
         scaling=[{"kind": kind, "number": number, "driver_name": driver, "cell": "c",
                   "driver": 300, "register_writes": 2, "interrupts": 1, "p99_us": 50}
@@ -98,3 +100,5 @@ class Report(unittest.TestCase):
         self.assertIn("rnvme_&lt;queue&gt;", text)
         self.assertIn('<td class="met good">met</td>', text)
         self.assertIn("bytes a tag", text)
+        self.assertIn("<td>a poll that finds nothing</td><td>70</td><td>70</td>", text)
+        self.assertNotIn("an interrupt, with shadow doorbells", text)
