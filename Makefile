@@ -37,7 +37,7 @@ profile-names := OP BS QD DRIVER POLL DBBUF OFFSET FIXED JOBS BATCH ASM ALL KERN
 profile:
 	@scripts/profile $(foreach name,$(profile-names),$(if $($(name)),$(name)=$($(name))))
 
-bench-names := QUICK CELLS PAIRS PARTS AGAIN
+bench-names := QUICK CELLS PAIRS PARTS JOBS AGAIN DEVICE ERASE
 bench:
 	@scripts/bench $(foreach name,$(bench-names),$(if $($(name)),$(name)='$($(name))'))
 
@@ -72,7 +72,8 @@ help:
 	@echo "make profile          what one kind of I/O costs, function by function: OP=read BS=4k QD=1"
 	@echo "                      DRIVER=rnvme|nvme|both POLL=1 DBBUF=1 ASM=1 ALL=1 (docs/BENCHMARKS.md)"
 	@echo "make bench            rnvme against the kernel's nvme driver: bench/report.html, results.json"
-	@echo "                      QUICK=1, CELLS=full|standard|REGEX, PAIRS=10, PARTS=cost,time,memory"
+	@echo "                      QUICK=1, CELLS=full|standard|REGEX, PAIRS=16, PARTS=cost,scaling,time,memory"
+	@echo "                      DEVICE=0000:01:00.0: times on a spare drive, whose contents are lost"
 	@echo "make bench-baseline   make the present cost of an I/O what make check compares with"
 	@echo "make shell            an interactive guest with the driver loaded"
 	@echo "make fmt              format the Rust source as the kernel does"

@@ -5,14 +5,12 @@
 # console loses what the host does not take at once.
 
 . /tests/guest/lib.sh
+# shellcheck source=scripts/bindlib.sh
+. /scripts/bindlib.sh
+# shellcheck source=bench/common.sh
+. /bench/common.sh
 
-PCI=/sys/bus/pci
 data=/dev/vport0p1
-disk=''
-
-tell() { # WORD...
-    echo "$*" >&3
-}
 
 # The kernel's own functions and where they are; always there with nokaslr.
 kernel_symbols() {
@@ -55,39 +53,15 @@ controllers() {
     done
 }
 
-release() { # BDF
-    [[ ! -e $PCI/devices/$1/driver ]] || echo "$1" >"$PCI/devices/$1/driver/unbind"
-}
-
-# Give a controller to a driver, set up its disk and say how long that took.
-use() { # BDF DRIVER
-    local dev=$PCI/devices/$1 start file queue
-    release "$1"
-    echo "$2" >"$dev/driver_override"
-    start=${EPOCHREALTIME/./}
-    echo "$1" >$PCI/drivers_probe
-    wait_for 20 find_disk "$1" "$2"
-    find_disk "$1" "$2"
-    tell "probe $2 $((${EPOCHREALTIME/./} - start))"
-    queue=/sys/block/${disk##*/}/queue
-    # The same for both, and nothing that the block layer does by the way.
-    for file in scheduler=none nomerges=2 iostats=0 rq_affinity=1 wbt_lat_usec=0 \
-        max_sectors_kb=512 add_random=0; do
-        [[ ! -w $queue/${file%=*} ]] || echo "${file#*=}" >"$queue/${file%=*}" 2>/dev/null ||
-            die "$queue/${file%=*} does not take ${file#*=}"
+# All namespaces of the controller instead of the first.
+all_disks() { # BDF DRIVER
+    local path names=()
+    for path in "$PCI/devices/$1/$2/$2"*/"$2"*n*; do
+        [[ -e $path/dev ]] || continue
+        set_queue "${path##*/}"
+        names+=("/dev/${path##*/}")
     done
-    tell "bound $2 $(<"$queue/nr_requests") $(<"$queue/max_segments") $(<"$queue/max_sectors_kb")"
-    # What happens once happens now.
-    measured "$disk" --number_ios=64 --rw=randread --bs=4k --iodepth=4 >/dev/null
-}
-
-find_disk() { # BDF DRIVER
-    local path
-    for path in "$PCI/devices/$1/$2/$2"*/"$2"*n1; do
-        [[ -e $path/dev ]] || return 1
-        disk=/dev/${path##*/}
-        [[ -b $disk ]]
-    done
+    disk=$(IFS=: && echo "${names[*]}")
 }
 
 # A file in memory whose neighbouring pages are no neighbours: a page is given
@@ -120,18 +94,9 @@ mapped() { # NUMBER FIO-OPTION...
     shift
     echo >$trace/trace
     echo 1 >$trace/events/dma/dma_map_phys/enable
-    measured "$disk" --number_ios="$number" "$@" >/dev/null
+    measured --number_ios="$number" "$@" >/dev/null
     echo 0 >$trace/events/dma/dma_map_phys/enable
     grep -c dma_map_phys: $trace/trace
-}
-
-measured() { # DISK FIO-OPTION...
-    local disk=$1
-    shift
-    # fio's own thread stays out of the way of its jobs, which say where they run.
-    taskset -c 1 fio --name=cell --filename="$disk" --direct=1 --ioengine=io_uring --size=1g --norandommap \
-        --randrepeat=1 --group_reporting --output-format=json "$@" 2>/tmp/fio.err ||
-        { cat /tmp/fio.err; die "fio failed: $*"; }
 }
 
 # Runs of fio between two marks each; what fio says goes to the runner.
@@ -141,12 +106,9 @@ sample() { # NAME NUMBERS BYTES IOS PIECES-OF-THESE FIO-OPTION...
     shift 5
     for number in $numbers; do
         /usr/bin/mark
-        measured "$disk" --mem="mmapshared:$memory" --number_ios="$number" "$@" >/tmp/fio.json
+        measured --mem="mmapshared:$memory" --number_ios="$number" "$@" >/tmp/fio.json
         /usr/bin/mark
-        tell "sample $name"
-        cat /tmp/fio.json >&3
-        tell end
-        echo "$name"
+        keep "$name" /tmp/fio.json
     done
 }
 
@@ -159,10 +121,11 @@ free_memory() {
     awk '/^MemFree/ { print $2 }' /proc/meminfo
 }
 
-# Memory that a driver takes for a controller with queues of some depth, in KiB.
-memory() { # BDF DRIVER DEPTH
+# Memory that a driver takes for a controller, in KiB, with the tags of a queue and
+# the queues that it has.
+memory() { # BDF DRIVER OPTIONS
     local before queues
-    drivers "io_queue_depth=$3" "io_queue_depth=$3"
+    drivers "$3" "$3"
     # Once without looking: what stays in the kernel's caches is no driver's.
     use "$1" "$2"
     release "$1"
@@ -170,6 +133,22 @@ memory() { # BDF DRIVER DEPTH
     use "$1" "$2"
     queues=$(find "/sys/block/${disk##*/}/mq" -mindepth 1 -maxdepth 1 | wc -l)
     tell "value memory $(<"/sys/block/${disk##*/}/queue/nr_requests") $queues $((before - $(free_memory)))"
+}
+
+# Bytes of a request with the driver's data behind it: what is between two of them.
+request_size() { # BDF DRIVER
+    local trace=/sys/kernel/debug/tracing tags='rq->mq_hctx->tags->static_rqs' line
+    use "$1" "$2"
+    echo "p:start blk_mq_start_request one=+0($tags):x64 two=+8($tags):x64" >$trace/kprobe_events ||
+        die "no probe: $(cat $trace/error_log)"
+    echo >$trace/trace
+    echo 1 >$trace/events/kprobes/start/enable
+    measured --number_ios=1 --rw=randread --bs=4k >/dev/null
+    echo 0 >$trace/events/kprobes/start/enable
+    line=$(grep -m 1 'one=.* two=' $trace/trace) || die "no request was seen"
+    echo >$trace/kprobe_events
+    [[ $line =~ one=(0x[0-9a-f]+)\ two=(0x[0-9a-f]+) ]] || die "$line"
+    tell "value request $((BASH_REMATCH[2] - BASH_REMATCH[1]))"
 }
 
 # Opened once: a port takes one at a time.

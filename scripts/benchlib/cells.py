@@ -26,6 +26,8 @@ class Cell:
     jobs: int = 1
     # fio submits and waits for so many at a time.
     batch: int = 1
+    # CPUs that several jobs share, the first ones.
+    across: int = 2
 
     @property
     def name(self):
@@ -33,8 +35,8 @@ class Cell:
         words = [self.op, size_name(self.size), f"qd{self.depth}"]
         words += [word for word, there in (
             ("poll", self.poll), (f"off{self.offset}", self.offset), ("fixed", self.fixed),
-            (f"jobs{self.jobs}", self.jobs > 1), (f"batch{self.batch}", self.batch > 1),
-            ("shadow", self.shadow)) if there]
+            (f"jobs{self.jobs}", self.jobs > 1), (f"cpus{self.across}", self.across != 2),
+            (f"batch{self.batch}", self.batch > 1), ("shadow", self.shadow)) if there]
         return quoted("-".join(words))
 
     @property
@@ -57,7 +59,7 @@ class Cell:
     @property
     def cpus(self):
         """CPUs of the guest that it runs on, from the first."""
-        return 2 if self.jobs > 1 else 1
+        return min(self.jobs, self.across)
 
     def fio(self):
         """fio's options."""
@@ -69,7 +71,7 @@ class Cell:
             "--fixedbufs" if self.fixed else "",
             f"--iodepth_batch={self.batch} --iodepth_batch_complete_min={self.batch}"
             if self.batch > 1 else "",
-            f"--numjobs={self.jobs} --cpus_allowed=0-1 --cpus_allowed_policy=split"
+            f"--numjobs={self.jobs} --cpus_allowed=0-{self.cpus - 1} --cpus_allowed_policy=split"
             if self.jobs > 1 else "--cpus_allowed=0"]))
 
     def memory(self):
@@ -123,19 +125,29 @@ STANDARD = with_shadow([
 SINGLE = with_shadow([Cell("read", depth=32), Cell("read", size=16384, depth=8),
                       Cell("read", size=131072, depth=8)])
 
+DEPTHS = (1, 8, 32, 128)
+# Bytes, and how far they are off a page in memory.
+SIZES = ((512, 0), (4096, 0), (4096, 512), (16384, 0), (131072, 0), (1 << 20, 0))
 FULL = with_shadow(
     [Cell(op, size, depth, poll=poll, offset=offset) for op, (size, offset), depth, poll in
-     itertools.product(("read", "write"),
-                       ((512, 0), (4096, 0), (4096, 512), (16384, 0), (131072, 0), (1 << 20, 0)),
-                       (1, 8, 32, 128), (False, True))]
-    + [Cell("flush"), Cell("discard", 65536), Cell("discard", 65536, 8),
-       Cell("write", depth=32, batch=32),
-       Cell("read", fixed=True), Cell("read", depth=32, batch=32, fixed=True)])
-JOBS = with_shadow([Cell("read", depth=8, jobs=jobs) for jobs in (2, 3, 4)])
+     itertools.product(("read", "write"), SIZES, DEPTHS, (False, True))]
+    # The same in batches: what is counted is exact there, and no matter of QEMU's timing.
+    + [Cell(op, size, depth, offset=offset, batch=depth) for op, (size, offset), depth in
+       itertools.product(("read", "write"), SIZES, DEPTHS[1:])]
+    + [Cell("flush"), Cell("discard", 65536), Cell("discard", 65536, 8, batch=8),
+       Cell("read", fixed=True), Cell("read", depth=32, batch=32, fixed=True),
+       Cell("read", depth=32, poll=True, fixed=True)]
+    + [Cell("read", depth=8, batch=8, jobs=jobs) for jobs in (2, 3, 4)])
 
 
-def plan(cells, drivers, times=1):
-    """The lines of a plan that measures cells with drivers: all of one binding together."""
+def once(_cell):
+    """One pair of samples."""
+    return 1
+
+
+def plan(cells, drivers, times=once):
+    """The lines of a plan that measures cells with drivers: all of one binding together; `times`
+    says how many pairs of samples a cell has."""
     lines = []
     for poll in (False, True):
         wanted = [cell for cell in cells if cell.poll == poll]
@@ -148,6 +160,5 @@ def plan(cells, drivers, times=1):
             for driver in drivers if here else ():
                 lines.append(f"use {controller} {driver}")
                 for cell in here:
-                    # More where only a line through several tells.
-                    lines += cell.plan(times if cell.varies else 1)
+                    lines += cell.plan(times(cell))
     return lines

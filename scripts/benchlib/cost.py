@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from .counts import ATOMIC
+from .stats import slope
 from .symbols import DRIVERS, PARTS, part_of
 
 # Functions whose calls are counted.
@@ -21,6 +22,8 @@ ALLOCATIONS = ("kmem_cache_alloc_noprof", "kmem_cache_alloc_node_noprof", "__kma
 POLL = re.compile(r"nvme_poll|_R.*6TagSet.*4poll.*")
 # About what QEMU does, by queue depth: interrupts per I/O for which costs are compared.
 USUAL_INTERRUPTS = {8: 0.5, 32: 0.3, 128: 0.2}
+# What the figures of a cost need of the calls.
+COUNTED_CALLS = {*LOCKS, *ALLOCATIONS, "dma_map_phys"}
 
 
 @dataclass
@@ -69,18 +72,23 @@ class Cost:
         """Calls of functions."""
         return sum(self.calls[name] for name in names)
 
+    def slim(self):
+        """Forget what no figure needs: there may be a thousand of these."""
+        self.addresses.clear()
+        self.calls = Counter({name: count for name, count in self.calls.items()
+                              if name in COUNTED_CALLS or POLL.fullmatch(name)})
+        self.functions = Counter({key: count for key, count in self.functions.items()
+                                  if part_of(*key) == "driver"})
+
     def summary(self):
         """The figures for results.json."""
         figures = {part: self.parts[part] for part in PARTS}
         figures.update({
             "kernel": self.kernel, "programs": self.programs,
             "register_writes": self.register_writes, "interrupts": self.device_interrupts,
-            "locks": self.called(LOCKS), "allocations": self.called(ALLOCATIONS),
-            "atomics_driver": self.atomics["driver"],
+            "locks_taken": self.called(LOCKS), "allocations": self.called(ALLOCATIONS),
+            "polls": self.polls, "atomics_driver": self.atomics["driver"],
             "atomics": sum(self.atomics.values())})
-        # Both a part and a figure have this name: the part is the instructions.
-        figures["instructions_locks"] = self.parts["locks"]
-        figures["instructions_interrupt"] = self.parts["interrupt"]
         return {name: round(value, 3) for name, value in figures.items()}
 
 
@@ -132,25 +140,44 @@ def cost(blocks, symbols, few, many):
     return result
 
 
-def steady(found, cell):
+def events_of(one, cell):
+    """How often what depends on QEMU's timing happened: polls, or interrupts."""
+    return one.polls if cell.poll else one.device_interrupts
+
+
+def slope_key(cell, driver):
+    """The cells that have their slope in common: one more interrupt, or one more poll that finds
+    nothing, takes the same way through the driver whatever the I/Os are. Such a poll rings no
+    doorbell, so that it does not matter where that is."""
+    return driver, cell.poll, cell.shadow and not cell.poll
+
+
+def slopes(costs, cells):
+    """{slope_key: instructions of one more event}; `costs` as an outcome has them."""
+    groups = {}
+    for cell in cells:
+        for driver in sorted(set(DRIVERS.values())):
+            found = costs.get((cell.name, driver), ())
+            if cell.varies and len(found) > 1:
+                groups.setdefault(slope_key(cell, driver), []).append(
+                    [(events_of(one, cell), one.driver) for one in found])
+    result = {}
+    for key, points in groups.items():
+        value = slope(points)
+        if value is not None:
+            # An empty poll is a whole number of instructions.
+            result[key] = round(value) if key[1] else value
+    return result
+
+
+def steady(found, cell, driver, slopes_of):
     """(instructions of the driver, spread) of a cell's pairs, with what depends on QEMU's timing
     taken out: how many completions an interrupt finds, how often a poll finds none. Both are
-    counted, and cost the same each time, so that a line through the pairs tells how much."""
-    if cell.poll:
-        events, usual = [one.polls for one in found], 1 / cell.depth
-    elif cell.depth > 1 and cell.batch == 1:
-        events, usual = [one.device_interrupts for one in found], USUAL_INTERRUPTS[cell.depth]
-    else:
-        events, usual = [0.0 for _ in found], 0.0
+    counted, and cost the same each time, so that lines through the pairs tell how much."""
     values = [one.driver for one in found]
-    middle, mean = sum(events) / len(events), sum(values) / len(values)
-    square = sum((event - middle) ** 2 for event in events)
-    slope = 0.0
-    if len(found) > 2 and square > 1e-4:
-        slope = sum((event - middle) * (value - mean)
-                    for event, value in zip(events, values)) / square
-    if cell.poll:
-        # An empty poll takes the same way each time: a whole number.
-        slope = round(slope)
-    corrected = [value - slope * (event - usual) for event, value in zip(events, values)]
-    return sum(corrected) / len(corrected), max(corrected) - min(corrected)
+    if cell.varies:
+        usual = 1 / cell.depth if cell.poll else USUAL_INTERRUPTS[cell.depth]
+        each = slopes_of.get(slope_key(cell, driver), 0.0)
+        values = [value - each * (events_of(one, cell) - usual)
+                  for value, one in zip(values, found)]
+    return sum(values) / len(values), max(values) - min(values)

@@ -6,21 +6,25 @@ import sys
 import time
 
 from . import cells
-from .cost import steady
-from .session import BenchError, Session
+from .cost import slopes, steady
+from .session import Session
+from .told import BenchError
 
 BASELINE = "bench/baseline.json"
 # More than this above the baseline is a failure.
 TOLERANCE = 0.01
-# Pairs of samples for a cell that needs a line through them.
-TIMES = 4
+
+
+def times(cell):
+    """Pairs of samples: more for a cell that needs a line through them."""
+    return 4 if cell.varies else 1
 
 
 def measure(kernel, options, top):
     """{cell: instructions of the driver}."""
     session = Session(kernel, options.module, top)
     try:
-        outcome = session.run(cells.plan(cells.STANDARD, ["rnvme"], TIMES), options.limit)
+        outcome = session.run(cells.plan(cells.STANDARD, ["rnvme"], times), options.limit)
     finally:
         session.clean()
     for cell in cells.STANDARD:
@@ -28,7 +32,9 @@ def measure(kernel, options, top):
         if abs(segments - cell.segments) > 0.01:
             raise BenchError(f"{cell.name}: {segments:.2f} segments an I/O, not {cell.segments}: "
                              "the program's memory was not what it should be")
-    return {cell.name: steady(outcome.costs[cell.name, "rnvme"], cell) for cell in cells.STANDARD}
+    each = slopes(outcome.costs, cells.STANDARD)
+    return {cell.name: steady(outcome.costs[cell.name, "rnvme"], cell, "rnvme", each)
+            for cell in cells.STANDARD}
 
 
 def write_baseline(found, kernel, path):

@@ -6,8 +6,9 @@ from collections import Counter
 
 from . import cells, source
 from .cost import ALLOCATIONS, LOCKS
-from .session import BenchError, Session, module_file
+from .session import Session, module_file
 from .symbols import DRIVERS, PART_TITLES, PARTS, part_of, readable
+from .told import BenchError
 
 # Below this many instructions of an I/O a line says nothing.
 LEAST = 0.5

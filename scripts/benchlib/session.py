@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """One boot of the guest with the plugin: runs a plan, returns what each sample cost."""
 
-import json
 import lzma
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+import threading
 from types import SimpleNamespace
 
 from guestlib import initramfs, suite
@@ -17,6 +16,7 @@ from guestlib.machine import Definition, Guest, GuestDied
 from .cost import cost
 from .counts import Counts
 from .symbols import Symbols
+from .told import BenchError, Told
 
 CACHE = "/cache/guest"
 # The controllers of bench/machine: without and with shadow doorbells.
@@ -28,42 +28,17 @@ ALLOWED = SimpleNamespace(allow_log=[], allow_hostile=[],
                           allow_trace=["pci_nvme_err_req_status"])
 
 
-class BenchError(Exception):
-    """A measurement that did not work; the text says why."""
-
-
-@dataclass
-class Sample:
-    """One run of fio."""
-
-    name: str
-    driver: str
-    ios: int
-    fio: dict
-
-
-@dataclass
-class Outcome:
-    """All that a plan gave."""
-
-    samples: list = field(default_factory=list)
-    # (cell, driver) -> [Cost of a pair of samples]
-    costs: dict = field(default_factory=dict)
-    probes: dict = field(default_factory=dict)
-    bound: dict = field(default_factory=dict)
-    values: list = field(default_factory=list)
-
-
 def compiled(name, source, *options):
     """A small program built from bench/, kept as long as its source does not change."""
     path = f"{CACHE}/bench-{name}-{initramfs.digest(initramfs.read(source), *options)}"
     if not os.path.exists(path):
         os.makedirs(CACHE, exist_ok=True)
-        result = subprocess.run(["gcc", "-o", f"{path}.{os.getpid()}", source, *options],
+        own = f"{path}.{os.getpid()}.{threading.get_ident()}"
+        result = subprocess.run(["gcc", "-o", own, source, *options],
                                 capture_output=True, text=True, check=False)
         if result.returncode:
             raise BenchError(f"{source} does not compile:\n{result.stderr}")
-        os.rename(f"{path}.{os.getpid()}", path)
+        os.rename(own, path)
     return path
 
 
@@ -83,13 +58,12 @@ def module_file(kernel, name, folder):
 class Session:
     """A guest that measures."""
 
-    def __init__(self, kernel, module, top, counting=True, cpus=1):
-        """`cpus`: how many of the guest's CPUs are looked at."""
+    def __init__(self, kernel, module, top, counting=True, cpus=1, machine="machine", smp=None):
+        """`cpus`: how many of the guest's CPUs are looked at; `machine`: a file of bench/; `smp`:
+        how many CPUs it has, if not as many as the file says."""
         self.kernel, self.module, self.top = kernel, module, top
         self.counting, self.cpus = counting, cpus
-        self.outcome = Outcome()
-        self.symbols = None
-        self.epoch_of = []
+        self.machine, self.smp = machine, smp
         self.folder = tempfile.mkdtemp(prefix="rnvme-bench.")
 
     def run(self, plan, limit, tell=None):
@@ -99,7 +73,7 @@ class Session:
             plan = ["kernel_symbols", *plan]
         guest = self._guest(plan)
         try:
-            self._read_symbols(symbols_file)
+            told = self._told(symbols_file)
             self._boot(guest)
             result = suite.run_file(guest, "/jobs/bench", limit,
                                     show=lambda line, flush: tell(line) if tell else None,
@@ -109,25 +83,24 @@ class Session:
                 where = guest.keep_logs("bench", {"output": "\n".join(result.output) + "\n",
                                                   "plan": "\n".join(plan) + "\n"})
                 raise BenchError(f"{result.reason} (logs: {where})")
-            with open(f"{self.folder}/data", encoding="utf-8") as told:
-                for line in told:
-                    self._line(line.rstrip("\n"))
+            told.read(f"{self.folder}/data")
             if self.counting:
-                self._attribute(symbols_file)
-            return self.outcome
+                self._attribute(told, symbols_file)
+            return told.outcome
         finally:
             guest.clean()
 
     @staticmethod
     def _boot(guest):
-        # Counting costs time, too: twice what a test has.
+        # Counting costs time, too, and the machine may have other work: there is no hurry.
         try:
-            guest.boot(120 * guest.kernel.slower)
+            guest.boot(300 * guest.kernel.slower)
         except GuestDied as reason:
             raise BenchError(f"boot: {reason} (logs: {guest.keep_logs('bench-boot', {})})") from reason
 
     def _guest(self, plan):
-        definition = Definition(f"{self.top}/bench/machine")
+        definition = Definition(f"{self.top}/bench/{self.machine}")
+        definition.cpus = str(self.smp or definition.cpus)
         folder = self.folder
         with open(f"{folder}/plan", "w", encoding="utf-8") as out:
             out.write("".join(line + "\n" for line in plan))
@@ -143,74 +116,29 @@ class Session:
         return Guest(self.kernel, definition, self.module, self.top, append="kunit.enable=0",
                      arguments=arguments, files=files, emulate=self.counting)
 
-    # -- what the guest says ----------------------------------------------------
-
-    def _read_symbols(self, path):
-        self.kernel_symbols = []
+    def _told(self, path):
+        """What listens to the guest, with the kernel's symbols if they are known."""
+        symbols = []
         if os.path.exists(path):
             with open(path, encoding="utf-8") as source:
                 for line in source:
                     address, name = line.split()
-                    self.kernel_symbols.append((int(address, 16), name))
-        self.epochs = []
-        self.json = None
-        self.driver = ""
-
-    def _line(self, line):
-        if self.json is not None:
-            if line == "end":
-                self._sample()
-            else:
-                self.json.append(line)
-            return
-        verb, *words = line.split()
-        if verb == "symbol":
-            self.kernel_symbols.append((int(words[0], 16), words[1]))
-        elif verb == "drivers":
-            self.epochs.append({})
-        elif verb == "section":
-            self.epochs[-1].setdefault(words[0], {})[words[1]] = int(words[2], 16)
-        elif verb == "probe":
-            self.outcome.probes.setdefault(words[0], []).append(int(words[1]))
-        elif verb == "bound":
-            self.driver = words[0]
-            self.outcome.bound[words[0]] = [int(word) for word in words[1:]]
-        elif verb == "value":
-            self.outcome.values.append((words[0], self.driver, words[1:]))
-        elif verb == "sample":
-            self.current, self.json = words[0], []
-        else:
-            raise BenchError(f"the guest said: {line}")
-
-    def _sample(self):
-        try:
-            job = json.loads("\n".join(self.json))["jobs"][0]
-        except (ValueError, KeyError, IndexError) as reason:
-            raise BenchError(f"fio's answer makes no sense: {reason}") from reason
-        self.json = None
-        ios = sum(job[kind]["total_ios"] for kind in ("read", "write", "trim"))
-        sample = Sample(self.current, self.driver, ios, job)
-        self.outcome.samples.append(sample)
-        self.epoch_of.append(len(self.epochs) - 1)
+                    symbols.append((int(address, 16), name))
+        return Told(symbols)
 
     # -- afterwards ---------------------------------------------------------------
 
-    def _attribute(self, symbols_file):
+    def _attribute(self, told, symbols_file):
         if not os.path.exists(symbols_file):
-            with open(f"{symbols_file}.{os.getpid()}", "w", encoding="utf-8") as out:
-                out.writelines(f"{address:x} {name}\n" for address, name in self.kernel_symbols)
-            os.rename(f"{symbols_file}.{os.getpid()}", symbols_file)
-        files = {"rnvme": self.module}
-        epochs = []
-        for sections in self.epochs:
-            symbols = Symbols(self.kernel_symbols)
-            for module, places in sections.items():
-                if module not in files:
-                    files[module] = module_file(self.kernel, module, self.folder)
-                symbols.load(module, files[module], places)
-            epochs.append(symbols)
+            # Sessions at the same time: each writes its own, the name is the last one's.
+            with open(f"{self.folder}/symbols", "w", encoding="utf-8") as out:
+                out.writelines(f"{address:x} {name}\n" for address, name in told.kernel_symbols)
+            shutil.copy(f"{self.folder}/symbols", f"{symbols_file}.{os.path.basename(self.folder)}")
+            os.rename(f"{symbols_file}.{os.path.basename(self.folder)}", symbols_file)
+        epochs = self._symbols(told)
         counts, waiting = Counts(f"{self.folder}/counts"), {}
-        for region, sample, epoch in zip(counts.regions(), self.outcome.samples, self.epoch_of):
+        costs = told.outcome.costs
+        for region, sample, epoch in zip(counts.regions(), told.outcome.samples, told.epoch_of):
             key = (sample.name, sample.driver)
             if key not in waiting:
                 waiting[key] = (sample.ios, region)
@@ -218,10 +146,21 @@ class Session:
             pair = sorted([waiting.pop(key), (sample.ios, region)], key=lambda one: one[0])
             if pair[0][0] == pair[1][0]:
                 raise BenchError(f"{sample.name}: fio did {sample.ios} I/Os each time")
-            self.outcome.costs.setdefault(key, []).append(
-                cost(counts.blocks, epochs[epoch], *pair))
-        if waiting or not self.outcome.costs:
+            costs.setdefault(key, []).append(cost(counts.blocks, epochs[epoch], *pair))
+        if waiting or not costs:
             raise BenchError("the plugin saw other regions than fio had runs")
+
+    def _symbols(self, told):
+        """The symbols of each loading of the drivers."""
+        files, epochs = {"rnvme": self.module}, []
+        for sections in told.epochs:
+            symbols = Symbols(told.kernel_symbols)
+            for module, places in sections.items():
+                if module not in files:
+                    files[module] = module_file(self.kernel, module, self.folder)
+                symbols.load(module, files[module], places)
+            epochs.append(symbols)
+        return epochs
 
     def clean(self):
         """Remove what the session left on the host."""

@@ -254,7 +254,8 @@ def make_payload(path, module, top):
     archive = Archive(path)
     archive.data("jobs/motd", MOTD.encode())
     archive.file("init", f"{top}/scripts/guestlib/init")
-    archive.file("scripts/bind", f"{top}/scripts/bind")
+    for name in ("scripts/bind", "scripts/bindlib.sh", "bench/common.sh", "bench/device.sh"):
+        archive.file(name, f"{top}/{name}")
     if module:
         # Without debug information it is a fifth of the size, and loads so much faster.
         stripped = f"{path}.ko"

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The timed part of `make bench` on a drive of this machine:
+#
+#     bench/device.sh [--erase] BDF MODULE PLAN TOLD
+#
+# The controller is given to rnvme and to nvme in turn, as the plan says, and
+# back to whom it belonged however this ends.  It writes to the drive.  What
+# the system uses is refused, and what has a partition table or a file system,
+# unless it may be erased.
+
+set -euo pipefail
+top=$(cd "$(dirname "$0")/.." && pwd)
+
+die() {
+    printf 'bench: error: %s\n' "$*" >&2
+    exit 1
+}
+
+# shellcheck source=scripts/bindlib.sh
+. "$top/scripts/bindlib.sh"
+# shellcheck source=bench/common.sh
+. "$top/bench/common.sh"
+# shellcheck disable=SC2034 # of common.sh
+size=100%
+
+# One sample, for the time that the options say.
+timed() { # NAME FIO-OPTION...
+    local name=$1
+    shift
+    measured --mem=malloc "$@" >"$folder/fio.json"
+    keep "$name" "$folder/fio.json"
+}
+
+refuse_contents() { # BDF
+    local path found
+    while read -r path; do
+        found=$(wipefs --no-act --noheadings --output TYPE "/dev/${path##*/}" | tr '\n' ' ')
+        [[ -z $found ]] || die "$1: /dev/${path##*/} has contents ($found); ERASE=1 if that may be lost"
+    done < <(disks_of "$1")
+}
+
+# A module that is loaded takes all controllers that no driver has.
+refuse_others() {
+    local path
+    for path in "$PCI"/devices/*; do
+        [[ $(<"$path/class") != 0x010802 || $path == "$dev" || -e $path/driver ]] ||
+            [[ $(<"$path/driver_override") != "(null)" ]] ||
+            die "${path##*/} has no driver, and rnvme would take it: echo none >$path/driver_override"
+    done
+}
+
+# As it was before. Not to be interrupted.
+give_back() {
+    trap '' INT TERM HUP
+    set +e
+    exec 3>&-
+    if [[ -z $from ]]; then
+        release "$bdf"
+    elif ! [[ $dev/driver -ef $PCI/drivers/$from ]]; then
+        give "$bdf" "$from" || echo "bench: $from did not take $bdf back (dmesg says why)" >&2
+    fi
+    echo "${override/#(null)/}" >"$dev/driver_override"
+    [[ ! -e /sys/module/rnvme ]] || rmmod rnvme
+    [[ ! -w $polling ]] || echo "$polls" >"$polling"
+    rm -rf "$folder"
+}
+
+erase=0
+if [[ ${1:-} == --erase ]]; then
+    erase=1
+    shift
+fi
+(($# == 4)) || die "usage: bench/device.sh [--erase] BDF MODULE PLAN TOLD"
+bdf=$(controller "$1")
+module=$2 plan=$3 told=$4
+((EUID == 0)) || die "only root can do this"
+refuse_used "$bdf"
+((erase)) || refuse_contents "$bdf"
+dev=$PCI/devices/$bdf
+[[ ! -e /sys/module/rnvme ]] || die "rnvme is loaded: rmmod rnvme first (it is loaded with a queue to poll)"
+[[ -e $PCI/drivers/nvme ]] || die "the kernel's nvme driver is not loaded: modprobe nvme"
+refuse_others
+
+from=$(driver_of "$bdf")
+override=$(<"$dev/driver_override")
+polling=/sys/module/nvme/parameters/poll_queues
+polls=$(<"$polling")
+folder=$(mktemp -d)
+exec 3>"$told"
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+trap give_back EXIT
+# nvme reads this when it gets a controller, rnvme when it is loaded.
+echo 1 >"$polling"
+insmod "$module" poll_queues=1 || die "$module cannot be loaded here (dmesg says why)"
+# shellcheck source=/dev/null
+. "$plan"

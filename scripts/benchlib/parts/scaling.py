@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Whether an I/O costs the same with more CPUs, namespaces and depth, and interrupts under load."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from .. import cells
+from ..cells import Cell
+
+DRIVERS = ("rnvme", "nvme")
+CPUS = (1, 2, 4, 8)
+# Number of namespaces -> controller of bench/machine.namespaces
+NAMESPACES = {1: "0000:00:04.0", 8: "0000:00:05.0", 64: "0000:00:06.0"}
+DEPTHS = [Cell(depth=depth, batch=depth) for depth in (1, 2, 4, 8, 16, 32, 64, 128)]
+LOADS = [Cell(depth=depth) for depth in (1, 2, 4, 8, 16, 32, 64, 128)]
+
+
+def rows(kind, number, outcome, cell, at=0):
+    """The results of a cell's pair of samples, one for each driver."""
+    found = []
+    for driver in DRIVERS:
+        one = outcome.costs[cell.name, driver][at].summary()
+        samples = [sample for sample in outcome.samples
+                   if (sample.name, sample.driver) == (cell.name, driver)]
+        # The larger of the two.
+        last = samples[2 * at + 1].fio[cell.op]["clat_ns"]["percentile"]
+        found.append({"kind": kind, "number": number, "driver_name": driver, "cell": cell.name,
+                      "p99_us": last["99.000000"] / 1000,
+                      **{name: one[name] for name in ("driver", "register_writes", "interrupts")}})
+    return found
+
+
+def with_cpus(bench, number):
+    """A guest with so many CPUs and a queue for each: one job, and a job on each."""
+    some = [Cell(), Cell(jobs=number, across=number)] if number > 1 else [Cell()]
+    outcome = bench.session(cells.plan(some, DRIVERS), 900, tries=2, cpus=number, smp=number)
+    return rows("queues", number, outcome, some[0]) + rows("jobs", number, outcome, some[-1])
+
+
+def with_namespaces(bench):
+    """Each I/O goes to one of the controller's namespaces, drawn by lot."""
+    plan, cell, found = ['drivers "" ""'], Cell(), []
+    for controller in NAMESPACES.values():
+        for driver in DRIVERS:
+            plan += [f"use {controller} {driver}", f"all_disks {controller} {driver}",
+                     *[line + " --file_service_type=random" for line in cell.plan()]]
+    outcome = bench.session(plan, 900, tries=2, machine="machine.namespaces")
+    for at, number in enumerate(NAMESPACES):
+        found += rows("namespaces", number, outcome, cell, at)
+    return found
+
+
+def with_depths(bench):
+    """Deeper queues, and what QEMU's timing makes of the interrupts when I/Os come one by one."""
+    outcome = bench.session(cells.plan(DEPTHS + LOADS[1:], DRIVERS), 1200, tries=2)
+    found = []
+    for kind, some in (("depth", DEPTHS), ("load", LOADS)):
+        for cell in some:
+            found += rows(kind, cell.depth, outcome, cell)
+    return found
+
+
+def measure(bench):
+    """Two guests at a time, the largest first."""
+    bench.say("scaling: CPUs, namespaces, depth")
+    with ThreadPoolExecutor(bench.options.jobs) as pool:
+        waiting = [pool.submit(with_cpus, bench, number) for number in reversed(CPUS)]
+        waiting += [pool.submit(with_namespaces, bench), pool.submit(with_depths, bench)]
+        bench.results["scaling"] = [row for one in waiting for row in one.result()]

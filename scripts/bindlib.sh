@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Which driver has a PCI device, whether the system uses its disks, and giving it
+# to another driver.  To be sourced, by what has a function `die`; needs nothing
+# but bash and coreutils.
+
+shopt -s nullglob
+
+PCI=/sys/bus/pci
+
+# The address of an NVMe controller as sysfs has it; anything else is refused.
+controller() { # BDF
+    local bdf=$1
+    [[ $bdf == *:*:* ]] || bdf=0000:$bdf
+    [[ $bdf =~ ^[0-9a-fA-F]{4,}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]$ ]] ||
+        die "$1 is no PCI address as lspci -D shows it (0000:01:00.0)"
+    [[ -d $PCI/devices/$bdf ]] || die "there is no PCI device $bdf"
+    [[ $(<"$PCI/devices/$bdf/class") == 0x010802 ]] ||
+        die "$bdf is no NVMe controller (class $(<"$PCI/devices/$bdf/class"))"
+    echo "$bdf"
+}
+
+# The block devices of a PCI device, as folders of sysfs.  With the kernel's
+# native multipath the disks hang on a subsystem and not on the controller.
+disks_of() { # BDF
+    local disk path head
+    for disk in /sys/block/*; do
+        path=$(readlink -f "$disk")
+        [[ $path != */"$1"/* ]] || echo "$path"
+    done
+    for path in "$PCI/devices/$1"/nvme/nvme*; do
+        for head in /sys/class/nvme-subsystem/*/"${path##*/}"/..; do
+            for disk in "${head%/*/..}"/nvme*n*; do
+                [[ ! -e $disk/dev ]] || readlink -f "$disk"
+            done
+        done
+    done
+}
+
+# Every mounted device, in any namespace: its number and its name.
+mounted() {
+    local number rest line
+    # A process may end meanwhile: no reason to end, too.
+    { cat /proc/[0-9]*/mountinfo 2>/dev/null || true; } | sort -u | while read -r _ _ number line; do
+        echo "$number"
+        # "... - type source options"
+        rest=${line#* - }
+        rest=${rest#* }
+        [[ $rest != /* ]] || readlink -f "${rest%% *}" || true
+    done
+}
+
+swaps() {
+    local name
+    while read -r name _; do
+        [[ $name != /* ]] || readlink -f "$name" || true
+    done </proc/swaps
+}
+
+# What the kernel was told to boot from or to resume from.
+booted() {
+    local word value
+    for word in $(</proc/cmdline); do
+        case $word in
+        root=* | resume=*) value=${word#*=} ;;
+        *) continue ;;
+        esac
+        case $value in
+        /dev/*) ;;
+        UUID=*) value=/dev/disk/by-uuid/${value#*=} ;;
+        LABEL=*) value=/dev/disk/by-label/${value#*=} ;;
+        PARTUUID=*) value=/dev/disk/by-partuuid/${value#*=} ;;
+        PARTLABEL=*) value=/dev/disk/by-partlabel/${value#*=} ;;
+        *) continue ;;
+        esac
+        [[ ! -e $value ]] || readlink -f "$value"
+    done
+}
+
+# Refuse a device when the system uses one of its disks or their partitions.
+refuse_used() { # BDF
+    local disk part name number holders mounts swap boot
+    mounts=$(mounted | sort -u)
+    swap=$(swaps)
+    boot=$(booted)
+    while read -r disk; do
+        for part in "$disk" "$disk"/*/; do
+            part=${part%/}
+            [[ -e $part/dev ]] || continue
+            name=/dev/${part##*/}
+            number=$(<"$part/dev")
+            holders=("$part"/holders/*)
+            if ((${#holders[@]})); then
+                die "$1: $name is used by ${holders[*]##*/}"
+            fi
+            if grep -q -x -F -e "$number" -e "$name" <<<"$mounts"; then
+                die "$1: $name is mounted"
+            fi
+            if grep -q -x -F -e "$name" <<<"$swap"; then
+                die "$1: $name is swap space"
+            fi
+            if grep -q -x -F -e "$name" <<<"$boot"; then
+                die "$1: this machine was booted from $name"
+            fi
+        done
+    done < <(disks_of "$1")
+}
+
+driver_of() { # BDF
+    local link=$PCI/devices/$1/driver
+    [[ ! -e $link ]] || basename "$(readlink -f "$link")"
+}
+
+# Move a device to a driver by name.
+give() { # BDF DRIVER
+    local dev=$PCI/devices/$1
+    echo "$2" >"$dev/driver_override"
+    [[ ! -e $dev/driver ]] || echo "$1" >"$dev/driver/unbind"
+    # The write fails when no driver takes the device; told below.
+    echo "$1" >"$PCI/drivers_probe" 2>/dev/null || true
+    [[ $dev/driver -ef $PCI/drivers/$2 ]]
+}
