@@ -200,7 +200,8 @@ mod tests {
         let bytes = states.idle_table(max_latency_us).bytes();
         assert!(bytes[8 * N..].iter().all(|byte| *byte == 0));
         let mut entries = [(0, 0); N];
-        for (entry, raw) in entries.iter_mut().zip(bytes.chunks_exact(8)) {
+        for (number, entry) in entries.iter_mut().enumerate() {
+            let raw = &bytes[8 * number..8 * number + 8];
             // Reserved.
             assert!(raw[0] & 7 == 0 && raw[4..] == [0; 4]);
             let ms = u32::from_le_bytes([raw[1], raw[2], raw[3], 0]);
@@ -290,13 +291,13 @@ mod tests {
     fn as_many_states_as_there_can_be() -> Result {
         let all = states(&[(2, 20, 0); 32], 31, 1)?;
         let bytes = all.idle_table(20).bytes();
-        for (state, entry) in bytes.chunks_exact(8).enumerate() {
+        for state in 0..PowerStates::MAX {
             let next = if state == 31 {
                 0
             } else {
                 0x100 + 8 * (state as u64 + 1)
             };
-            assert_eq!(entry, next.to_le_bytes());
+            assert_eq!(bytes[8 * state..8 * state + 8], next.to_le_bytes());
         }
         // One more is nonsense.
         for npss in [32, 255] {
