@@ -61,6 +61,7 @@ use crate::{
     vector::Vector, //
 };
 use core::sync::atomic::{
+    AtomicBool,
     AtomicU32,
     AtomicU8,
     Ordering::Relaxed, //
@@ -126,6 +127,8 @@ pub(crate) struct Hardware {
     threads: bool,
     /// `Inner::state`, for those who only look.
     state: AtomicU8,
+    /// Whether somebody is in [`Self::sit_out`].
+    sitting_out: AtomicBool,
     /// What brings the controller up again.
     reset: Arc<Work>,
     aborts: Arc<Aborts>,
@@ -473,6 +476,7 @@ impl Hardware {
         let Some(set) = self.inner.lock().set.clone() else {
             return;
         };
+        self.sitting_out.store(true, Relaxed);
         set.quiesce();
         let result = read_poll_timeout(
             || Ok(self.bar.read(CSTS)),
@@ -480,6 +484,7 @@ impl Hardware {
             POLL_INTERVAL,
             longest,
         );
+        self.sitting_out.store(false, Relaxed);
         if result.is_err() {
             self.notify(Event::Fault, "it pauses for longer than it said (CSTS.PP)");
         }

@@ -60,9 +60,12 @@ use kernel::{
 const PAUSE_MS: u32 = 1000;
 /// The most namespaces that are named in the log after one event.
 const LINES: usize = 8;
-/// The longest that a controller may be busy with new firmware, if it does not say: the most that it
-/// could say.
-const ACTIVATION: Delta = Delta::from_millis(0xffff * 100);
+/// Milliseconds that a controller may be busy with new firmware, if it does not say.
+///
+/// TIMEOUT: as long as an admin command may take by default.
+const ACTIVATION_MS: u32 = 60_000;
+/// The longest whatever it says (it could say almost two hours): I/O waits.
+const LONGEST_ACTIVATION_MS: u32 = 300_000;
 
 /// The request that waits for an event.
 ///
@@ -185,10 +188,8 @@ impl Handler {
                 self.scan.queue();
             }
             EventKind::Notice(Notice::FirmwareActivationStarting) => {
-                let longest = self
-                    .info
-                    .activation_ms
-                    .map_or(ACTIVATION, |ms| Delta::from_millis(ms.into()));
+                let longest = self.info.activation_ms.unwrap_or(ACTIVATION_MS);
+                let longest = Delta::from_millis(longest.min(LONGEST_ACTIVATION_MS).into());
                 self.hardware.sit_out(longest);
                 self.tell_firmware();
             }

@@ -44,6 +44,7 @@ use crate::{
 use core::{
     mem::take,
     sync::atomic::{
+        AtomicBool,
         AtomicU32,
         AtomicU8,
         Ordering::Relaxed, //
@@ -105,6 +106,7 @@ impl Hardware {
                 instance,
                 threads,
                 state: AtomicU8::new(State::New as u8),
+                sitting_out: AtomicBool::new(false),
                 reset,
                 aborts,
                 counters: Counters::default(),

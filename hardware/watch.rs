@@ -77,12 +77,6 @@ impl Hardware {
         Some((event, raw))
     }
 
-    /// Whether it does nothing for a while and says so.
-    fn is_pausing(&self) -> bool {
-        let csts = self.bar.read(CSTS);
-        !gone(csts) && csts.rdy() == 1 && csts.pp() == 1 && csts.cfs() == 0
-    }
-
     /// Asks for the command to be aborted, if the controller takes that now.
     fn abort(&self, inner: &Inner, late: &dyn Late) {
         let (Some(commands), Some(command)) = (&inner.commands, late.command()) else {
@@ -122,7 +116,7 @@ impl Watchdog for Hardware {
             self.note_lost(1);
             return Timeout::Done;
         }
-        if inner.state == State::Live && self.is_pausing() {
+        if inner.state == State::Live && self.sitting_out.load(Relaxed) {
             // `sit_out` waits for it, and not for ever.
             return Timeout::Again;
         }
