@@ -20,11 +20,14 @@ DRIVER_BARS = (
 # who waits for whom.
 EXACT_PARTS = ("dma", "block")
 TAG_BYTES = 320
+NOT_MEASURED = "not measured"
 # Seconds of `make bench`: in full, and QUICK=1.
 LIMITS = (45 * 60, 5 * 60)
 # Bytes of a command in bench/machine; completions that come with one interrupt.
 LARGEST_COMMAND = 512 * 1024
 DEEPEST_BATCH = 32
+# Pairs of samples without which there is no verdict.
+LEAST_PAIRS = 10
 # Events an I/O that are no difference.
 SAME = 0.01
 
@@ -35,7 +38,7 @@ class Bar:
 
     title: str
     demand: str
-    found: str = "not measured"
+    found: str = NOT_MEASURED
     met: bool | None = None
 
 
@@ -125,8 +128,8 @@ def moved_bars(costs):
     if found:
         worst = max(found, key=found.get)
         exact.met = found[worst] < 1
-        exact.found = (f"{-found[worst]:.0f} to {-min(found.values()):.0f} fewer in all "
-                       f"{len(found)} cells" if exact.met else
+        exact.found = (f"fewer in all {len(found)} cells, by {-found[worst]:.0f} to "
+                       f"{-min(found.values()):.0f}" if exact.met else
                        f"{sum(value >= 1 for value in found.values())} of {len(found)} cells with "
                        f"more; the worst: {worst}, {found[worst]:.0f} more")
     whole = Bar("the rest of the kernel at queue depth 32, all of it", "no more instructions than "
@@ -175,7 +178,8 @@ def time_bars(times):
             groups = {entry["cell"]: ratios(entry, figure) for entry in times}
             mean, low, high = geometric_interval(list(groups.values()))
             wrong = [name for name, values in groups.items() if wholly_wrong(values, better)]
-            bar.met = (round(mean, 2) - 1) * better >= 0 and not wrong
+            if min(map(len, groups.values())) >= LEAST_PAIRS:
+                bar.met = (round(mean, 2) - 1) * better >= 0 and not wrong
             bar.found = (f"{mean:.3f} (95 %: {low:.3f} to {high:.3f}) over {len(groups)} cells; "
                          + (f"wrong: {', '.join(wrong)}" if wrong else "no cell wrong"))
         yield bar

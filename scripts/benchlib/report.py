@@ -8,7 +8,7 @@ from guestlib import initramfs
 from guestlib.machine import have_kvm
 
 from . import plots
-from .bars import bars, by_cell, figure_of, noise, ratios, share
+from .bars import NOT_MEASURED, bars, by_cell, figure_of, noise, ratios, share
 from .markup import facts, folded, met, page, ratio, section, table, text
 from .stats import geometric, geometric_interval, interval, percentiles
 from .symbols import run
@@ -90,13 +90,13 @@ def top_facts(results, costs):
 
 def bar_section(results):
     """What was demanded, and whether it holds."""
-    found = [bar for bar in bars(results) if bar.met is not None]
-    number = sum(bar.met for bar in found)
+    found = [bar for bar in bars(results) if bar.found != NOT_MEASURED]
+    judged = [bar.met for bar in found if bar.met is not None]
     rows = [[text(bar.title[0].upper() + bar.title[1:]), text(bar.demand), text(bar.found),
              met(bar.met)] for bar in found]
     return section("bars", "What was demanded, and what came out",
                    "<p>These bars were set before the driver was made fast. "
-                   f"<b>{number} of {len(found)}</b> are met.</p>",
+                   f"<b>{sum(judged)} of {len(judged)}</b> are met.</p>",
                    table(["what", "demanded", "found", ""], rows))
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The statistics of the benchmark."""
 
+import math
 import random
 import unittest
 
@@ -14,23 +15,22 @@ class Statistics(unittest.TestCase):
         self.assertEqual(stats.percentiles(range(2000)), (50, 1949))
         self.assertEqual(stats.percentiles([3]), (3, 3))
 
-    def test_interval_is_the_same_each_time_and_around_the_median(self):
-        source = random.Random(5)
-        values = [source.gauss(1, 0.1) for _ in range(20)]
-        middle, low, high = stats.interval(values)
-        self.assertEqual((middle, low, high), stats.interval(values))
-        self.assertLessEqual(low, middle)
-        self.assertLessEqual(middle, high)
-        self.assertLess(low, high)
-        self.assertEqual(stats.interval([2.0] * 10), (2.0, 2.0, 2.0))
+    def test_interval_is_of_the_ranks_of_the_sign_test(self):
+        # From the tables: of 10 values the second and the ninth, of 16 the fourth and so on.
+        for number, rank in ((6, 1), (10, 2), (16, 4), (20, 6), (30, 10), (100, 40)):
+            values = list(range(1, number + 1))
+            random.Random(1).shuffle(values)
+            self.assertEqual(stats.interval(values), ((number + 1) / 2, rank, number + 1 - rank))
+        for number in (1, 2, 5):
+            self.assertEqual(stats.interval(range(number))[1:], (0, number - 1))
 
-    def test_interval_has_the_true_median_about_as_often_as_it_says(self):
+    def test_interval_has_the_true_median_as_often_as_it_says(self):
         source, hits = random.Random(7), 0
-        for _ in range(100):
-            _, low, high = stats.interval([source.gauss(1, 0.2) for _ in range(15)])
-            hits += low <= 1 <= high
-        self.assertGreaterEqual(hits, 88)
-        self.assertLessEqual(hits, 100)
+        for _ in range(400):
+            _, low, high = stats.interval([source.expovariate(1) for _ in range(16)])
+            hits += low <= math.log(2) <= high
+        self.assertGreaterEqual(hits, 380)
+        self.assertLess(hits, 400)
 
     def test_geometric_mean_of_a_ratio_and_its_inverse_is_one(self):
         self.assertAlmostEqual(stats.geometric([0.5, 2.0]), 1.0)
