@@ -329,7 +329,7 @@ def method_section(results):
         "<p><b>What instructions do not say:</b> caches, branch prediction, barriers and atomic "
         "instructions cost more than their number. Register writes, interrupts, locks and "
         "allocations are counted for that reason.</p>"
-        "<p><code>docs/BENCHMARKS.md</code> says more; <code>bench/results.json</code> has all "
+        "<p><code>docs/PERFORMANCE.md</code> says more; <code>bench/results.json</code> has all "
         "numbers.</p>")
 
 
