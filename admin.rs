@@ -121,7 +121,8 @@ impl Operations for Admin {
         if rq.segments() != 0 {
             command = command.with_data(data);
         }
-        queue.submit(rq.start(), command, last)
+        queue.submit(rq.start(), command, last);
+        Ok(())
     }
 
     fn queue_rqs(_queue: &Queue<Admin>, _requests: &mut Submissions<'_, Self>) {

@@ -160,7 +160,10 @@ impl Operations for Io {
         // Early, so that less has to be kept over the call: blk-mq takes a started request back.
         let mut rq = rq.start();
         match transfer(queue, &mut rq, |rq| queue.map_plain(rq)) {
-            Some(command) => queue.submit(rq, command, last),
+            Some(command) => {
+                queue.submit(rq, command, last);
+                Ok(())
+            }
             None => unusual_alone(queue, rq, last),
         }
     }
@@ -229,7 +232,10 @@ fn unusual_alone(
     last: bool,
 ) -> Result<(), (Request<Io>, BlkStatus)> {
     match prepare(queue, &mut rq) {
-        Ok(command) => queue.submit(rq, command, last),
+        Ok(command) => {
+            queue.submit(rq, command, last);
+            Ok(())
+        }
         Err(status) => Err((rq.into_request(), status)),
     }
 }

@@ -133,8 +133,9 @@ impl Scanner<'_> {
     /// work any more. What was done until then stays.
     pub(crate) fn scan(&self, disks: &mut KVec<Namespace>) -> Result {
         let controller = self.describe();
-        let active = self.active()?;
-        disks.retain(|disk| active.binary_search(&disk.registered.nsid).is_ok());
+        let (active, is_all) = self.active()?;
+        // What a list that makes no sense leaves out is not gone for that.
+        disks.retain(|disk| !is_all || active.binary_search(&disk.registered.nsid).is_ok());
         for nsid in active {
             match self.update(nsid, disks, &controller) {
                 Ok(()) => {}
@@ -174,8 +175,9 @@ impl Scanner<'_> {
         Ok(disks.push(disk, GFP_KERNEL)?)
     }
 
-    /// The active namespaces in ascending order (Identify, CNS 02h), page by page.
-    fn active(&self) -> Result<KVec<Nsid>> {
+    /// The active namespaces in ascending order (Identify, CNS 02h), page by page; and whether these
+    /// are all.
+    fn active(&self) -> Result<(KVec<Nsid>, bool)> {
         let mut found = KVec::new();
         let mut after = 0;
         while found.len() < MAX_NAMESPACES {
@@ -186,12 +188,12 @@ impl Scanner<'_> {
                     Ok(nsid) => found.push(nsid, GFP_KERNEL)?,
                     Err(e) => {
                         dev_err!(self.parent, "{}: the namespaces after it are left out\n", e);
-                        return Ok(found);
+                        return Ok((found, false));
                     }
                 }
             }
             if found.len() - before < NamespaceList::LEN {
-                return Ok(found);
+                return Ok((found, true));
             }
             after = found.last().map_or(0, |nsid| nsid.get());
         }
@@ -200,7 +202,7 @@ impl Scanner<'_> {
             "more than {} namespaces: the rest is left out\n",
             found.len()
         );
-        Ok(found)
+        Ok((found, false))
     }
 
     /// What is the same for all namespaces.

@@ -360,31 +360,25 @@ where
     }
 
     /// Puts the command of `rq`, whose data is mapped, into the ring and, if it is the last of a
-    /// series, tells the device.
-    ///
-    /// # Errors
-    ///
-    /// Gives the request back, its data unmapped, if the gate is not open.
+    /// series, tells the device. If the gate is closed the request ends with an error; if it is held,
+    /// the block layer gets it back to try again.
     #[inline(always)]
-    pub(crate) fn submit(
-        &self,
-        rq: Started<T>,
-        command: Sqe,
-        last: bool,
-    ) -> Result<(), (Request<T>, BlkStatus)> {
-        match self.try_submit(rq, command, last) {
-            Ok(()) => Ok(()),
-            Err(rq) => Err(self.give_back(rq)),
+    pub(crate) fn submit(&self, rq: Started<T>, command: Sqe, last: bool) {
+        if let Err(rq) = self.try_submit(rq, command, last) {
+            self.turn_away(rq);
         }
     }
 
     #[cold]
-    fn give_back(&self, rq: Started<T>) -> (Request<T>, BlkStatus) {
-        let status = match self.submission.lock().gate {
-            Gate::Held => BlkStatus::RESOURCE,
-            _ => BlkStatus::IOERR,
-        };
-        (self.take_back(rq).into_request(), status)
+    #[inline(never)]
+    fn turn_away(&self, rq: Started<T>) {
+        let is_held = self.submission.lock().gate == Gate::Held;
+        let rq = self.take_back(rq);
+        if is_held {
+            rq.requeue();
+        } else {
+            rq.end(BlkStatus::IOERR);
+        }
     }
 
     #[cold]

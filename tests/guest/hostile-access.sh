@@ -8,7 +8,7 @@
 start_driver
 put_noise $disk 8
 # How many accesses are left out each time: all are a matter of minutes.
-step=$(soak_rounds step 4)
+step=$(soak_rounds step 16)
 longest=0
 
 # Bind, or reset, with the fault after so many accesses; whether it was met.
