@@ -258,10 +258,16 @@ impl Hardware {
         );
     }
 
-    /// Whether the controller was brought up and I/O goes on: it may have been told to stop again.
+    /// The controller was brought up, unless it was told to stop again meanwhile; returns whether it
+    /// works now.
     pub(crate) fn up(&self) -> bool {
-        self.notify(Event::Up, "");
-        self.is_live()
+        let mut inner = self.inner.lock();
+        let (event, why) = match inner.halted {
+            false => (Event::Up, ""),
+            true => (Event::Failed, "it was stopped while it was brought up"),
+        };
+        self.step(&mut inner, event, fmt!("{}", why));
+        inner.state == State::Live
     }
 
     /// Does what is to be done about `event`, and returns what that was.

@@ -344,7 +344,8 @@ impl IoQueues {
     ///
     /// # Errors
     ///
-    /// What [`AdminQueue::execute`] returns, if it refuses what it must not refuse.
+    /// What [`AdminQueue::execute`] returns, if it refuses what it must not refuse; `EIO` if it does
+    /// not answer.
     pub(super) fn announce_again(
         &self,
         admin: &AdminQueue,
@@ -366,6 +367,10 @@ impl IoQueues {
             memory.tell()?;
         }
         let made = self.announce(admin, hardware, granted.min(self.queues.len()));
+        if hardware.is_halted() {
+            // It did not refuse, but did not answer.
+            return Err(EIO);
+        }
         for queue in self.queues.iter().skip(made) {
             hardware.lose(queue);
         }
