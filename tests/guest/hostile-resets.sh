@@ -25,13 +25,13 @@ dead_bound=$((io_timeout + cap_to + 10))
 
 # Reads without end, in the background; they begin again when the disk is back.
 keep_reading() {
-    ! kill -0 "$reader" 2>/dev/null || return 0
+    [[ -z $reader ]] || ! kill -0 "$reader" 2>/dev/null || return 0
     fio --name=reads --filename=/dev/$disk --direct=1 --ioengine=io_uring --rw=randread --bs=4k \
         --iodepth=4 --size=1m --time_based --runtime=600 --thinktime=2ms --allow_file_create=0 \
         >/tmp/reads 2>&1 &
     reader=$!
 }
-reader=0
+reader=
 
 start_driver
 put_noise $disk 8
@@ -57,8 +57,8 @@ for ((step = 0; step < steps && SECONDS < until; step++)); do
     [[ $afterwards != rebind ]] || { rebound=$((rebound + 1)); echo "$what: needed a bind"; }
     ((step % 8)) || expect_noise $disk 8
 done
-kill -INT $reader 2>/dev/null
-wait_gone $patience kill -0 $reader
+kill -INT "$reader" 2>/dev/null
+wait_gone $patience kill -0 "$reader"
 expect_noise $disk 8
 echo "longest: $longest_what"
 row "$((step * 2)) resets, seed $seed" "$died failed, $rebound needed a bind" \
