@@ -455,8 +455,9 @@ impl Controller {
 
     /// Stops the controller for a while: see [`Hardware::pause`]. A reset is waited for.
     pub(crate) fn pause(&self) {
-        self.wait_for_reset();
         self.running.0.pause();
+        // It lets go of the controller.
+        self.wait_for_reset();
     }
 
     /// The while is over: the controller is brought up again, which is waited for.

@@ -17,7 +17,10 @@ mod watch;
 
 pub(crate) use self::setup::Identity;
 
-use self::registers::gone;
+use self::registers::{
+    gone,
+    LAST_CHANCE, //
+};
 use crate::{
     admin::{
         Admin,
@@ -127,6 +130,9 @@ pub(crate) struct Hardware {
     threads: bool,
     /// `Inner::state`, for those who only look.
     state: AtomicU8,
+    /// Whether it is to be quiet, from [`Event::Pause`] to [`Event::Wake`]: nobody may bring it up.
+    /// Changed with `inner` held.
+    paused: AtomicBool,
     /// Whether somebody is in [`Self::sit_out`].
     sitting_out: AtomicBool,
     /// What brings the controller up again.
@@ -239,7 +245,7 @@ impl Hardware {
 
     /// Whether somebody may be at bringing it up.
     pub(crate) fn is_coming_up(&self) -> bool {
-        matches!(self.state(), State::New | State::Resetting)
+        matches!(self.state(), State::New | State::Resetting) && !self.paused.load(Relaxed)
     }
 
     /// Something happened; `why`, in words.
@@ -251,6 +257,10 @@ impl Hardware {
     /// It could not be brought up.
     pub(crate) fn give_up(&self, e: Error) {
         let mut inner = self.inner.lock();
+        if self.paused.load(Relaxed) {
+            // It was not to be, for now: whoever wakes it up has it tried again.
+            return;
+        }
         self.step(
             &mut inner,
             Event::Failed,
@@ -262,6 +272,9 @@ impl Hardware {
     /// works now.
     pub(crate) fn up(&self) -> bool {
         let mut inner = self.inner.lock();
+        if self.paused.load(Relaxed) {
+            return false;
+        }
         let (event, why) = match inner.halted {
             false => (Event::Up, ""),
             true => (Event::Failed, "it was stopped while it was brought up"),
@@ -272,6 +285,11 @@ impl Hardware {
 
     /// Does what is to be done about `event`, and returns what that was.
     fn step(&self, inner: &mut Inner, event: Event, why: fmt::Arguments<'_>) -> Action {
+        match event {
+            Event::Pause => self.paused.store(true, Relaxed),
+            Event::Wake => self.paused.store(false, Relaxed),
+            _ => {}
+        }
         let before = inner.state;
         let (state, action) = next(before, event);
         inner.state = state;
@@ -381,8 +399,12 @@ impl Hardware {
     /// reports a fatal status; `ETIMEDOUT` if it is not ready in time.
     pub(crate) fn restart(&self) -> Result {
         let mut inner = self.inner.lock();
-        if inner.state != State::Resetting {
+        if !self.is_coming_up() {
             return Err(ENODEV);
+        }
+        if !inner.stopped {
+            // Somebody else may have reset it.
+            inner.stopped = self.disable(LAST_CHANCE).is_ok();
         }
         if !inner.stopped {
             dev_warn!(
@@ -422,8 +444,8 @@ impl Hardware {
         T: Types,
         T::Pdu: Carrier,
     {
-        let _inner = self.inner.lock();
-        if !self.is_coming_up() {
+        let inner = self.inner.lock();
+        if !self.is_coming_up() || inner.halted {
             return Err(ENODEV);
         }
         queue.set_gate(Gate::Open);
@@ -451,21 +473,18 @@ impl Hardware {
     pub(crate) fn pause(&self) {
         let set = {
             let inner = self.inner.lock();
-            if inner.state != State::Live {
-                return;
-            }
-            inner.set.clone()
+            inner.set.clone().filter(|_| inner.state == State::Live)
         };
         // TIMEOUT: as long as Linux waits for the shutdown itself; what has not ended by then is
         // tried again afterwards.
-        if let Some(set) = set {
+        if let Some(set) = &set {
             set.quiesce();
             self.drain(Delta::from_secs(5));
-            self.notify(Event::Pause, "");
-            // That held I/O, too.
+        }
+        // That holds I/O, too, whatever the state is by now.
+        self.notify(Event::Pause, "");
+        if let Some(set) = &set {
             set.unquiesce();
-        } else {
-            self.notify(Event::Pause, "");
         }
     }
 

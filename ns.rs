@@ -48,6 +48,7 @@ use crate::{
         waiting::Waiting,
     }, //
 };
+use core::sync::atomic::Ordering::Relaxed;
 use kernel::{
     device::Device,
     io::Io as _,
@@ -137,6 +138,9 @@ impl Scanner<'_> {
         // What a list that makes no sense leaves out is not gone for that.
         disks.retain(|disk| !is_all || active.binary_search(&disk.registered.nsid).is_ok());
         for nsid in active {
+            if !self.hardware.is_live() {
+                return Err(ENODEV);
+            }
             match self.update(nsid, disks, &controller) {
                 Ok(()) => {}
                 Err(_) if !self.hardware.is_live() => return Err(ENODEV),
@@ -162,8 +166,22 @@ impl Scanner<'_> {
                 disks.retain(|disk| disk.registered.nsid != nsid);
             }
         })?;
-        let ids = self.unique_ids(nsid, &info, controller.version);
-        if let Some(index) = disks.iter().position(|disk| disk.registered.nsid == nsid) {
+        let resets = self.hardware.counters.resets.load(Relaxed);
+        let (ids, said) = self.unique_ids(nsid, &info, controller.version);
+        let index = disks.iter().position(|disk| disk.registered.nsid == nsid);
+        if said.is_err() {
+            let undisturbed =
+                self.hardware.is_live() && resets == self.hardware.counters.resets.load(Relaxed);
+            // One that refuses to say has no more to be known by, and the log has a line; but no disk
+            // is taken for another one because of that.
+            let is_other = index
+                .and_then(|index| disks.get(index))
+                .is_some_and(|disk| disk.ids != ids);
+            if is_other || !undisturbed || said == Err(ENOMEM) {
+                return said;
+            }
+        }
+        if let Some(index) = index {
             let disk = disks.get_mut(index).ok_or(EINVAL)?;
             if disk.ids == ids {
                 return self.refresh(disk, info, controller);
@@ -171,7 +189,11 @@ impl Scanner<'_> {
             dev_warn!(self.parent, "namespace {} is another one now\n", nsid.get());
             drop(disks.remove(index));
         }
-        let disk = self.add(nsid, free_number(disks), info, ids, controller)?;
+        let first = match &**disks {
+            [only] => Some(&only.disk),
+            _ => None,
+        };
+        let disk = self.add((nsid, free_number(disks)), info, ids, controller, first)?;
         Ok(disks.push(disk, GFP_KERNEL)?)
     }
 
@@ -235,8 +257,14 @@ impl Scanner<'_> {
             .unwrap_or_default()
     }
 
-    /// What identifies the namespace wherever it is.
-    fn unique_ids(&self, nsid: Nsid, info: &NamespaceInfo, version: (u16, u8)) -> UniqueIds {
+    /// What identifies the namespace wherever it is, as far as the controller says; and whether it
+    /// said all.
+    fn unique_ids(
+        &self,
+        nsid: Nsid,
+        info: &NamespaceInfo,
+        version: (u16, u8),
+    ) -> (UniqueIds, Result) {
         let mut ids = UniqueIds::default();
         if version >= (1, 1) {
             ids.eui64 = info.eui64;
@@ -245,14 +273,15 @@ impl Scanner<'_> {
             ids.nguid = info.nguid;
         }
         if version >= (1, 3) {
-            // A controller that refuses has none; the log has a line.
-            if let Ok(page) = self.admin.identify(&Identify::descriptors(nsid)) {
-                if let Ok(Err(e)) = page.get().map(|list| ids.take(list)) {
-                    dev_warn!(self.parent, "namespace {}: {}\n", nsid.get(), e);
-                }
+            let page = match self.admin.identify(&Identify::descriptors(nsid)) {
+                Ok(page) => page,
+                Err(e) => return (ids, Err(e)),
+            };
+            if let Ok(Err(e)) = page.get().map(|list| ids.take(list)) {
+                dev_warn!(self.parent, "namespace {}: {}\n", nsid.get(), e);
             }
         }
-        ids
+        (ids, Ok(()))
     }
 
     /// Enters the namespace into the list of those in use.
@@ -399,11 +428,11 @@ impl Scanner<'_> {
 
     fn add(
         &self,
-        nsid: Nsid,
-        number: u32,
+        (nsid, number): (Nsid, u32),
         info: NamespaceInfo,
         ids: UniqueIds,
         controller: &Common,
+        first: Option<&Disk<Io>>,
     ) -> Result<Namespace> {
         let registered = self.register(nsid, &info, ids)?;
         let limits = self.limits(nsid, &info, controller);
@@ -414,6 +443,7 @@ impl Scanner<'_> {
             self.geometry(&registered, number, &info, &limits)?,
             &limits,
             info.sectors,
+            first.map(Disk::freeze),
         )?;
         Ok(Namespace {
             disk,

@@ -121,9 +121,10 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
         (New, Event::Asked | Event::Pause | Event::Wake) => (New, Nothing),
         (New, Event::Leave) => (Deleting, End),
 
-        (Live, Event::Up | Event::Wake) => (Live, Nothing),
+        (Live, Event::Up) => (Live, Nothing),
         (Live, Event::Late) => (Live, Abort),
-        (Live, Event::Stuck | Event::Fault | Event::Asked) => (Resetting, Reset),
+        // Whoever wakes it up has reset it, or its power was off.
+        (Live, Event::Stuck | Event::Fault | Event::Asked | Event::Wake) => (Resetting, Reset),
         (Live, Event::Pause) => (Resetting, Hold),
         (Live, Event::Failed | Event::Gone) => (Dead, End),
         // The disks go first, and their I/O ends in order.
@@ -132,7 +133,9 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
         (Resetting, Event::Up) => (Live, Resume),
         (Resetting, Event::Late | Event::Stuck) => (Resetting, Cancel),
         // It is being reset.
-        (Resetting, Event::Fault | Event::Asked | Event::Pause) => (Resetting, Nothing),
+        (Resetting, Event::Fault | Event::Asked) => (Resetting, Nothing),
+        // What brings it up must let go of it.
+        (Resetting, Event::Pause) => (Resetting, Hold),
         (Resetting, Event::Wake) => (Resetting, BringUp),
         (Resetting, Event::Failed | Event::Gone) => (Dead, End),
         // I/O waits for what will not come any more.
@@ -145,13 +148,12 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
             (Deleting, Nothing)
         }
 
-        // A user may try again what failed by itself.
-        (Dead, Event::Asked) => (Resetting, Reset),
+        // A user may try again what failed by itself, and so may whoever has reset the device.
+        (Dead, Event::Asked | Event::Wake) => (Resetting, Reset),
         (Dead, Event::Late | Event::Stuck) => (Dead, End),
-        (
-            Dead,
-            Event::Up | Event::Fault | Event::Failed | Event::Pause | Event::Wake | Event::Gone,
-        ) => (Dead, Nothing),
+        (Dead, Event::Up | Event::Fault | Event::Failed | Event::Pause | Event::Gone) => {
+            (Dead, Nothing)
+        }
         (Dead, Event::Leave) => (Deleting, End),
     }
 }
@@ -178,11 +180,11 @@ mod tests {
         ]),
         (Live, [
             (Live, Nothing), (Dead, End), (Live, Abort), (Resetting, Reset), (Resetting, Reset),
-            (Resetting, Reset), (Resetting, Hold), (Live, Nothing), (Dead, End), (Deleting, Nothing),
+            (Resetting, Reset), (Resetting, Hold), (Resetting, Reset), (Dead, End), (Deleting, Nothing),
         ]),
         (Resetting, [
             (Live, Resume), (Dead, End), (Resetting, Cancel), (Resetting, Cancel), (Resetting, Nothing),
-            (Resetting, Nothing), (Resetting, Nothing), (Resetting, BringUp), (Dead, End), (Deleting, End),
+            (Resetting, Nothing), (Resetting, Hold), (Resetting, BringUp), (Dead, End), (Deleting, End),
         ]),
         (Deleting, [
             (Deleting, Nothing), (Deleting, End), (Deleting, End), (Deleting, End), (Deleting, End),
@@ -190,7 +192,7 @@ mod tests {
         ]),
         (Dead, [
             (Dead, Nothing), (Dead, Nothing), (Dead, End), (Dead, End), (Dead, Nothing),
-            (Resetting, Reset), (Dead, Nothing), (Dead, Nothing), (Dead, Nothing), (Deleting, End),
+            (Resetting, Reset), (Dead, Nothing), (Resetting, Reset), (Dead, Nothing), (Deleting, End),
         ]),
     ];
 

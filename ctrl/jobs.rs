@@ -72,7 +72,7 @@ impl Jobs {
             reset: Work::new(c"rnvme_reset", static_lock_class!(), Urgency::Reset, false)?,
             scan: Work::new(c"rnvme_scan", static_lock_class!(), background, false)?,
             events: Work::new(c"rnvme_events", static_lock_class!(), background, false)?,
-            watch: Work::new(c"rnvme_watch", static_lock_class!(), background, true)?,
+            watch: Work::new(c"rnvme_watch", static_lock_class!(), background, false)?,
         })
     }
 

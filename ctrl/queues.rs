@@ -180,7 +180,10 @@ impl Plan<'_> {
             }
             // The vectors must be spread over the queues that there are: once more with these.
             count = created.try_into()?;
-            delete(self.admin, hardware, created.try_into()?);
+            if !delete(self.admin, hardware, created.try_into()?) {
+                // It may still write to them: they go when it has stopped.
+                return Err(EIO);
+            }
         }
     }
 
@@ -429,20 +432,22 @@ impl IoQueues {
 
     /// Deletes all of them: see [`delete`].
     pub(super) fn delete(&self, admin: &AdminQueue, hardware: &Hardware) {
-        // CAST: ids have 16 bits.
-        delete(admin, hardware, self.queues.len() as u16);
+        // CAST: ids have 16 bits. What it does not delete goes when it is disabled.
+        let _ = delete(admin, hardware, self.queues.len() as u16);
     }
 }
 
 /// Deletes I/O queues 1 to `count`, as far as the controller answers: what it does not delete now
-/// goes when it is disabled.
-pub(super) fn delete(admin: &AdminQueue, hardware: &Hardware, count: u16) {
+/// goes when it is disabled. Returns whether it deleted all.
+pub(super) fn delete(admin: &AdminQueue, hardware: &Hardware, count: u16) -> bool {
+    let mut all = true;
     for id in 1..=count {
         if hardware.is_halted() {
-            return;
+            return false;
         }
         let id = QueueId::new(id);
-        let _ = admin.execute(&DeleteIoSq(id));
-        let _ = admin.execute(&DeleteIoCq(id));
+        all &= admin.execute(&DeleteIoSq(id)).is_ok();
+        all &= admin.execute(&DeleteIoCq(id)).is_ok();
     }
+    all
 }

@@ -36,7 +36,7 @@ use kernel::{
 /// How much longer than CAP.TO a reset may wait for the controller, all in all.
 const RESET_MARGIN: Delta = Delta::from_secs(1);
 /// How long a controller is waited for that has had its time.
-const LAST_CHANCE: Delta = Delta::from_millis(100);
+pub(super) const LAST_CHANCE: Delta = Delta::from_millis(100);
 
 impl Hardware {
     /// Gives the controller its admin queue, enables it and waits until it is ready.
@@ -132,6 +132,8 @@ impl Hardware {
     /// that it stopped, or is gone.
     pub(super) fn power_down(&self, how: Stop, inner: &Inner) -> bool {
         if !is_present(&self.pdev) {
+            // It may only have been away for a moment.
+            stop_dma(&self.pdev);
             return true;
         }
         let csts = self.bar.read(CSTS);

@@ -106,6 +106,7 @@ impl Hardware {
                 instance,
                 threads,
                 state: AtomicU8::new(State::New as u8),
+                paused: AtomicBool::new(false),
                 sitting_out: AtomicBool::new(false),
                 reset,
                 aborts,

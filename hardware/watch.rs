@@ -23,7 +23,10 @@ use crate::{
     sys::{
         blk::Timeout,
         irq::Handler,
-        pci::is_present, //
+        pci::{
+            is_frozen,
+            is_present, //
+        }, //
     }, //
 };
 use core::sync::atomic::Ordering::Relaxed;
@@ -64,6 +67,10 @@ impl Hardware {
 
     /// What CSTS says of a controller that should work, if it is not well.
     fn trouble(&self) -> Option<(Event, u32)> {
+        if is_frozen(&self.pdev) {
+            // The bus does not reach it; the PCI core says what comes of that.
+            return None;
+        }
         let csts = self.bar.read(CSTS);
         let raw = csts.into_raw();
         if !gone(csts) && csts.cfs() == 0 && csts.rdy() == 1 {
@@ -116,7 +123,8 @@ impl Watchdog for Hardware {
             self.note_lost(1);
             return Timeout::Done;
         }
-        if inner.state == State::Live && self.sitting_out.load(Relaxed) {
+        let is_waiting = self.sitting_out.load(Relaxed) || is_frozen(&self.pdev);
+        if inner.state == State::Live && is_waiting {
             // `sit_out` waits for it, and not for ever.
             return Timeout::Again;
         }

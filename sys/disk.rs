@@ -136,6 +136,9 @@ where
     /// Makes the disk `name` of `sectors` 512-byte sectors and announces it; `parent` is its
     /// parent in sysfs.
     ///
+    /// `first` is the only disk that the set has so far, if it has one, frozen: with a second one the
+    /// block layer waits for its I/O, which may need a reset, which must not wait for that.
+    ///
     /// # Errors
     ///
     /// `ENOMEM`, `EINVAL` for limits that the block layer refuses, `EEXIST` for a name in use.
@@ -146,6 +149,7 @@ where
         data: Arc<T::QueueData>,
         limits: &Limits,
         sectors: u64,
+        first: Option<Frozen<'_>>,
     ) -> Result<Self> {
         let mut raw = bindings::queue_limits::default();
         limits.apply(&mut raw);
@@ -163,6 +167,8 @@ where
             // SAFETY: the disk was just made, with its queue.
             |disk| unsafe { (**disk).queue },
         );
+        // Its partitions are looked for with the I/O of the others going on.
+        drop(first);
         let result = made.and_then(|disk| {
             // SAFETY: `disk` is new, so it is ours alone.
             let added = unsafe { Self::set_up(disk, parent, name, data.cast(), sectors) };

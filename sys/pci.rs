@@ -175,6 +175,13 @@ pub(crate) fn function_level_reset(pdev: &pci::Device) -> Result {
     result
 }
 
+/// Whether the PCI core has cut the device off after an error of the bus, for the time being.
+pub(crate) fn is_frozen(pdev: &pci::Device) -> bool {
+    // SAFETY: `pdev` is a valid device; the PCI core changes the field by single stores.
+    let state = unsafe { core::ptr::addr_of!((*raw(pdev)).error_state).read_volatile() };
+    state == bindings::pci_channel_io_frozen
+}
+
 /// Whether config space still answers: a device that was pulled reads as all ones.
 pub(crate) fn is_present(pdev: &pci::Device) -> bool {
     // SAFETY: `pdev` is a valid device.

@@ -6,7 +6,10 @@
 //! memory: both have a thread in reserve. What waits for a reset itself is on the other one, so
 //! that it cannot keep that thread from the reset.
 
-use super::ffi as bindings;
+use super::{
+    ffi as bindings,
+    freeze::NoIo, //
+};
 use core::{
     mem::offset_of,
     ptr::NonNull, //
@@ -107,6 +110,7 @@ pub(crate) struct Work {
     #[pin]
     work: Opaque<bindings::delayed_work>,
     queue: NonNull<bindings::workqueue_struct>,
+    is_urgent: bool,
     #[pin]
     stage: Mutex<Stage>,
 }
@@ -166,6 +170,7 @@ impl Work {
                 }),
                 // INVARIANT: the module drops `Queues` after all else.
                 queue,
+                is_urgent: urgency == Urgency::Reset,
                 stage <- new_mutex!(Stage::New),
             }),
             GFP_KERNEL,
@@ -231,6 +236,8 @@ impl Work {
         };
         // Not under the lock, which `close` of another thread may want. `stage` keeps the job, as
         // `close` waits for this call before it drops it: so what is dropped here is not the last.
+        // Memory may not be waited for by what all I/O waits for.
+        let _noio = this.is_urgent.then(NoIo::new);
         job.run();
     }
 }
