@@ -189,11 +189,7 @@ impl Scanner<'_> {
             dev_warn!(self.parent, "namespace {} is another one now\n", nsid.get());
             drop(disks.remove(index));
         }
-        let first = match &**disks {
-            [only] => Some(&only.disk),
-            _ => None,
-        };
-        let disk = self.add((nsid, free_number(disks)), info, ids, controller, first)?;
+        let disk = self.add(nsid, free_number(disks), info, ids, controller)?;
         Ok(disks.push(disk, GFP_KERNEL)?)
     }
 
@@ -428,11 +424,11 @@ impl Scanner<'_> {
 
     fn add(
         &self,
-        (nsid, number): (Nsid, u32),
+        nsid: Nsid,
+        number: u32,
         info: NamespaceInfo,
         ids: UniqueIds,
         controller: &Common,
-        first: Option<&Disk<Io>>,
     ) -> Result<Namespace> {
         let registered = self.register(nsid, &info, ids)?;
         let limits = self.limits(nsid, &info, controller);
@@ -443,7 +439,6 @@ impl Scanner<'_> {
             self.geometry(&registered, number, &info, &limits)?,
             &limits,
             info.sectors,
-            first.map(Disk::freeze),
         )?;
         Ok(Namespace {
             disk,

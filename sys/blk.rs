@@ -159,11 +159,22 @@ struct Inner<T: Operations> {
     taken: AtomicBool,
     #[pin]
     changes: Mutex<()>,
-    /// How often dispatching was forbidden. LOCK: inside of `changes`; the time-out handlers take
-    /// it, so that nothing is done with it held that would wait for I/O.
+    /// LOCK: the time-out handlers take it, so nothing is done with it held that would wait for I/O.
     #[pin]
-    quiesced: Mutex<u32>,
+    quiesced: Mutex<Quiesced>,
 }
+
+/// The disks' queues, and how often they were forbidden to dispatch.
+struct Quiesced {
+    depth: u32,
+    queues: KVec<Listed>,
+}
+
+/// A queue that [`TagSet::list`] was given.
+struct Listed(*mut bindings::request_queue);
+
+// SAFETY: it is used by C functions that may be called by any thread.
+unsafe impl Send for Listed {}
 
 /// The hardware queues of a set do not change as long as this lives, and its thread gets no memory
 /// that I/O would have to be waited for: a change may wait for this one, and I/O for the change.
@@ -215,7 +226,7 @@ impl<T: Operations> TagSet<T> {
                 hardware: UnsafeCell::new(hardware),
                 taken: AtomicBool::new(false),
                 changes <- new_mutex!(()),
-                quiesced <- new_mutex!(0),
+                quiesced <- new_mutex!(Quiesced { depth: 0, queues: KVec::new() }),
             }),
             GFP_KERNEL,
         )?;
@@ -294,43 +305,64 @@ impl<T: Operations> TagSet<T> {
         }
     }
 
-    /// Keeps all queues of the set from dispatching, those that are made later included, and waits
+    /// Keeps all disks of the set from dispatching, those that are made later included, and waits
     /// until none is at it. Requests wait, until as many [`Self::unquiesce`] have followed.
     pub(crate) fn quiesce(&self) {
         let mut quiesced = self.inner.quiesced.lock();
-        *quiesced += 1;
-        if *quiesced == 1 {
+        quiesced.depth += 1;
+        if quiesced.depth == 1 {
+            for queue in &quiesced.queues {
+                // SAFETY: what is listed is live: see `list`.
+                unsafe { bindings::blk_mq_quiesce_queue_nowait(queue.0) }
+            }
             // SAFETY: the set is allocated.
-            unsafe { bindings::blk_mq_quiesce_tagset(self.as_ptr()) }
+            unsafe { bindings::blk_mq_wait_quiesce_done(self.as_ptr()) }
         }
     }
 
     /// Undoes one [`Self::quiesce`].
     pub(crate) fn unquiesce(&self) {
         let mut quiesced = self.inner.quiesced.lock();
-        *quiesced = quiesced.saturating_sub(1);
-        if *quiesced == 0 {
-            // SAFETY: the set is allocated, and each of its queues was quiesced once: by `quiesce`,
-            // or by `make_queue`.
-            unsafe { bindings::blk_mq_unquiesce_tagset(self.as_ptr()) }
+        quiesced.depth = quiesced.depth.saturating_sub(1);
+        if quiesced.depth == 0 {
+            for queue in &quiesced.queues {
+                // SAFETY: what is listed is live, and was quiesced once: by `quiesce` or `list`.
+                unsafe { bindings::blk_mq_unquiesce_queue(queue.0) }
+            }
         }
     }
 
-    /// Has `make` make a queue of the set, which dispatches if the others do.
-    pub(super) fn make_queue<R>(
-        &self,
-        make: impl FnOnce() -> Result<R>,
-        queue_of: impl FnOnce(&R) -> *mut bindings::request_queue,
-    ) -> Result<R> {
+    /// Has `make` make a queue of the set. The block layer may wait for the I/O of another one then.
+    pub(super) fn make_queue<R>(&self, make: impl FnOnce() -> Result<R>) -> Result<R> {
         let _steady = self.keep_steady();
-        let quiesced = self.inner.quiesced.lock();
-        let made = make()?;
-        if *quiesced > 0 {
-            // SAFETY: the queue was just made. Nothing is being dispatched yet that would have to
-            // be waited for.
-            unsafe { bindings::blk_mq_quiesce_queue_nowait(queue_of(&made)) }
+        make()
+    }
+
+    /// From now on `q` dispatches if the others do.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    ///
+    /// # Safety
+    ///
+    /// `q` is of this set, does not dispatch yet, and is live until [`Self::unlist`].
+    pub(super) unsafe fn list(&self, q: *mut bindings::request_queue) -> Result {
+        // Memory is not waited for with I/O: see `quiesced`.
+        let _noio = NoIo::new();
+        let mut quiesced = self.inner.quiesced.lock();
+        quiesced.queues.push(Listed(q), GFP_KERNEL)?;
+        if quiesced.depth > 0 {
+            // SAFETY: the caller promises that it is live.
+            unsafe { bindings::blk_mq_quiesce_queue_nowait(q) }
         }
-        Ok(made)
+        Ok(())
+    }
+
+    /// Undoes [`Self::list`]: `q` has no requests any more.
+    pub(super) fn unlist(&self, q: *mut bindings::request_queue) {
+        let mut quiesced = self.inner.quiesced.lock();
+        quiesced.queues.retain(|listed| listed.0 != q);
     }
 
     /// # Safety

@@ -105,7 +105,7 @@ where
     T::QueueData: DiskData,
 {
     disk: NonNull<bindings::gendisk>,
-    _set: Arc<TagSet<T>>,
+    set: Arc<TagSet<T>>,
 }
 
 // SAFETY: a disk may be used and removed by any thread; its data is `Send` and `Sync`.
@@ -136,9 +136,6 @@ where
     /// Makes the disk `name` of `sectors` 512-byte sectors and announces it; `parent` is its
     /// parent in sysfs.
     ///
-    /// `first` is the only disk that the set has so far, if it has one, frozen: with a second one the
-    /// block layer waits for its I/O, which may need a reset, which must not wait for that.
-    ///
     /// # Errors
     ///
     /// `ENOMEM`, `EINVAL` for limits that the block layer refuses, `EEXIST` for a name in use.
@@ -149,7 +146,6 @@ where
         data: Arc<T::QueueData>,
         limits: &Limits,
         sectors: u64,
-        first: Option<Frozen<'_>>,
     ) -> Result<Self> {
         let mut raw = bindings::queue_limits::default();
         limits.apply(&mut raw);
@@ -164,15 +160,18 @@ where
                     static_lock_class!().as_ptr(),
                 ))
             },
-            // SAFETY: the disk was just made, with its queue.
-            |disk| unsafe { (**disk).queue },
         );
-        // Its partitions are looked for with the I/O of the others going on.
-        drop(first);
         let result = made.and_then(|disk| {
-            // SAFETY: `disk` is new, so it is ours alone.
-            let added = unsafe { Self::set_up(disk, parent, name, data.cast(), sectors) };
+            // SAFETY: `disk` is new, so it is ours alone, and so is its queue, of this set; `drop`, or
+            // what follows here, takes that out before it goes.
+            let q = unsafe { (*disk).queue };
+            // SAFETY: as above.
+            let added = unsafe { set.list(q) }.and_then(|()| {
+                // SAFETY: as above.
+                unsafe { Self::set_up(disk, parent, name, data.cast(), sectors) }
+            });
             added.inspect_err(|_| {
+                set.unlist(q);
                 // SAFETY: this is the reference that it was made with. It was not added, so nobody
                 // else has one, and `free_disk` is not called.
                 unsafe { bindings::put_disk(disk) }
@@ -181,7 +180,7 @@ where
         });
         match result {
             // INVARIANT: the disk was added with `data`.
-            Ok(disk) => Ok(Self { disk, _set: set }.let_wait()),
+            Ok(disk) => Ok(Self { disk, set }.let_wait()),
             Err(e) => {
                 // SAFETY: `data` came from `into_raw` and has not been given to an added disk.
                 drop(unsafe { Arc::from_raw(data) });
@@ -371,9 +370,9 @@ where
         unsafe { data.waiting().close(q) };
         // SAFETY: by the type invariant the disk was added. `del_gendisk` waits for its requests;
         // the last opener may hold it for longer, and with it the module.
-        unsafe {
-            bindings::del_gendisk(self.disk.as_ptr());
-            bindings::put_disk(self.disk.as_ptr());
-        }
+        unsafe { bindings::del_gendisk(self.disk.as_ptr()) };
+        self.set.unlist(q);
+        // SAFETY: this is the reference that it was made with.
+        unsafe { bindings::put_disk(self.disk.as_ptr()) }
     }
 }
