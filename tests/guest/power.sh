@@ -4,13 +4,13 @@
 # (devices suspended and resumed, then the processors stopped, too), and to idle
 # until an alarm: I/O goes on afterwards, without an error, also of one that never
 # stopped writing; and data is there.
-#@ timeout: 60
+#@ timeout: 120
 #@ allow-log: WARNING: .*rtc
 . /tests/guest/lib-recovery.sh
 [[ -e /sys/power/pm_test ]] || skip "this kernel cannot test sleep"
 start_driver
 put_noise $disk 100
-rounds=$(soak_rounds sleeps 2)
+rounds=$(soak_rounds sleeps 1)
 
 # One sleep; its seconds are in $took.
 sleep_once() { # LEVEL STATE
@@ -24,6 +24,8 @@ mark
 for level in devices platform; do
     for how in freeze mem; do
         grep -q $how /sys/power/state || continue
+        # ACPI keeps pages for the other one, which the debug kernel takes for leaked.
+        [[ $how == freeze || ! -e /sys/kernel/debug/kmemleak ]] || continue
         for ((round = 1; round <= rounds; round++)); do
             # Without I/O, and under it.
             start_oracle $disk
