@@ -3,7 +3,7 @@
 # The controller goes, or fails, at one register access after the other, of a bind and
 # of a reset: each ends within the bound, and the disk is to be had again.
 #@ machine: hostile
-#@ timeout: 60
+#@ timeout: 120
 . /tests/guest/lib-recovery.sh
 start_driver
 put_noise $disk 8

@@ -4,7 +4,7 @@
 # blocks of another size or are another disk, while they are open and under I/O;
 # critical warnings, internal errors, another firmware; and events that lie.
 #@ machine: hostile
-#@ timeout: 60
+#@ timeout: 120
 . /tests/guest/lib-recovery.sh
 # Within so many seconds after an event all is as it says.
 soon=8

@@ -6,7 +6,7 @@
 # the bounds of docs/ARCHITECTURE.md; and a reset by the user brings them back.
 #@ machine: hostile
 #@ kernels: debug
-#@ timeout: 60
+#@ timeout: 120
 . /tests/guest/lib-recovery.sh
 start_driver
 put_noise $disk 8

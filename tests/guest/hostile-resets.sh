@@ -5,7 +5,7 @@
 # the disk back, with its data.  `scripts/fuzz --resets` gives other seeds, and more.
 #@ machine: hostile
 #@ kernels: debug
-#@ timeout: 60
+#@ timeout: 120
 #@ allow-hostile: blocks .* of .* of namespace
 #@ allow-hostile: deallocates blocks
 #@ allow-hostile: a transfer of .* more than MDTS

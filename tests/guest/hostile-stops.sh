@@ -6,7 +6,7 @@
 # again, the disk is to be had again, with its data.  (One that never stops when it is
 # left alone keeps the memory that it may write to, which the debug kernel reports.)
 #@ machine: hostile
-#@ timeout: 60
+#@ timeout: 240
 . /tests/guest/lib-recovery.sh
 
 # What is done while the controller stops; the verdict is in $outcome.

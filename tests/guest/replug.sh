@@ -5,7 +5,7 @@
 # which goes without a word.  I/O ends with errors at once, what was acknowledged
 # is there again.
 # (7.3's pciehp takes its own two locks in both orders, which lockdep reports.)
-#@ timeout: 60
+#@ timeout: 120
 #@ machine: hotplug
 #@ allow-log: possible circular locking dependency
 #@ allow-log: Call Trace
