@@ -332,12 +332,6 @@ impl<T: Operations> TagSet<T> {
         }
     }
 
-    /// Has `make` make a queue of the set. The block layer may wait for the I/O of another one then.
-    pub(super) fn make_queue<R>(&self, make: impl FnOnce() -> Result<R>) -> Result<R> {
-        let _steady = self.keep_steady();
-        make()
-    }
-
     /// From now on `q` dispatches if the others do.
     ///
     /// # Errors

@@ -150,17 +150,17 @@ where
         let mut raw = bindings::queue_limits::default();
         limits.apply(&mut raw);
         let data = Arc::into_raw(data).cast_mut();
-        let made = set.make_queue(
-            // SAFETY: the set is allocated; the queue keeps `data`, which lives until `free_disk`.
-            || unsafe {
-                from_err_ptr(bindings::__blk_mq_alloc_disk(
-                    set.as_ptr(),
-                    &mut raw,
-                    data.cast(),
-                    static_lock_class!().as_ptr(),
-                ))
-            },
-        );
+        let steady = set.keep_steady();
+        // SAFETY: the set is allocated; the queue keeps `data`, which lives until `free_disk`.
+        let made = from_err_ptr(unsafe {
+            bindings::__blk_mq_alloc_disk(
+                set.as_ptr(),
+                &mut raw,
+                data.cast(),
+                static_lock_class!().as_ptr(),
+            )
+        });
+        drop(steady);
         let result = made.and_then(|disk| {
             // SAFETY: `disk` is new, so it is ours alone, and so is its queue, of this set; `drop`, or
             // what follows here, takes that out before it goes.
