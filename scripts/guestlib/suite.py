@@ -60,6 +60,7 @@ def run_file(guest, file, timeout, show=None, test=None):
         guest.boot(60 * guest.kernel.slower)
     begin = time.monotonic()
     guest.calm_hostile()
+    guest.calm_trace()
     guest.kept.clear()
     log_start, trace_start = guest.log_size(guest.console), guest.log_size(guest.trace)
     hostile_starts = [(one, guest.log_size(one.log)) for one in guest.hostile]
