@@ -394,6 +394,10 @@ impl Core {
             self.io.entries,
             self.max_transfer >> 10
         );
+        let keep_alive = self.params.keep_alive_ms();
+        if keep_alive.is_some() && self.info.keep_alive(keep_alive).is_none() {
+            dev_info!(dev, "no keep alive timer: keep_alive has no effect\n");
+        }
         if self.io.in_controller() > 0 {
             dev_info!(
                 dev,

@@ -370,7 +370,7 @@ impl Hardware {
         if cancelled > 0 {
             dev_warn!(
                 self.pdev,
-                "{} commands {} without the device\n",
+                "{} I/O commands {} without the device\n",
                 cancelled,
                 match fate {
                     Fate::Wait => "wait",

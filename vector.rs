@@ -113,12 +113,13 @@ impl Vector {
         }
     }
 
-    /// Ends what the device will not end; returns how many commands that were.
+    /// Ends what the device will not end; returns how many I/O commands that were. Who gave an
+    /// admin command says what its end means; one waits for an event at all times.
     pub(crate) fn cancel(&mut self) -> u32 {
         let status = Status::HOST_ABORTED;
         let mut count = self.io.as_mut().map_or(0, |io| io.cancel(status));
         if let Some(more) = &mut self.more {
-            count += more.admin.cancel(status);
+            more.admin.cancel(status);
             count += more.io.iter_mut().map(|io| io.cancel(status)).sum::<u32>();
         }
         count

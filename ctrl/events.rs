@@ -134,6 +134,14 @@ impl Events {
         }
     }
 
+    /// Asks for an event if the controller ended the last request without one, and what there was
+    /// has been looked at.
+    pub(super) fn ask_again(self: &Arc<Self>, admin: &AdminQueue) {
+        if !self.fresh.load(Acquire) {
+            self.ask(admin);
+        }
+    }
+
     fn take(&self) -> Option<AsyncEvent> {
         self.fresh
             .swap(false, Acquire)

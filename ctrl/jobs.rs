@@ -69,10 +69,10 @@ impl Jobs {
     pub(super) fn new() -> Result<Self> {
         let background = Urgency::Background;
         Ok(Self {
-            reset: Work::new(c"rnvme_reset", static_lock_class!(), Urgency::Reset, false)?,
-            scan: Work::new(c"rnvme_scan", static_lock_class!(), background, false)?,
-            events: Work::new(c"rnvme_events", static_lock_class!(), background, false)?,
-            watch: Work::new(c"rnvme_watch", static_lock_class!(), background, false)?,
+            reset: Work::new(c"rnvme_reset", static_lock_class!(), Urgency::Reset)?,
+            scan: Work::new(c"rnvme_scan", static_lock_class!(), background)?,
+            events: Work::new(c"rnvme_events", static_lock_class!(), background)?,
+            watch: Work::new(c"rnvme_watch", static_lock_class!(), background)?,
         })
     }
 
@@ -83,7 +83,11 @@ impl Jobs {
             scan: self.scan.clone(),
         };
         self.reset.open(Arc::new(reset, GFP_KERNEL)?);
-        self.scan.open(Arc::new(ScanJob(core.clone()), GFP_KERNEL)?);
+        let scan = ScanJob {
+            core: core.clone(),
+            again: self.scan.clone(),
+        };
+        self.scan.open(Arc::new(scan, GFP_KERNEL)?);
         let events = Handler {
             events: core.events.clone(),
             admin: core.admin.clone(),
@@ -142,7 +146,11 @@ impl Job for ResetJob {
 impl Core {
     /// Has the block layer use the I/O queues that the controller has now. Waits for I/O: not to be
     /// called by what I/O may wait for.
-    fn use_queues(&self) {
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, with a line in the log.
+    fn use_queues(&self) -> Result {
         match self.io.use_made() {
             Ok(None) => {}
             Ok(Some(0)) => dev_err!(
@@ -150,12 +158,16 @@ impl Core {
                 "no I/O queue is left: I/O fails, admin commands work\n"
             ),
             Ok(Some(queues)) => dev_warn!(self.parent, "{} I/O queues now\n", queues),
-            Err(e) => dev_err!(
-                self.parent,
-                "I/O goes to queues that are lost, and fails: error {}\n",
-                e.to_errno()
-            ),
+            Err(e) => {
+                dev_err!(
+                    self.parent,
+                    "I/O goes to queues that are lost, and fails: error {}\n",
+                    e.to_errno()
+                );
+                return Err(e);
+            }
         }
+        Ok(())
     }
 
     /// Brings the controller up again, which was stopped.
@@ -188,9 +200,7 @@ impl Core {
         identified.configure(&self.admin, &self.params);
         self.io.announce_again(&self.admin, hardware, &self.params)
     }
-}
 
-impl Core {
     /// What a controller of `info` lacks to go on where this one stopped, if there is anything.
     fn misses(&self, info: &ControllerInfo) -> Option<&'static str> {
         let before = &self.info;
@@ -218,24 +228,33 @@ impl Core {
 }
 
 /// See [`Jobs::scan`].
-struct ScanJob(Arc<Core>);
+struct ScanJob {
+    core: Arc<Core>,
+    again: Arc<Work>,
+}
 
-impl Job for ScanJob {
-    fn run(&self) {
-        let hardware = &self.0.hardware;
-        if !hardware.is_live() {
-            return;
-        }
-        self.0.use_queues();
-        if let Err(e) = self.0.scan() {
+impl ScanJob {
+    fn look(&self) -> Result {
+        let core = &self.core;
+        core.use_queues()?;
+        core.scan().inspect_err(|e| {
             // If it is being reset, what follows looks once more.
-            if hardware.is_live() {
+            if core.hardware.is_live() {
                 dev_err!(
-                    self.0.parent,
+                    core.parent,
                     "namespaces cannot be looked for: error {}\n",
                     e.to_errno()
                 );
             }
+        })
+    }
+}
+
+impl Job for ScanJob {
+    fn run(&self) {
+        if self.core.hardware.is_live() && self.look() == Err(ENOMEM) {
+            // Memory is short for a moment.
+            self.again.queue_after(WATCH_MS);
         }
     }
 }
@@ -251,6 +270,9 @@ struct WatchJob {
 impl Job for WatchJob {
     fn run(&self) {
         self.core.hardware.watch();
+        if self.core.hardware.is_live() {
+            self.core.events.ask_again(&self.core.admin);
+        }
         let ticks = self.ticks.fetch_add(1, Relaxed);
         if let Some(ms) = self.core.info.keep_alive(self.core.params.keep_alive_ms()) {
             // Twice in its time.

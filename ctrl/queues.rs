@@ -109,6 +109,17 @@ pub(super) struct IoQueues {
     vectors: Option<ARef<Device>>,
 }
 
+/// More references to queues.
+fn references<'a>(
+    queues: impl ExactSizeIterator<Item = &'a Arc<Queue<Io>>>,
+) -> Result<KVec<Arc<Queue<Io>>>> {
+    let mut more = KVec::with_capacity(queues.len(), GFP_KERNEL)?;
+    for queue in queues {
+        more.push(queue.clone(), GFP_KERNEL)?;
+    }
+    Ok(more)
+}
+
 impl Plan<'_> {
     /// Makes as many I/O queues as there are CPUs, or as controller, vectors, doorbells, memory
     /// and parameters allow; at least one.
@@ -146,17 +157,11 @@ impl Plan<'_> {
             let counts = QueueCounts::plan(made, served, wanted);
             // CAST: u32 to usize widens.
             pairs.truncate(counts.total() as usize);
-            let mut queues = KVec::with_capacity(pairs.len(), GFP_KERNEL)?;
-            for (queue, _) in &pairs {
-                queues.push(queue.clone(), GFP_KERNEL)?;
-            }
+            let queues = references(pairs.iter().map(|(queue, _)| queue))?;
             hardware.attach_io(&vectors, pairs, counts.interrupt())?;
             let dev: &Device = self.pdev.as_ref();
             let vectors_of: Option<ARef<Device>> = (!shared).then(|| dev.into());
-            let mut for_set = KVec::with_capacity(queues.len(), GFP_KERNEL)?;
-            for queue in &queues {
-                for_set.push(queue.clone(), GFP_KERNEL)?;
-            }
+            let for_set = references(queues.iter())?;
             let made = IoQueues {
                 set: self.tag_set(for_set, entries, counts, vectors_of.clone())?,
                 counts,
@@ -404,10 +409,7 @@ impl IoQueues {
     }
 
     fn update(&self, made: usize) -> Result {
-        let mut queues = KVec::with_capacity(made, GFP_KERNEL)?;
-        for queue in self.queues.iter().take(made) {
-            queues.push(queue.clone(), GFP_KERNEL)?;
-        }
+        let queues = references(self.queues.iter().take(made))?;
         let counts = self.counts.first(made.try_into()?);
         // The vectors of those that are lost would leave CPUs without a queue.
         let vectors = self.vectors.clone().filter(|_| made == self.queues.len());

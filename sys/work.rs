@@ -121,8 +121,7 @@ unsafe impl Send for Work {}
 unsafe impl Sync for Work {}
 
 impl Work {
-    /// Work that nobody can ask for yet. `name` and `key` are lockdep's. One that is `deferrable`
-    /// does not wake a CPU that sleeps only because its time has come.
+    /// Work that nobody can ask for yet. `name` and `key` are lockdep's.
     ///
     /// # Errors
     ///
@@ -131,7 +130,6 @@ impl Work {
         name: &'static CStr,
         key: Pin<&'static LockClassKey>,
         urgency: Urgency,
-        deferrable: bool,
     ) -> Result<Arc<Self>> {
         let (reset, background) = *QUEUES.as_ref().ok_or(ENODEV)?;
         let queue = match urgency {
@@ -139,11 +137,6 @@ impl Work {
             Urgency::Background => background,
         };
         let queue = NonNull::new(queue as *mut bindings::workqueue_struct).ok_or(ENODEV)?;
-        let flags = if deferrable {
-            bindings::TIMER_IRQSAFE | bindings::TIMER_DEFERRABLE
-        } else {
-            bindings::TIMER_IRQSAFE
-        };
         Arc::pin_init(
             pin_init!(Self {
                 // INVARIANT: initialised with `callback`, disabled. Pinned.
@@ -161,7 +154,7 @@ impl Work {
                         bindings::timer_init_key(
                             core::ptr::addr_of_mut!((*work).timer),
                             Some(bindings::delayed_work_timer_fn),
-                            flags,
+                            bindings::TIMER_IRQSAFE,
                             c"rnvme work".as_char_ptr(),
                             static_lock_class!().as_ptr(),
                         );
