@@ -181,11 +181,12 @@ impl<'a> Pages<'a> {
     /// Those that are whole pages, if they are pages.
     #[inline(always)]
     pub(super) fn whole(self) -> Whole<'a> {
+        // CAST: u32 to usize widens, and to isize of less than 2^20.
+        let count = (self.left / PAGE) as usize as isize;
         // INVARIANT: so many pages are in `left`.
         Whole {
             at: self.at,
-            // CAST: u32 to usize widens.
-            left: (self.left / PAGE) as usize,
+            index: count.wrapping_neg(),
             _request: PhantomData,
         }
     }
@@ -221,13 +222,15 @@ impl<'a> Pages<'a> {
 
 /// Pieces that are whole pages, as far as they are.
 ///
+/// They are counted from the end, up to 0: a loop over them needs no register for where it ends.
+///
 /// # Invariants
 ///
 /// `at` points to pieces of a bio of a request that is the driver's as long as `'a`, which have the
-/// bytes of `left` pages.
+/// bytes of `-index` pages; `index` is not positive.
 pub(super) struct Whole<'a> {
     at: *const bindings::bio_vec,
-    left: usize,
+    index: isize,
     _request: PhantomData<&'a ()>,
 }
 
@@ -235,13 +238,20 @@ impl Whole<'_> {
     /// How many they are, if they are pages.
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
-        self.left
+        // CAST: not negative.
+        self.index.wrapping_neg() as usize
+    }
+
+    /// Where the next one is, counted from their end; 0 if there is none.
+    #[inline(always)]
+    pub(super) fn index(&self) -> isize {
+        self.index
     }
 
     /// The next, if it is a page.
     #[inline(always)]
     pub(super) fn next(&mut self) -> Option<bindings::phys_addr_t> {
-        if self.left == 0 {
+        if self.index == 0 {
             return None;
         }
         // SAFETY: by the type invariant there are bytes left, so there is a piece.
@@ -251,7 +261,7 @@ impl Whole<'_> {
             return None;
         }
         // INVARIANT: a page has gone by.
-        self.left = self.left.wrapping_sub(1);
+        self.index = self.index.wrapping_add(1);
         // SAFETY: at most one past the end of the vector.
         self.at = unsafe { self.at.add(1) };
         Some(page_to_phys(page))

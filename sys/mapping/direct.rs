@@ -70,9 +70,9 @@ impl Mapper {
         let whole = pages.whole();
         let mut entries = whole.len();
         // SAFETY: there is room for all of the pages, as just checked.
-        let mapped = unsafe { Self::map_whole(self.raw(), whole, list.as_ptr(), direction) };
-        if mapped != entries {
-            self.forget(rq, start, list, mapped);
+        let left = unsafe { Self::map_whole(self.raw(), whole, list.as_ptr(), direction) };
+        if left != 0 {
+            self.forget(rq, start, list, entries.wrapping_sub(left));
             return None;
         }
         if pages.has_tail() {
@@ -95,8 +95,8 @@ impl Mapper {
     }
 
     /// Maps `pages` for `dev` and writes their addresses to the words from `to` on; returns how many
-    /// could be mapped and are pages. A function of its own, so that all that it needs stays in
-    /// registers.
+    /// were left when one was no page or could not be mapped. A function of its own, so that all that
+    /// it needs stays in registers.
     ///
     /// # Safety
     ///
@@ -108,17 +108,20 @@ impl Mapper {
         to: *mut u64,
         direction: bindings::dma_data_direction,
     ) -> usize {
-        let mut done = 0usize;
+        let end = to.wrapping_add(pages.len());
+        let mut index = pages.index();
         while let Some(phys) = pages.next() {
             // SAFETY: the device is valid, and the memory that of a request.
             let Some(addr) = (unsafe { map_phys(dev, phys, PAGE as usize, direction) }) else {
                 break;
             };
-            // SAFETY: the caller promises that there is such a word.
-            unsafe { to.add(done).write_volatile(addr.to_le()) };
-            done = done.wrapping_add(1);
+            // SAFETY: the caller promises that there are as many words as pages: so there is one that
+            // is as far from the end as this page is.
+            unsafe { end.wrapping_offset(index).write_volatile(addr.to_le()) };
+            index = pages.index();
         }
-        done
+        // CAST: not negative.
+        index.wrapping_neg() as usize
     }
 
     /// Maps all of `rq` and writes the address of each further controller page that it touches to
