@@ -72,6 +72,11 @@ impl Lists {
         self.small.get(tag.into())
     }
 
+    /// The first page of the large list of `lease`.
+    pub(crate) fn large(&self, lease: &Lease) -> Option<Slots<'_, { prp::ENTRIES_PER_PAGE }>> {
+        self.large.get(lease.index())?.first()
+    }
+
     /// The list of a request: the large one of its lease, else the small one of its tag.
     pub(crate) fn list(&self, tag: u16, lease: Option<&Lease>) -> Option<Span<'_>> {
         match lease {

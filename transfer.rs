@@ -277,10 +277,16 @@ impl Transfers {
         T::Pdu: Carrier,
     {
         let bytes = rq.bytes();
-        let mut builder = prp::Builder::new(bytes);
         // The worst case: data that begins just before the end of a page touches one page more.
-        let entries = prp::list_entries(prp::PAGE_MASK, bytes);
-        self.list(rq, entries, |addr, len, list| {
+        let lease = self.lease(prp::list_entries(prp::PAGE_MASK, bytes))?;
+        if let Some(data) = lease.as_ref().and_then(|lease| self.map_leased(rq, lease)) {
+            if let Some(lease) = lease {
+                rq.pdu_mut().pdu_mut().mapping.hold(lease);
+            }
+            return Ok(Data::prp(data));
+        }
+        let mut builder = prp::Builder::new(bytes);
+        self.list(rq, lease, |addr, len, list| {
             builder.push(addr, len, list).is_ok()
         })?;
         self.finish(rq, builder.finish().map(Data::prp))
@@ -293,25 +299,35 @@ impl Transfers {
     {
         let mut builder = sgl::Builder::new(rq.bytes());
         let words = usize::from(rq.segments()) * sgl::WORDS;
-        let list = self.list(rq, words, |addr, len, list| {
+        let lease = self.lease(words)?;
+        let list = self.list(rq, lease, |addr, len, list| {
             builder.push(addr, len, list).is_ok()
         })?;
         self.finish(rq, builder.finish(&list).map(Data::sgl))
     }
 
-    /// Maps the segments of `rq`, each of which `push` adds to a list with room for `words`.
+    /// As [`Self::map_pages`], for the first page of the large list of `lease`.
+    fn map_leased<T: Types>(&self, rq: &Request<T>, lease: &Lease) -> Option<DataPtr> {
+        if !self.mapper.takes_direct(1) {
+            return None;
+        }
+        let list = self.lists.large(lease)?;
+        let listed = self.mapper.map_pages(rq, list)?;
+        Some(pointers(&listed, list))
+    }
+
+    /// Maps the segments of `rq`, each of which `push` adds to the list of `lease`, or of its tag.
     #[inline(always)]
     fn list<T>(
         &self,
         rq: &mut Request<T>,
-        words: usize,
+        lease: Option<Lease>,
         mut push: impl FnMut(u64, u32, &mut Span<'_>) -> bool,
     ) -> Result<Span<'_>, BlkStatus>
     where
         T: Types,
         T::Pdu: Carrier,
     {
-        let lease = self.lease(words)?;
         let Some(mut list) = self.lists.list(rq.tag(), lease.as_ref()) else {
             if let Some(lease) = lease {
                 self.mapper.release(lease);

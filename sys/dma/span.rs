@@ -44,6 +44,16 @@ impl Words {
             _words: PhantomData,
         }
     }
+
+    /// The first `N` of them, if they are as many.
+    pub(crate) fn first<const N: usize>(&self) -> Option<Slots<'_, N>> {
+        // INVARIANT: as `self` says, there are `N`.
+        (self.len >= N).then_some(Slots {
+            base: self.base,
+            address: self.mem.address,
+            _words: PhantomData,
+        })
+    }
 }
 
 impl<'a> Span<'a> {
