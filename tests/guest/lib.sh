@@ -14,7 +14,7 @@ echo >&8
 
 # Wait for so many seconds, or parts of them.
 pause() {
-    read -r -t "$1" -u 7
+    read -r -t "$1" -u 7 || true
 }
 
 # End the test as failed, or as not possible here.
