@@ -263,7 +263,7 @@ mod tests {
         for urgency in [Urgency::Reset, Urgency::Background] {
             let job = Arc::new(Count(AtomicU32::new(0)), GFP_KERNEL)?;
             let done = || job.0.load(Ordering::Relaxed);
-            let work = Work::new(c"rnvme test", static_lock_class!(), urgency, true)?;
+            let work = Work::new(c"rnvme test", static_lock_class!(), urgency)?;
             work.queue();
             work.flush();
             assert_eq!(done(), 0);
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn drop_is_close() -> Result {
         let job = Arc::new(Count(AtomicU32::new(0)), GFP_KERNEL)?;
-        let work = Work::new(c"rnvme test", static_lock_class!(), Urgency::Reset, false)?;
+        let work = Work::new(c"rnvme test", static_lock_class!(), Urgency::Reset)?;
         work.open(job.clone());
         work.queue_after(86_400_000);
         drop(work);
