@@ -4,7 +4,7 @@
 # reset: each step ends in bounded time without wrong data, and after it the
 # disk can be had back.  `scripts/fuzz` gives other seeds, and more time.
 #@ machine: hostile
-#@ timeout: 60
+#@ timeout: 150
 #@ allow-hostile: blocks .* of .* of namespace
 #@ allow-hostile: deallocates blocks
 #@ allow-hostile: a transfer of .* more than MDTS
@@ -18,8 +18,9 @@ seed=1 steps=8 seconds=30
 if [[ $(</proc/cmdline) =~ rnvme\.fuzz=([0-9]+),([0-9]+),([0-9]+) ]]; then
     seed=${BASH_REMATCH[1]} steps=${BASH_REMATCH[2]} seconds=${BASH_REMATCH[3]}
 fi
-# Longer than any single step may take: time-outs, CAP.TO twice, a shutdown.
-bound=25
+# Longer than any single step may take: a command may be lost with each of its six tries, and
+# each takes 6 s: late, late once more after an abort in vain, a reset.
+bound=45
 
 # The disk as it should be, after a bind if that is needed.
 recover() { # STEP
