@@ -74,6 +74,7 @@ def run_file(guest, file, timeout, show=None, test=None):
                 # QEMU's logs begin anew, too.
                 guest.restart(60 * guest.kernel.slower)
                 log_start = trace_start = 0
+                deadline = time.monotonic() + timeout + 20
                 guest.send(f"run {timeout} {file}")
             elif line.startswith("@host "):
                 good, text = guest.answer(line[6:], trace_start)
