@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """One boot of the guest: QEMU, its kernel log, its command port, QMP."""
 
+import contextlib
 import json
 import os
 import re
@@ -127,24 +128,19 @@ class Guest:
 
     def restart(self, limit):
         """Kill QEMU as it is, and boot another one with the same disks."""
+        self._start_anew()
+        self.boot(limit)
+
+    def _start_anew(self):
         self.kill()
         self._disconnect()
         self.traced.clear()
         with open(self.console, "rb") as old, open(f"{self.console}.killed", "ab") as kept:
             shutil.copyfileobj(old, kept)
-        try:
-            self._boot_anew(limit)
-        except GuestDied:
-            # Such a boot hangs once in a while, before there is a module: see suite.py.
-            self.kill()
-            self._disconnect()
-            self._boot_anew(limit)
-
-    def _boot_anew(self, limit):
         for name in ("port", "qmp"):
-            os.unlink(f"{self.dir}/{name}")
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self.dir}/{name}")
         self._start()
-        self.boot(limit)
 
     def _add_files(self, files):
         """Another archive at the end of the initial file system: {path there: path here}."""
@@ -236,7 +232,19 @@ class Guest:
         return line.decode(errors="replace").rstrip("\r")
 
     def boot(self, limit):
-        """Wait until the guest takes commands."""
+        """Wait until the guest takes commands.
+
+        The kernel without the module fails to boot once in a while (QEMU's code generator and code
+        that the kernel changes while other CPUs run it): then it is booted once more."""
+        try:
+            self._await_ready(limit)
+        except GuestDied as reason:
+            where = self.keep_logs(f"{self.kernel.kind}-{self.definition.name}-boot", {})
+            print(f"      boot: {reason}, once more (logs: {where})", flush=True)
+            self._start_anew()
+            self._await_ready(limit)
+
+    def _await_ready(self, limit):
         deadline = time.monotonic() + limit
         self.port = self._connect("port", deadline)
         while self.read_line(deadline) != "@ready":

@@ -168,28 +168,23 @@ class Suite:
 
     def run_group(self, group):
         """Run tests in one boot, and in a fresh one after each failure."""
-        # The kernel without the module fails to boot once in a while (QEMU's code generator and
-        # code that the kernel changes while other CPUs run it): then it is booted once more.
-        tries = 2
         while not group.empty():
             guest = self.guest(group.machine, "kunit.enable=0")
             try:
-                guest.boot(60 * self.kernel.slower)
                 self.run_boot(guest, group)
-            except GuestDied as reason:
-                tries -= 1
-                where = guest.keep_logs(f"{self.kernel.kind}-{guest.definition.name}-boot", {})
-                if tries:
-                    print(f"      boot: {reason}, once more (logs: {where})", flush=True)
-                    continue
-                while test := group.take():
-                    self.report("FAIL", test.name, None, f"boot: {reason} (logs: {where})")
             finally:
                 guest.clean()
 
     def run_boot(self, guest, group):
-        """Run tests from the group in a guest that is up until one fails or none is left."""
+        """Run tests from the group until one fails or none is left."""
         name = guest.definition.name
+        try:
+            guest.boot(60 * self.kernel.slower)
+        except GuestDied as reason:
+            where = guest.keep_logs(f"{self.kernel.kind}-{name}-boot", {})
+            while test := group.take():
+                self.report("FAIL", test.name, None, f"boot: {reason} (logs: {where})")
+            return
         while test := group.take():
             if not self.run_test(guest, test):
                 return

@@ -18,16 +18,18 @@ seed=1 steps=8 seconds=30
 if [[ $(</proc/cmdline) =~ rnvme\.fuzz=([0-9]+),([0-9]+),([0-9]+) ]]; then
     seed=${BASH_REMATCH[1]} steps=${BASH_REMATCH[2]} seconds=${BASH_REMATCH[3]}
 fi
-# Longer than any single step may take: a command may be lost with each of its six tries, and
-# each takes 6 s: late, late once more after an abort in vain, a reset.
-bound=45
+# Longer than any bind or unbind may take: time-outs, CAP.TO twice, a shutdown.
+bound=25
+# Longer than any I/O may take: a command may be lost with each of its six tries, and each
+# takes 6 s: late, late once more after an abort in vain, a reset.
+io_bound=45
 
 # The disk as it should be, after a bind if that is needed.
 recover() { # STEP
     # What it said of itself must stay as long as it is believed.
     [[ $action != bind ]] || try_unbind $bound "$1"
     hostile calm
-    if [[ ! -b /dev/rnvme0n1 ]] || ! may_read $bound; then
+    if [[ ! -b /dev/rnvme0n1 ]] || ! may_read $io_bound; then
         try_unbind $bound "$1"
         hostile back
         try_bind $bound "$1" || die "$1: it cannot be bound any more"
@@ -47,7 +49,7 @@ start_reads() {
 }
 
 expect_reads_end() { # STEP
-    wait_gone $bound kill -0 "$fio_job" || die "$1: reads do not end: $(hostile state)"
+    wait_gone $io_bound kill -0 "$fio_job" || die "$1: reads do not end: $(hostile state)"
 }
 
 one_step() { # STEP
@@ -58,17 +60,17 @@ one_step() { # STEP
         hostile fuzz-go
     fi
     case $action in
-    io) fio_may_fail $bound rnvme0n1 ;;
+    io) fio_may_fail $io_bound rnvme0n1 ;;
     bind)
         if try_bind $bound "$1" && wait_disk; then
-            may_read $bound
+            may_read $io_bound
         fi
         ;;
     rebind)
         start_reads
         try_unbind $bound "$1"
         if try_bind $bound "$1" && wait_disk; then
-            may_read $bound
+            may_read $io_bound
         fi
         expect_reads_end "$1"
         ;;

@@ -49,7 +49,8 @@ expect_failure() { # COMMAND...
 # Ask something of the host and print its answer; the status says whether it
 # worked.  Requests:
 #   host qmp '{"execute":"device_del","arguments":{"id":"nv0"}}'
-#   host trace-on PATTERN, host trace-off PATTERN   QEMU's trace events
+#   host trace-on PATTERN, host trace-off PATTERN   QEMU's trace events; off, when the
+#                                                   test has ended
 #   host trace-count PATTERN                        hits since the test began
 #   host trace-log PATTERN                          the lines of these hits
 #   host sleep SECONDS                              of the host's clock

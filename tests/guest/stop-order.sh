@@ -6,20 +6,16 @@
 for event in pci_nvme_del_sq pci_nvme_del_cq "pci_nvme_mmio_shutdown_*" pci_nvme_mmio_stopped; do
     host trace-on "$event"
 done
-# Other tests of the same boot may have left other events on.
-steps() {
-    host trace-log "pci_nvme_*" | sed -n 's/ .*//; /^pci_nvme_\(del_\|mmio_shutdown_\|mmio_stopped\)/s/pci_nvme_//p'
-}
 for way in rmmod unbind; do
     load_disk
     # The start of the driver stops the controller, too.
-    old=$(steps | wc -l)
+    old=$(host trace-count "pci_nvme_*")
     if [[ $way == unbind ]]; then
         pci_of rnvme0 >/sys/bus/pci/drivers/rnvme/unbind
     else
         unload
     fi
-    events=$(steps | tail -n +$((old + 1)))
+    events=$(host trace-log "pci_nvme_*" | tail -n +$((old + 1)) | sed 's/ .*//; s/pci_nvme_//')
     expect "events of $way" "del_sq del_cq del_sq del_cq mmio_shutdown_set mmio_shutdown_cleared mmio_stopped " "$(
         tr '\n' ' ' <<<"$events")"
 done
