@@ -394,8 +394,7 @@ impl Core {
             self.io.entries,
             self.max_transfer >> 10
         );
-        let keep_alive = self.params.keep_alive_ms();
-        if keep_alive.is_some() && self.info.keep_alive(keep_alive).is_none() {
+        if self.params.keep_alive > 0 && self.keep_alive().is_none() {
             dev_info!(dev, "no keep alive timer: keep_alive has no effect\n");
         }
         if self.io.in_controller() > 0 {
@@ -405,6 +404,11 @@ impl Core {
                 self.io.in_controller()
             );
         }
+    }
+
+    /// Milliseconds of the controller's keep alive timer, if it has one that is wanted.
+    fn keep_alive(&self) -> Option<u32> {
+        self.info.keep_alive(self.params.keep_alive_ms())
     }
 
     /// Makes the disks what the namespaces are now.

@@ -308,7 +308,7 @@ impl Transfers {
 
     /// As [`Self::map_pages`], for the first page of the large list of `lease`.
     fn map_leased<T: Types>(&self, rq: &Request<T>, lease: &Lease) -> Option<DataPtr> {
-        if !self.mapper.takes_direct(1) {
+        if !self.mapper.is_direct() {
             return None;
         }
         let list = self.lists.large(lease)?;

@@ -267,22 +267,28 @@ struct WatchJob {
     ticks: AtomicU32,
 }
 
+impl WatchJob {
+    /// Gives a controller that works the commands that it should have, once a tick.
+    fn attend(&self, ticks: u32) {
+        let core = &self.core;
+        core.events.ask_again(&core.admin);
+        // Twice in its time.
+        let due = |ms: u32| ticks % (ms / (2 * WATCH_MS)).max(1) == 0;
+        if core.keep_alive().is_some_and(due) {
+            // One that does not come back is late, as any command may be.
+            if let Ok(unheard) = Arc::new(Unheard, GFP_KERNEL) {
+                let _ = core.admin.post(&KeepAlive, Lateness::AsUsual, unheard);
+            }
+        }
+    }
+}
+
 impl Job for WatchJob {
     fn run(&self) {
         self.core.hardware.watch();
-        if self.core.hardware.is_live() {
-            self.core.events.ask_again(&self.core.admin);
-        }
         let ticks = self.ticks.fetch_add(1, Relaxed);
-        if let Some(ms) = self.core.info.keep_alive(self.core.params.keep_alive_ms()) {
-            // Twice in its time.
-            if ticks % (ms / (2 * WATCH_MS)).max(1) == 0 && self.core.hardware.is_live() {
-                // One that does not come back is late, as any command may be.
-                if let Ok(unheard) = Arc::new(Unheard, GFP_KERNEL) {
-                    let admin = &self.core.admin;
-                    let _ = admin.post(&KeepAlive, Lateness::AsUsual, unheard);
-                }
-            }
+        if self.core.hardware.is_live() {
+            self.attend(ticks);
         }
         self.again.queue_after(WATCH_MS);
     }

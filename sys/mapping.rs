@@ -134,7 +134,8 @@ pub(crate) struct Mapper {
     /// Bits of which [`Self::SKIPS`] says that mappings need not be undone: the flags of the
     /// device, or zeroes. They may change when something is mapped.
     flags: NonNull<AtomicUsize>,
-    /// Bytes up to which requests of several segments are mapped straight into a list; 0: never.
+    /// Bytes up to which requests of several segments are mapped straight into the list of their
+    /// tag; 0: into no list.
     direct: AtomicU32,
     /// Elsewhere: requests write there.
     kept: KBox<Kept>,

@@ -181,8 +181,8 @@ impl<'a> Pages<'a> {
     /// Those that are whole pages, if they are pages.
     #[inline(always)]
     pub(super) fn whole(self) -> Whole<'a> {
-        // CAST: u32 to usize widens, and to isize of less than 2^20.
-        let count = (self.left / PAGE) as usize as isize;
+        // CAST: u32 to isize widens.
+        let count = (self.left / PAGE) as isize;
         // INVARIANT: so many pages are in `left`.
         Whole {
             at: self.at,

@@ -46,7 +46,12 @@ pub(crate) struct Listed {
 }
 
 impl Mapper {
-    /// Whether requests of several segments and `bytes` bytes are worth a try.
+    /// Whether anything is mapped straight into a list.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.takes_direct(1)
+    }
+
+    /// Whether requests of several segments and `bytes` bytes are worth a try with the list of a tag.
     #[inline(always)]
     pub(crate) fn takes_direct(&self, bytes: u32) -> bool {
         bytes <= self.direct.load(Ordering::Relaxed)
