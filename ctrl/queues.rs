@@ -47,6 +47,7 @@ use crate::{
             Doorbell,
             Shadows, //
         },
+        irq::has_messages,
         pci::{
             memory_bar,
             node, //
@@ -208,10 +209,17 @@ impl Plan<'_> {
 
     /// Announces shadow doorbells for `count` I/O queues, if the controller takes them and a page
     /// has room for them. Without them the registers do.
+    ///
+    /// Not with the pin's interrupt: its level stays until the controller knows that completions
+    /// were taken, and it may look at a shadow no sooner than at its next completion. Until then
+    /// the interrupt would come again and again.
     fn shadow_doorbells(&self, count: u32) -> Result<Option<Arc<Shadows>>> {
         let stride = self.hardware.caps().doorbell_stride;
         let last = regs::cq_doorbell(count.try_into()?, stride);
-        if !self.info.doorbell_buffer || !Doorbell::has_shadow(regs::DOORBELLS, last) {
+        if !self.info.doorbell_buffer
+            || !Doorbell::has_shadow(regs::DOORBELLS, last)
+            || !has_messages(self.pdev)
+        {
             return Ok(None);
         }
         let shadows = Shadows::new(self.pdev.as_ref())?;

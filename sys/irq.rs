@@ -109,7 +109,7 @@ impl Vectors {
 }
 
 /// Whether the vectors of `pdev` are messages, so MSI-X or MSI.
-fn has_messages(pdev: &pci::Device) -> bool {
+pub(crate) fn has_messages(pdev: &pci::Device) -> bool {
     let pdev = super::pci::raw(pdev);
     // SAFETY: `pdev` is a valid device; whoever allocates its vectors, which is its driver, sets
     // these bits.
