@@ -41,17 +41,13 @@ unload
 
 check "0x7=0x10001 queue queue 0x9=0x10000 0x8=0xffff" irq_coalescing_time=255 irq_coalescing_threshold=256
 bdf=$(pci_of rnvme0)
-echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
 
 # One vector for all: it stays in.
-if echo 0 >"/sys/bus/pci/devices/$bdf/msi_bus"; then
-    before=0
-    before=$(steps | wc -w)
-    echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind || die "it cannot be bound without messages"
-    wait_for 20 test -b /dev/rnvme0n1
+before=0
+before=$(steps | wc -w)
+if bind_to_pin "$bdf" rnvme0n1; then
     expect "what is set with one vector" "0x7=0x10001 queue 0x8=0xffff" "$(steps)"
-    echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
-    echo 1 >"/sys/bus/pci/devices/$bdf/msi_bus"
+    unbind_from_pin "$bdf"
 fi
 host trace-off pci_nvme_setfeat
 host trace-off pci_nvme_create_sq

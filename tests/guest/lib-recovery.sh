@@ -292,7 +292,7 @@ purge_mappings() {
 # After so many rounds nothing may have grown with them: no mapping of the device is
 # new, no cache has grown by half an object a round (or 200 objects).
 count_end() { # ROUNDS
-    local grown limit=$(($1 / 2))
+    local grown mapped limit=$(($1 / 2))
     ((limit > 200)) || limit=200
     # What is freed after a grace period is freed soon.
     for _ in 1 2 3; do
@@ -303,8 +303,8 @@ count_end() { # ROUNDS
             $2 - before[$1] > limit { print $1 ": " before[$1] " -> " $2 }' \
             /tmp/slabs.before /tmp/slabs.after)
         # One of another device may have been under way before.
-        (($(dma_books) >= books_before)) ||
-            grown+="${grown:+, }mappings: $((books_before - $(dma_books))) more"
+        mapped=$((books_before - $(dma_books)))
+        ((mapped <= 0)) || grown+="${grown:+, }mappings: $mapped more"
         [[ -n $grown ]] || break
     done
     [[ -z $grown ]] || must die "after $1 rounds there are more objects: $grown"

@@ -373,6 +373,20 @@ bind_again() { # BDF DISK
     wait_for 20 test -b "/dev/$2"
 }
 
+# Bind the device anew without MSI-X and MSI, as if it had none: it has the pin's
+# interrupt.  Fails, with the device unbound, where the kernel cannot take them.
+bind_to_pin() { # BDF DISK
+    echo "$1" >/sys/bus/pci/drivers/rnvme/unbind
+    echo 0 >"/sys/bus/pci/devices/$1/msi_bus" || return 1
+    bind_again "$1" "$2"
+}
+
+# Unbind it, and give it its messages back.
+unbind_from_pin() { # BDF
+    echo "$1" >/sys/bus/pci/drivers/rnvme/unbind
+    echo 1 >"/sys/bus/pci/devices/$1/msi_bus"
+}
+
 # Allocations may fail from now on, as /proc/self/fail-nth or the knobs say: only
 # what has the module on its stack, and not within ACPI's interpreter, which enabling
 # a PCI device runs: that uses freed objects when it is out of memory.

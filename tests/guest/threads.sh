@@ -32,15 +32,11 @@ for _ in 1 2 3; do
 done
 expect "threads" 3 "$(threads)"
 
-echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
-if echo 0 >"/sys/bus/pci/devices/$bdf/msi_bus"; then
-    echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind || die "it cannot be bound without messages"
-    wait_for 20 test -b /dev/rnvme0n1
+if bind_to_pin "$bdf" rnvme0n1; then
     expect_like "the interrupt" "*IO-APIC*rnvme0q0*" "$(grep rnvme /proc/interrupts)"
     expect "threads for the pin" 0 "$(threads)"
     verify rnvme0n1 --bs=4k --size=1m --iodepth=16
-    echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
-    echo 1 >"/sys/bus/pci/devices/$bdf/msi_bus"
+    unbind_from_pin "$bdf"
 fi
 unload
 expect "threads without the module" 0 "$(threads)"
