@@ -18,13 +18,15 @@ verify rnvme0n1 --bsrange=512-256k --blockalign=512 --size=4m --iodepth=16
 
 put_noise rnvme0n1 100
 ios=2000
-before=$(interrupts)
-fio --name=pin --filename=/dev/rnvme0n1 --direct=1 --ioengine=io_uring --rw=randread --bs=4k \
-    --iodepth=16 --numjobs=2 --size=4m --io_size=$((ios * 2))k --allow_file_create=0 >/tmp/pin 2>&1 ||
-    die "fio failed: $(</tmp/pin)"
-seen=$(($(interrupts) - before))
-echo "$seen interrupts for $ios reads"
-((seen > 0 && seen <= ios + ios / 10)) || die "$seen interrupts for $ios reads"
+# Whether the level stays depends on which completions are seen together: some rounds.
+for _ in 1 2 3 4 5 6; do
+    before=$(interrupts)
+    fio --name=pin --filename=/dev/rnvme0n1 --direct=1 --ioengine=io_uring --rw=randread --bs=4k \
+        --iodepth=16 --numjobs=2 --size=4m --io_size=$((ios * 2))k --allow_file_create=0 \
+        >/tmp/pin 2>&1 || die "fio failed: $(</tmp/pin)"
+    seen=$(($(interrupts) - before))
+    ((seen > 0 && seen <= ios + ios / 10)) || die "$seen interrupts for $ios reads"
+done
 expect_noise rnvme0n1 100
 unbind_from_pin "$bdf"
 unload
