@@ -209,7 +209,7 @@ fn transfer(
     rq: &mut Request<Io>,
     map: impl FnOnce(&mut Request<Io>) -> Option<DataPtr>,
 ) -> Option<Sqe> {
-    let is_write = rq.ordinary()?;
+    let direction = rq.ordinary()?;
     let data = Data::prp(map(rq)?);
     let geometry = rq.queue_data();
     let Some((lba, blocks)) = geometry.range(rq) else {
@@ -217,11 +217,7 @@ fn transfer(
         return None;
     };
     let (nsid, control) = (geometry.nsid, RwControl::default());
-    Some(if is_write {
-        Sqe::write(nsid, lba, blocks, control, data)
-    } else {
-        Sqe::read(nsid, lba, blocks, control, data)
-    })
+    Some(Sqe::transfer(direction, nsid, lba, blocks, control, data))
 }
 
 /// A request that is no ordinary read or write, or whose data is not plain.
@@ -278,16 +274,20 @@ fn unusual(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
         return Err(BlkStatus::IOERR);
     };
     match op {
-        Op::Read => {
-            let data = queue.map(rq)?;
-            Ok(Sqe::read(nsid, lba, blocks, control(rq), data))
-        }
         Op::Write if rq.is_atomic() && !geometry.atomic.allows(rq.sector(), rq.bytes()) => {
             Err(BlkStatus::INVAL)
         }
-        Op::Write => {
+        Op::Read | Op::Write => {
             let data = queue.map(rq)?;
-            Ok(Sqe::write(nsid, lba, blocks, control(rq), data))
+            let direction = rq.direction();
+            Ok(Sqe::transfer(
+                direction,
+                nsid,
+                lba,
+                blocks,
+                control(rq),
+                data,
+            ))
         }
         Op::WriteZeroes => {
             let control = ZeroesControl {

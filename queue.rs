@@ -502,9 +502,10 @@ where
     }
 
     /// Looks for completions; returns whether there were any.
+    #[inline(always)]
     pub(crate) fn poll(&self, done: &mut Completed<T>) -> bool {
         match &mut *self.polled.lock() {
-            Some(completions) => completions.reap(done),
+            Some(completions) => completions.reap_polled(done),
             None => false,
         }
     }

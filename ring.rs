@@ -112,17 +112,22 @@ impl Head {
         self.phase
     }
 
-    /// The entry was read; returns whether it was the last of a round.
+    /// The entry was read, and others of the round are left. Returns whether that was so: else
+    /// [`Self::begin_round`] is next.
     #[inline(always)]
     pub(crate) const fn advance(&mut self) -> bool {
         let next = self.at.wrapping_add(1);
-        if next < self.entries {
-            self.at = next;
+        if next >= self.entries {
             return false;
         }
+        self.at = next;
+        true
+    }
+
+    /// The last entry of a round was read.
+    pub(crate) const fn begin_round(&mut self) {
         self.at = 0;
         self.phase = self.phase.next();
-        true
     }
 
     /// The value of the doorbell so far, and the new one.
@@ -190,7 +195,11 @@ mod tests {
                 for expected in 0..usize::from(entries) {
                     assert_eq!(head.index(), expected);
                     assert_eq!(head.phase(), phase);
-                    assert_eq!(head.advance(), expected + 1 == usize::from(entries));
+                    let more = expected + 1 < usize::from(entries);
+                    assert_eq!(head.advance(), more);
+                    if !more {
+                        head.begin_round();
+                    }
                 }
                 phase = phase.next();
             }
@@ -221,7 +230,9 @@ mod tests {
             while ring[head.index()].0 == head.phase() {
                 seen += 1;
                 assert_eq!(ring[head.index()].1, seen);
-                head.advance();
+                if !head.advance() {
+                    head.begin_round();
+                }
             }
             assert_eq!(seen, posted);
             assert_eq!(usize::from(head.ring().1), at);

@@ -124,13 +124,14 @@ impl Vector {
         }
         count
     }
-}
 
-impl More {
     #[inline(never)]
-    fn handle(&mut self) -> bool {
-        let mut found = self.admin.reap_all();
-        for completions in &mut self.io {
+    fn handle_more(&mut self) -> bool {
+        let Some(more) = &mut self.more else {
+            return false;
+        };
+        let mut found = more.admin.reap_all();
+        for completions in &mut more.io {
             found |= completions.reap_all();
         }
         found
@@ -138,16 +139,20 @@ impl More {
 }
 
 impl Handler for Vector {
+    /// Most interrupts are those of one queue, and there is something.
     #[inline(always)]
     fn handle(&mut self) -> bool {
-        let mut found = false;
-        if let Some(completions) = &mut self.io {
-            found = completions.reap_all();
+        let found = match &mut self.io {
+            Some(io) => io.reap_all(),
+            None => false,
+        };
+        if !found {
+            return self.handle_more();
         }
-        if let Some(more) = &mut self.more {
-            found |= more.handle();
+        if self.more.is_some() {
+            self.handle_more();
         }
-        found
+        true
     }
 
     fn is_pending(&self) -> bool {

@@ -49,6 +49,8 @@ pub(crate) struct Completions<T: Types> {
     ring: Ring,
     reaper: Reaper<T>,
     head: Head,
+    /// How often the ring has ended in this pass.
+    rounds: u32,
     // For each pass.
     _pass: [LineBegins; 0],
     doorbell: Doorbell,
@@ -79,6 +81,7 @@ impl<T: Types> Completions<T> {
             ring,
             reaper,
             head: Head::new(entries),
+            rounds: 0,
             _pass: [],
             doorbell,
             queue,
@@ -97,21 +100,42 @@ where
     /// again; returns whether there was one.
     #[inline(always)]
     pub(crate) fn reap(&mut self, done: &mut Completed<T>) -> bool {
-        let found = self.take_new(done);
-        if found {
-            // One doorbell a pass.
-            self.doorbell.ring(self.head.ring());
-        }
-        found
+        let Some(end) = self.peek() else {
+            return false;
+        };
+        self.pass(end, done);
+        true
+    }
+
+    /// The same, from an entry on that is new.
+    #[inline(always)]
+    fn pass(&mut self, end: CqeEnd, done: &mut Completed<T>) {
+        self.take_new(end, done);
+        // One doorbell a pass.
+        self.doorbell.ring(self.head.ring());
+    }
+
+    /// The same for who polls: most polls find nothing, so the rest is elsewhere.
+    #[inline(always)]
+    pub(super) fn reap_polled(&mut self, done: &mut Completed<T>) -> bool {
+        self.is_pending() && self.reap_out_of_line(done)
+    }
+
+    #[inline(never)]
+    fn reap_out_of_line(&mut self, done: &mut Completed<T>) -> bool {
+        self.reap(done)
     }
 
     /// The same, and ends what succeeded.
     #[inline(always)]
     pub(crate) fn reap_all(&mut self) -> bool {
+        let Some(end) = self.peek() else {
+            return false;
+        };
         let mut done = Completed::new();
-        let found = self.reap(&mut done);
+        self.pass(end, &mut done);
         done.end();
-        found
+        true
     }
 
     /// The end of the next entry, if it is new.
@@ -128,29 +152,33 @@ where
         self.peek().is_some()
     }
 
-    /// A pass ends when the ring ends for the second time, however fast the device writes.
+    /// Takes new entries from the next one on, the `end` of which is known. A pass ends when the ring
+    /// ends for the second time, however fast the device writes.
     #[inline(always)]
-    fn take_new(&mut self, done: &mut Completed<T>) -> bool {
-        let Some(mut end) = self.peek() else {
-            return false;
-        };
-        let mut rounds = 0u32;
+    fn take_new(&mut self, mut end: CqeEnd, done: &mut Completed<T>) {
+        self.rounds = 0;
         loop {
             // Pairs with the device's write of the entry: the rest of it, and the data of the
             // request, are read after the phase tag.
             read_barrier();
             self.complete(end, done);
-            if self.head.advance() {
-                rounds = rounds.wrapping_add(1);
-                if rounds > 1 {
-                    return true;
-                }
+            if !self.head.advance() && !self.begin_round() {
+                return;
             }
             match self.peek() {
                 Some(next) => end = next,
-                None => return true,
+                None => return,
             }
         }
+    }
+
+    /// The ring ended; returns whether the pass goes on.
+    #[cold]
+    #[inline(never)]
+    fn begin_round(&mut self) -> bool {
+        self.head.begin_round();
+        self.rounds = self.rounds.wrapping_add(1);
+        self.rounds < 2
     }
 
     #[inline(always)]
@@ -181,12 +209,14 @@ where
         rq
     }
 
+    #[cold]
     #[inline(never)]
     fn finish(&self, rq: Started<T>) {
         T::complete(&self.queue, rq);
     }
 
     /// What is no plain success, or is of interest in full: whatever the device says.
+    #[cold]
     #[inline(never)]
     fn complete_in_full(&mut self, end: CqeEnd) {
         let Some(mut rq) = self.reaper.take(end.command_id()) else {
@@ -244,9 +274,11 @@ where
     /// completed as it says, the rest with `status`, in the order in which it was submitted (but for
     /// what was overtaken by a whole ring of others). Returns how many the rest are.
     pub(crate) fn cancel(&mut self, status: Status) -> u32 {
-        let mut done = Completed::new();
-        self.take_new(&mut done);
-        done.end();
+        if let Some(end) = self.peek() {
+            let mut done = Completed::new();
+            self.take_new(end, &mut done);
+            done.end();
+        }
         let mut count = 0;
         for age in 0..self.queue.entries() {
             let cid = self.queue.command_id(age);

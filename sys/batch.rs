@@ -181,7 +181,7 @@ impl<T: Types> Completed<T> {
     /// # Safety
     ///
     /// `batch` is valid, and what is in it is ended through `batch.complete`.
-    pub(super) unsafe fn give(mut self, batch: &mut bindings::io_comp_batch) {
+    pub(super) unsafe fn give(&mut self, batch: &mut bindings::io_comp_batch) {
         // CAST: compared as addresses.
         let ours = batch
             .complete

@@ -482,14 +482,16 @@ impl<T: Operations> TagSet<T> {
         // SAFETY: blk-mq calls this with a hardware queue of this set.
         let queue = unsafe { hardware_queue::<T>(hctx) };
         let mut done = Completed::new();
-        let found = T::poll(queue, &mut done);
+        if !T::poll(queue, &mut done) {
+            return 0;
+        }
         if iob.is_null() {
             done.end();
         } else {
             // SAFETY: the batch of whoever polls, who ends what is in it.
             unsafe { done.give(&mut *iob) };
         }
-        found.into()
+        1
     }
 }
 

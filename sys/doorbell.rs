@@ -48,11 +48,9 @@ use kernel::{
 /// 32-bit values of a page.
 const PER_PAGE: usize = 1024;
 
-/// The pages of shadow doorbells and event indices, laid out as the doorbells in the BAR are.
-pub(crate) struct Shadows {
-    doorbells: Coherent<[u32]>,
-    events: Coherent<[u32]>,
-}
+/// The page of shadow doorbells and that of event indices, each laid out as the doorbells in the BAR
+/// are: one after the other, so that an event index is always as far from its doorbell.
+pub(crate) struct Shadows(Coherent<[u32]>);
 
 impl Shadows {
     /// Allocates both pages, zeroed: as queues are that were just created.
@@ -61,34 +59,29 @@ impl Shadows {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(dev: &Device<Bound>) -> Result<Arc<Self>> {
-        let shadows = Self {
-            doorbells: Coherent::zeroed_slice(dev, PER_PAGE, GFP_KERNEL)?,
-            events: Coherent::zeroed_slice(dev, PER_PAGE, GFP_KERNEL)?,
-        };
-        Ok(Arc::new(shadows, GFP_KERNEL)?)
+        let pages = Coherent::zeroed_slice(dev, 2 * PER_PAGE, GFP_KERNEL)?;
+        Ok(Arc::new(Self(pages), GFP_KERNEL)?)
     }
 
     /// Makes both pages as they were when they were new. The controller must not know them, and no
     /// queue be in use.
     pub(crate) fn clear(&self) {
-        for pages in [&self.doorbells, &self.events] {
-            let first: *mut u32 = pages.as_mut_ptr().cast();
-            for index in 0..PER_PAGE {
-                // SAFETY: the page has that many values, and is accessed by volatile stores and
-                // loads of aligned values only.
-                unsafe { first.add(index).write_volatile(0) };
-            }
+        let first: *mut u32 = self.0.as_mut_ptr().cast();
+        for index in 0..2 * PER_PAGE {
+            // SAFETY: the pages have that many values, and are accessed by volatile stores and
+            // loads of aligned values only.
+            unsafe { first.add(index).write_volatile(0) };
         }
     }
 
     /// The device's address of the page of doorbells.
     pub(crate) fn doorbells(&self) -> DmaAddress {
-        self.doorbells.dma_address()
+        self.0.dma_address()
     }
 
     /// The device's address of the page of event indices.
     pub(crate) fn events(&self) -> DmaAddress {
-        self.events.dma_address()
+        self.0.dma_address() + (PER_PAGE * size_of::<u32>()) as DmaAddress
     }
 }
 
@@ -96,8 +89,8 @@ impl Shadows {
 ///
 /// # Invariants
 ///
-/// `ptr` is 4-byte aligned and lies in the mapping that `_home` keeps; the pointers of `shadow` are
-/// to elements of the pages that `_home` keeps.
+/// `ptr` is 4-byte aligned and lies in the mapping that `_home` keeps; `shadow` is in the first of the
+/// pages that `_home` keeps.
 pub(crate) struct Doorbell {
     ptr: *mut u32,
     shadow: Option<Shadow>,
@@ -106,10 +99,7 @@ pub(crate) struct Doorbell {
 }
 
 /// The shadow of a doorbell: see there.
-struct Shadow {
-    value: NonNull<u32>,
-    event: *const u32,
-}
+struct Shadow(NonNull<u32>);
 
 // SAFETY: a doorbell is an address in a mapping that `_home` (which is `Send`) keeps, and addresses
 // in memory that it keeps, too; 32-bit accesses to them do not tear, from whichever CPU.
@@ -140,19 +130,11 @@ impl Doorbell {
                 if index >= PER_PAGE {
                     return Err(ENXIO);
                 }
-                let (value, event) = (pages.doorbells.as_mut_ptr(), pages.events.as_ptr());
-                // INVARIANT: the index is below the number of elements of either page.
+                let first: *mut u32 = pages.0.as_mut_ptr().cast();
+                // INVARIANT: the index is below the number of elements of a page.
                 // SAFETY: as just checked.
-                let (value, event) = unsafe {
-                    (
-                        value.cast::<u32>().add(index),
-                        event.cast::<u32>().add(index),
-                    )
-                };
-                Some(Shadow {
-                    value: NonNull::new(value).ok_or(ENXIO)?,
-                    event,
-                })
+                let value = unsafe { first.add(index) };
+                Some(Shadow(NonNull::new(value).ok_or(ENXIO)?))
             }
             None => None,
         };
@@ -211,11 +193,11 @@ impl Shadow {
         #[cfg(not(target_arch = "x86_64"))]
         kernel::sync::barrier::dma_mb(kernel::sync::barrier::Write);
         // SAFETY: by the invariant of `Doorbell` the pointer is to memory of ours, aligned.
-        unsafe { self.value.write_volatile(u32::from(new).to_le()) };
+        unsafe { self.0.write_volatile(u32::from(new).to_le()) };
         // (B)
         fence(Ordering::SeqCst);
-        // SAFETY: as above.
-        let event = u32::from_le(unsafe { self.event.read_volatile() });
+        // SAFETY: as above; the event index is a page further on, in the second page.
+        let event = u32::from_le(unsafe { self.0.add(PER_PAGE).read_volatile() });
         // CAST: values of doorbells have 16 bits; whatever else a device writes there costs it a
         // notice.
         needs_event(event as u16, new, old)

@@ -7,6 +7,7 @@
 //! are read directly: what C inlines would be a call through the kernel crate's helpers.
 
 use super::ffi as bindings;
+use crate::spec::command::Direction;
 use core::{
     marker::PhantomData,
     ops::{
@@ -195,17 +196,27 @@ impl<T: Types> Request<T> {
         field!(self.cmd_flags) & (1 << bindings::req_flag_bits___REQ_NOUNMAP) != 0
     }
 
-    /// Whether it is an ordinary read (`false`) or write (`true`): without any of the flags that
-    /// ask for more, in one test.
+    /// Which way the data of an ordinary read or write goes: without any of the flags that ask for
+    /// more, in one test.
     #[inline(always)]
-    pub(crate) fn ordinary(&self) -> Option<bool> {
+    pub(crate) fn ordinary(&self) -> Option<Direction> {
         const MORE: u32 = bindings::REQ_OP_MASK & !1
             | 1 << bindings::req_flag_bits___REQ_FUA
             | 1 << bindings::req_flag_bits___REQ_FAILFAST_DEV
             | 1 << bindings::req_flag_bits___REQ_RAHEAD
             | 1 << bindings::req_flag_bits___REQ_ATOMIC;
         let flags = field!(self.cmd_flags);
-        (flags & MORE == 0).then_some(flags & 1 != 0)
+        (flags & MORE == 0).then(|| self.direction())
+    }
+
+    /// Which way the data goes.
+    #[inline(always)]
+    pub(crate) fn direction(&self) -> Direction {
+        if field!(self.cmd_flags) & 1 != 0 {
+            Direction::Write
+        } else {
+            Direction::Read
+        }
     }
 
     /// Whether nobody has asked for the data yet.
@@ -334,13 +345,12 @@ impl<T: Types> Request<T> {
         }
     }
 
-    /// Which way the data goes.
+    /// The same, as DMA mapping wants to know it.
     #[inline(always)]
     pub(super) fn dma_direction(&self) -> bindings::dma_data_direction {
-        if field!(self.cmd_flags) & 1 != 0 {
-            bindings::dma_data_direction::DMA_TO_DEVICE
-        } else {
-            bindings::dma_data_direction::DMA_FROM_DEVICE
+        match self.direction() {
+            Direction::Write => bindings::dma_data_direction::DMA_TO_DEVICE,
+            Direction::Read => bindings::dma_data_direction::DMA_FROM_DEVICE,
         }
     }
 

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -131,6 +132,6 @@ def main(kernel, options, top):
             return 0
         Bench(kernel, options, top).run()
         return 0
-    except (BenchError, OSError, ValueError) as reason:
+    except (BenchError, OSError, ValueError, re.error) as reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 1

@@ -59,8 +59,9 @@ class Session:
     """A guest that measures."""
 
     def __init__(self, kernel, module, top, counting=True, cpus=1, machine="machine", smp=None):
-        """`cpus`: how many of the guest's CPUs are looked at; `machine`: a file of bench/; `smp`:
-        how many CPUs it has, if not as many as the file says."""
+        """`counting`: instructions are counted, not time measured; `cpus`: how many of the guest's
+        CPUs are looked at; `machine`: a file of bench/; `smp`: how many CPUs it has, if not as many
+        as the file says."""
         self.kernel, self.module, self.top = kernel, module, top
         self.counting, self.cpus = counting, cpus
         self.machine, self.smp = machine, smp
@@ -75,6 +76,8 @@ class Session:
         try:
             told = self._told(symbols_file)
             self._boot(guest)
+            if not self.counting:
+                guest.pin_jobs()
             result = suite.run_file(guest, "/jobs/bench", limit,
                                     show=lambda line, flush: tell(line) if tell else None,
                                     test=ALLOWED)

@@ -274,6 +274,20 @@ class Guest:
             if "error" in answer:
                 return False, answer["error"]["desc"]
 
+    def pin_jobs(self):
+        """The guest's first CPU gets a core of the host, and all else of QEMU the other cores.
+
+        A CPU that polls never sleeps: on the core of the thread that plays the controller it
+        holds that up for as long as the host's scheduler thinks fair."""
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < 2:
+            return
+        cpus = json.loads(self.qmp('{"execute":"query-cpus-fast"}')[1])
+        first = next(one["thread-id"] for one in cpus if one["cpu-index"] == 0)
+        for thread in map(int, os.listdir(f"/proc/{self.qemu.pid}/task")):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(thread, cores[:1] if thread == first else cores[1:])
+
     def set_trace(self, pattern, enable):
         """Turn QEMU's trace events on or off."""
         (self.traced.add if enable else self.traced.discard)(pattern)

@@ -70,14 +70,14 @@ impl Mapper {
         if pages.bytes() > N.wrapping_mul(PAGE as usize) {
             return None;
         }
-        let direction = rq.dma_direction();
+        let (dev, direction) = (self.raw(), rq.dma_direction());
         let start = self.map_phys(phys, len, direction)?;
         let whole = pages.whole();
         let mut entries = whole.len();
         // SAFETY: there is room for all of the pages, as just checked.
-        let left = unsafe { Self::map_whole(self.raw(), whole, list.as_ptr(), direction) };
+        let left = unsafe { Self::map_whole(dev, whole, list.as_ptr(), direction) };
         if left != 0 {
-            self.forget(rq, start, list, entries.wrapping_sub(left));
+            self.forget(rq, start, list, entries.wrapping_add_signed(left));
             return None;
         }
         if pages.has_tail() {
@@ -99,8 +99,8 @@ impl Mapper {
         Some(Listed { start, entries })
     }
 
-    /// Maps `pages` for `dev` and writes their addresses to the words from `to` on; returns how many
-    /// were left when one was no page or could not be mapped. A function of its own, so that all that
+    /// Maps `pages` for `dev` and writes their addresses to the words from `to` on; returns where it
+    /// was, counted from their end, when one was no page or could not be mapped, or 0. A function of its own, so that all that
     /// it needs stays in registers.
     ///
     /// # Safety
@@ -112,7 +112,7 @@ impl Mapper {
         mut pages: Whole<'_>,
         to: *mut u64,
         direction: bindings::dma_data_direction,
-    ) -> usize {
+    ) -> isize {
         let end = to.wrapping_add(pages.len());
         let mut index = pages.index();
         while let Some(phys) = pages.next() {
@@ -125,8 +125,7 @@ impl Mapper {
             unsafe { end.wrapping_offset(index).write_volatile(addr.to_le()) };
             index = pages.index();
         }
-        // CAST: not negative.
-        index.wrapping_neg() as usize
+        index
     }
 
     /// Maps all of `rq` and writes the address of each further controller page that it touches to

@@ -113,9 +113,18 @@ class Controller:
             left = self.timers[0][0] - time.monotonic()
             if left > 0:
                 return left
-            heapq.heappop(self.timers)[2]()
+            try:
+                heapq.heappop(self.timers)[2]()
+            except DmaError as error:
+                # The host stopped the device's DMA, and not the controller before it.
+                self.fatal(error)
             self.signal_all()
         return None
+
+    def fatal(self, error):
+        """A queue cannot be read or written."""
+        self.log(f"fatal: {error}")
+        self.regs["csts"] |= CFS
 
     @staticmethod
     def sleep(seconds):
@@ -358,7 +367,10 @@ class Controller:
         if (value - cq.head) % cq.size > cq.used() and not cq.broken:
             self.complain(f"completion queue {cq.id}: head {value} is beyond tail {cq.tail}")
         cq.head = value
-        self.poster.head_moved(cq)
+        try:
+            self.poster.head_moved(cq)
+        except DmaError as error:
+            self.fatal(error)
         self.signal_all()
 
     def tail(self, sq, value):
@@ -369,9 +381,7 @@ class Controller:
         try:
             self.fetch(sq)
         except DmaError as error:
-            # The queue itself cannot be read or written.
-            self.log(f"fatal: {error}")
-            self.regs["csts"] |= CFS
+            self.fatal(error)
         self.signal_all()
 
     def fetch(self, sq):

@@ -72,6 +72,12 @@ class Timing(unittest.TestCase):
                 order[words[0]] += {"rnvme": "A", "nvme": "B"}[driver]
         self.assertEqual(set(order.values()), {"ABBAABBA"})
 
+    def test_cells_are_chosen(self):
+        for text, quick, number in (("full", False, 24), ("standard", False, 24), ("standard", True, 2),
+                                    ("^write-128k-qd1-poll$", False, 1), ("qd32", False, 12),
+                                    ("flush", False, 0)):
+            self.assertEqual(len(timing.chosen(text, quick)), number, text)
+
     def test_noise_is_of_one_driver(self):
         entry = {"pairs": [{"rnvme": {"iops": 1}, "nvme": {"iops": 10}},
                            {"rnvme": {"iops": 2}, "nvme": {"iops": 30}},

@@ -2,6 +2,7 @@
 """How long I/O takes: IOPS, latency and CPU time, in pairs of samples: A B B A."""
 
 import itertools
+import re
 
 from .. import cells
 from ..cells import Cell
@@ -18,6 +19,13 @@ TOGETHER = 4
 NUMBERS = {1: 3000, 32: 6000}
 # Seconds of a sample on a real drive.
 SECONDS = 1
+
+
+def chosen(text, quick):
+    """The cells that the command line asks for; none if it asks for others."""
+    if text in ("full", "standard"):
+        return QUICK if quick else CELLS
+    return [cell for cell in CELLS if re.search(text, cell.name)]
 
 
 def plan(wanted, pairs, controller, sample):
@@ -71,8 +79,13 @@ def collect(outcome, wanted):
 def measure(bench):
     """One boot for interrupts and one for polling, without the plugin."""
     pairs, results = bench.options.pairs, []
+    asked = chosen(bench.options.cells, bench.options.quick)
+    if not asked:
+        bench.say(f"time: no cell is called {bench.options.cells}, nothing measured; "
+                  f"there are {', '.join(cell.name for cell in CELLS[:6])} ...")
+        return
     for poll in (False, True):
-        wanted = [cell for cell in (QUICK if bench.options.quick else CELLS) if cell.poll == poll]
+        wanted = [cell for cell in asked if cell.poll == poll]
         if not wanted:
             continue
         bench.say(f"time: {len(wanted)} cells of {pairs} pairs")
