@@ -13,6 +13,8 @@ use crate::{
     admin,
     regs::{
         self,
+        CapError,
+        Capabilities,
         AQA,
         CC,
         CRTO,
@@ -43,9 +45,10 @@ impl Hardware {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: it is gone, or was told to stop meanwhile. `EIO`: it reports a fatal status.
-    /// `ETIMEDOUT`: it is not ready within CAP.TO (or CRTO).
+    /// `ENODEV`: it is gone, or was told to stop meanwhile. `EIO`: it reports a fatal status, or is not
+    /// the controller any more that it was. `ETIMEDOUT`: it is not ready within CAP.TO (or CRTO).
     pub(crate) fn start_admin(&self) -> Result {
+        self.check_caps()?;
         let (queue, patience) = {
             let mut inner = self.inner.lock();
             let queue = inner.admin.clone().ok_or(ENODEV)?;
@@ -78,6 +81,24 @@ impl Hardware {
             );
         })?;
         self.open(&queue)
+    }
+
+    /// Whether CAP still says what everything was built for: another firmware may have begun in a
+    /// reset. What it takes of queues it says again when they are created.
+    fn check_caps(&self) -> Result {
+        let before = self.caps.doorbell_stride;
+        match Capabilities::decode(self.bar.read_lo_hi(regs::CAP)?) {
+            Ok(now) if now.doorbell_stride == before => return Ok(()),
+            Ok(now) => dev_err!(
+                self.pdev,
+                "doorbells are {} bytes apart now, they were {}: unbind the driver and bind it again\n",
+                now.doorbell_stride,
+                before
+            ),
+            Err(CapError::Gone) => return Err(ENODEV),
+            Err(e) => dev_err!(self.pdev, "{}\n", e),
+        }
+        Err(EIO)
     }
 
     /// Disables a controller that firmware may have left running, or that is still being reset, and

@@ -10,7 +10,6 @@
 #@ allow-hostile: a transfer of .* more than MDTS
 #@ allow-hostile: an SGL, which the controller does not take
 #@ allow-hostile: I/O for namespace
-#@ allow-hostile: CC.MPS is less than CAP.MPSMIN
 . /tests/guest/lib.sh
 
 # rnvme.fuzz=SEED,STEPS,SECONDS on the kernel's command line.

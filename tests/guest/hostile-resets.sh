@@ -11,7 +11,6 @@
 #@ allow-hostile: a transfer of .* more than MDTS
 #@ allow-hostile: an SGL, which the controller does not take
 #@ allow-hostile: I/O for namespace
-#@ allow-hostile: CC.MPS is less than CAP.MPSMIN
 . /tests/guest/lib-recovery.sh
 # rnvme.fuzz=SEED,STEPS,SECONDS on the kernel's command line.
 seed=1 steps=25 seconds=40
@@ -27,7 +26,7 @@ dead_bound=$((io_timeout + cap_to + 10))
 keep_reading() {
     [[ -z $reader ]] || ! kill -0 "$reader" 2>/dev/null || return 0
     fio --name=reads --filename=/dev/$disk --direct=1 --ioengine=io_uring --rw=randread --bs=4k \
-        --iodepth=4 --size=1m --time_based --runtime=600 --thinktime=2ms --allow_file_create=0 \
+        --iodepth=4 --size=1m --time_based --runtime=600 --rate_iops=200 --allow_file_create=0 \
         >/tmp/reads 2>&1 &
     reader=$!
 }

@@ -54,6 +54,8 @@ class Controller:
         self.poster = Poster(self)
         self.admin, self.nvm, self.events = Admin(self), Nvm(self), Events(self)
         self.counts, self.options = {}, {}
+        # Bytes from one doorbell to the next, since the controller was enabled.
+        self.stride = 4
         self.renew()
         self.reset()
 
@@ -326,6 +328,7 @@ class Controller:
         if not ready:
             self.regs["csts"] &= ~RDY
             return
+        self.stride = 4 << self.options["dstrd"]
         sizes = self.regs["aqa"]
         cq = CompletionQueue(0, self.regs["acq"], (sizes >> 16 & 0xfff) + 1, 0)
         self.cqs[0] = cq
@@ -342,9 +345,8 @@ class Controller:
     def doorbell(self, offset, data):
         """A doorbell was rung."""
         self.counts["doorbells"] += 1
-        stride = 4 << self.options["dstrd"]
         value = int.from_bytes(data, "little")
-        number, rest = divmod(offset, stride)
+        number, rest = divmod(offset, self.stride)
         queue = (self.cqs if number & 1 else self.sqs).get(number >> 1)
         if rest or len(data) != 4:
             self.complain(f"a store of {len(data)} bytes to {offset:#x} behind the doorbells")

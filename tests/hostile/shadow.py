@@ -18,7 +18,7 @@ class Shadow:
 
     def place(self, base, queue, is_cq):
         """Where the entry of a queue is."""
-        return base + (2 * queue.id + is_cq) * (4 << self.controller.options["dstrd"])
+        return base + (2 * queue.id + is_cq) * self.controller.stride
 
     def tell(self, sq):
         """Set the event index of a submission queue."""
