@@ -24,6 +24,8 @@ th.text { text-align: left } .met { white-space: nowrap }
 .facts b { display: block; font-size: 26px; line-height: 1.3 }
 code { font-size: 92% } svg { max-width: 100%; height: auto } .scroll { overflow-x: auto }
 .r { color: var(--rnvme); font-weight: 600 } .n { color: var(--nvme); font-weight: 600 }
+table.wide { font-size: 11.5px } .wide th, .wide td { padding: .2em .35em }
+.wide td:first-child { white-space: nowrap }
 details { margin: .5em 0 } summary { cursor: pointer } nav a { margin-right: 1em }
 """
 
@@ -48,13 +50,13 @@ def met(value):
     return f'<td class="met {kind}">{word}</td>'
 
 
-def table(head, rows):
-    """Rows of ready-made or plain cells; the head is HTML."""
+def table(head, rows, kind=""):
+    """Rows of ready-made or plain cells; the head is HTML, `kind` a class of the style."""
     def cell(value):
         return value if str(value).startswith("<td") else f"<td>{html.escape(str(value))}</td>"
     kinds = [' class="text"' if rows and str(value).startswith('<td class="text"') else ""
              for value in (rows[0] if rows else head)]
-    return ('<div class="scroll"><table><tr>'
+    return (f'<div class="scroll"><table class="{kind}"><tr>'
             + "".join(f"<th{kind}>{word}</th>" for word, kind in zip(head, kinds))
             + "</tr>" + "".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows)
             + "</table></div>")

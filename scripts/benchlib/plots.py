@@ -37,8 +37,8 @@ def driver_costs(costs, names):
     axes.bar_label(bars, [
         f"{value:.2f}:  {costs[name]['rnvme']['instructions']:.0f} where nvme has "
         f"{costs[name]['nvme']['instructions']:.0f}" for name, value in zip(names, values)],
-                   padding=4, fontsize=9)
-    axes.axvline(1, color=COLOURS["nvme"], linewidth=2)
+                   padding=4, fontsize=9, backgroundcolor="white")
+    axes.axvline(1, color=COLOURS["nvme"], linewidth=2, zorder=0)
     axes.text(1, -0.75, "nvme", color=COLOURS["nvme"], ha="center")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
@@ -68,7 +68,7 @@ def matrix(costs, kind, title):
     for y, line in enumerate(grid):
         for x, value in enumerate(line):
             axes.text(x, y, f"{value:.2f}" if value == value else "", ha="center", va="center",
-                      fontsize=9)
+                      fontsize=9, color="black" if 0.55 < value < 1.45 else "white")
     axes.set_xticks(range(len(columns)), [f"{op}\n{depth}" for op, depth in columns], fontsize=9)
     axes.set_yticks(range(len(rows)), [size_title(*row) for row in rows])
     axes.tick_params(length=0)
@@ -140,6 +140,11 @@ def scaling(rows):
     return plot(figure)
 
 
+# Ratios that a plot of them may be marked with.
+FINE_MARKS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.5, 1.75, 2, 2.5)
+COARSE_MARKS = tuple(2.0 ** power for power in range(-8, 9))
+
+
 def times(entries, figure_name, title):
     """The ratio of each timed cell: every pair, the median and its interval, and the noise."""
     figure, axes = pyplot.subplots(figsize=(10, 0.34 * len(entries) + 1.2))
@@ -157,6 +162,12 @@ def times(entries, figure_name, title):
                       color=COLOURS["rnvme"], capsize=3,
                       label="their median, and its 95 % interval" if row == 0 else None)
     axes.axvline(1, color="#222", linewidth=0.8)
+    # A ratio and its inverse are as far from 1.
+    axes.set_xscale("log", base=2)
+    low, high = axes.get_xlim()
+    marks = FINE_MARKS if high < 4 * low else COARSE_MARKS
+    axes.set_xticks(*zip(*[(mark, f"{mark:g}") for mark in marks if low <= mark <= high]))
+    axes.minorticks_off()
     axes.set_yticks(range(len(entries)), [entry["cell"] for entry in entries])
     axes.invert_yaxis()
     axes.set_xlabel(title)

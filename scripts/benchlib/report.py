@@ -278,7 +278,7 @@ def time_table(entries):
         head += [f"{title}<br>rnvme", "<br>nvme", "ratio"]
     return ("<p>Medians; the ratio is the median of the pairs' ratios with its 95 % interval, "
             "<i>noise</i> that of IOPS with themselves.</p>"
-            + table(head + ["noise"], rows + [mean + [""]]))
+            + table(head + ["noise"], rows + [mean + [""]], "wide"))
 
 
 # ------------------------------------------------------------------ the end ---

@@ -26,30 +26,57 @@ dead_bound=$((io_timeout + cap_to + 10))
 keep_reading() {
     [[ -z $reader ]] || ! kill -0 "$reader" 2>/dev/null || return 0
     fio --name=reads --filename=/dev/$disk --direct=1 --ioengine=io_uring --rw=randread --bs=4k \
-        --iodepth=4 --size=1m --time_based --runtime=600 --rate_iops=200 --allow_file_create=0 \
+        --iodepth=4 --size=1m --time_based --runtime=600 --rate_iops=100 --allow_file_create=0 \
         >/tmp/reads 2>&1 &
     reader=$!
 }
 reader=
 
+# A reset without another process, which would cost more than the reset: its tenths of a second
+# are in $tenths.  Should rnvme hang, the runner sees it; of the kernel's driver it is expected.
+reset_now() {
+    local start=$EPOCHREALTIME status=0
+    if [[ $driver == rnvme ]]; then
+        { echo 1 >$ctrl/reset_controller; } 2>/dev/null || status=1
+    else
+        reset_controller || status=1
+    fi
+    tenths=$(((${EPOCHREALTIME/./} - ${start/./}) / 100000))
+    return $status
+}
+
+# Whether the reads have had no error and go on.
+reads_go_on() {
+    local state sectors now
+    kill -0 "$reader" 2>/dev/null && read -r state <$ctrl/state && [[ $state == live ]] || return 1
+    read -r _ _ sectors _ </sys/block/$disk/stat || return 1
+    for _ in {1..20}; do
+        pause 0.05
+        read -r _ _ now _ </sys/block/$disk/stat || return 1
+        ((now < sectors + 32)) || return 0
+    done
+    return 1
+}
+
 start_driver
 put_noise $disk 8
 hostile fuzz "$seed" resets
-longest=0 died=0 rebound=0
+longest=0 died=0 failed=0 rebound=0
 until=$((SECONDS + seconds))
 for ((step = 0; step < steps && SECONDS < until; step++)); do
     keep_reading
     what=$(hostile "fuzz-step; fuzz-go") || die "$what"
     what="seed $seed, $what"
     # It ends, one way or the other.
-    reset_controller
-    within "$took" $dead_bound || must die "$what: the reset took $took s"
-    ((10#${took/./} <= longest)) || { longest=$((10#${took/./})) && longest_what=$what; }
+    reset_now || failed=$((failed + 1))
+    ((tenths <= dead_bound * 10)) || must die "$what: the reset took $tenths tenths of a second"
+    ((tenths <= longest)) || { longest=$tenths && longest_what=$what; }
     hostile calm
     # What it said of itself may be believed still; a reset by a good one corrects it.
-    reset_controller || died=$((died + 1))
-    within "$took" $dead_bound || must die "$what: the reset after it took $took s"
-    if ! repair; then
+    reset_now || died=$((died + 1))
+    ((tenths <= dead_bound * 10)) || must die "$what: the reset after it took $tenths tenths of a second"
+    afterwards=nothing
+    if ! reads_go_on && ! repair; then
         hostile back
         rebind || die "$what: the disk is lost, $(ctrl_state)"
     fi
@@ -60,6 +87,7 @@ kill -INT "$reader" 2>/dev/null
 wait_gone $patience kill -0 "$reader"
 expect_noise $disk 8
 echo "longest: $longest_what"
-row "$((step * 2)) resets, seed $seed" "$died failed, $rebound needed a bind" \
+row "$step hostile resets, seed $seed" \
+    "$failed failed, and $died of the good ones after them; $rebound needed a bind" \
     "$((longest / 10)).$((longest % 10))" nothing
 stop_driver
