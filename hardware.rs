@@ -11,20 +11,23 @@
 //! while they hold it (for at most CAP.TO and the time of a shutdown), and for requests that are on
 //! their way into a queue; nobody executes a command with it held. `Queue::submission` nests inside.
 
+mod aborts;
 mod registers;
 mod setup;
 mod watch;
 
 pub(crate) use self::setup::Identity;
 
-use self::registers::{
-    gone,
-    LAST_CHANCE, //
+use self::{
+    aborts::Aborts,
+    registers::{
+        gone,
+        LAST_CHANCE, //
+    },
 };
 use crate::{
     admin::{
         Admin,
-        AdminPdu,
         AdminQueue, //
     },
     io::Io,
@@ -43,17 +46,13 @@ use crate::{
         Capabilities,
         CSTS, //
     },
-    spec::{
-        command::Abort,
-        completion::Status, //
-    },
+    spec::completion::Status,
     sys::{
         blk::TagSet,
         cmb::ControllerMemory,
         doorbell::Shadows,
         irq::Line,
         mmio::Bar,
-        own::Ended,
         pci::{
             allow_dma,
             function_level_reset, //
@@ -153,35 +152,6 @@ pub(crate) struct Counters {
     pub(crate) aborts: AtomicU32,
     /// Queues with completions that no interrupt told of.
     pub(crate) lost_interrupts: AtomicU32,
-}
-
-/// Aborts that are under way.
-struct Aborts {
-    pdev: ARef<pci::Device>,
-    /// How many more the controller takes.
-    left: AtomicU32,
-}
-
-impl Aborts {
-    /// Whether one more may be given; it counts then.
-    fn take(&self) -> bool {
-        self.left
-            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
-            .is_ok()
-    }
-
-    fn give_back(&self) {
-        self.left.fetch_add(1, Relaxed);
-    }
-}
-
-impl Ended<Admin> for Aborts {
-    fn ended(&self, pdu: &AdminPdu, ok: bool) {
-        self.give_back();
-        if !ok || !Abort::has_aborted(pdu.result()) {
-            dev_warn!(self.pdev, "the controller has not aborted the command\n");
-        }
-    }
 }
 
 /// How a controller is stopped.

@@ -5,6 +5,10 @@
 //! The names are those that the kernel crate uses or is likely to take, so that this file can go
 //! when its `block::mq` has caught up.
 
+mod map;
+
+pub(crate) use self::map::QueueMap;
+
 use super::{
     batch::{
         split,
@@ -38,7 +42,6 @@ use kernel::{
     new_mutex,
     prelude::*,
     sync::{
-        aref::ARef,
         lock::{
             mutex::MutexBackend,
             Guard, //
@@ -48,10 +51,7 @@ use kernel::{
     }, //
 };
 
-use crate::{
-    counts::QueueCounts,
-    spec::ids::CommandId, //
-};
+use crate::spec::ids::CommandId;
 
 /// What a timeout handler decides.
 pub(crate) enum Timeout {
@@ -97,28 +97,6 @@ fn refused<T: Types>(
         status.into_raw()
     } else {
         bindings::BLK_STS_OK
-    }
-}
-
-/// How CPUs are mapped to hardware queues.
-pub(crate) struct QueueMap {
-    /// How many queues of which kind, in this order.
-    pub(crate) counts: QueueCounts,
-    /// The device whose vector `i` interrupts the CPUs of queue `i` (from 1 on), if each queue with
-    /// interrupts has a vector of its own; else CPUs are spread by topology.
-    pub(crate) vectors: Option<ARef<kernel::device::Device>>,
-}
-
-impl QueueMap {
-    /// The number of queues of a kind and the index of its first, if blk-mq has the first `total`
-    /// only.
-    fn range(&self, kind: bindings::hctx_type, total: u32) -> (u32, u32) {
-        let (count, first) = match kind {
-            bindings::hctx_type_HCTX_TYPE_READ => (self.counts.read, self.counts.default),
-            bindings::hctx_type_HCTX_TYPE_POLL => (self.counts.poll, self.counts.interrupt()),
-            _ => (self.counts.default, 0),
-        };
-        (count.min(total.saturating_sub(first)), first)
     }
 }
 
@@ -512,36 +490,4 @@ impl<T: Operations> Drop for TagSet<T> {
 pub(crate) fn possible_queues() -> u32 {
     // SAFETY: counts CPUs; 0 means no limit.
     unsafe { bindings::blk_mq_num_possible_queues(0) }
-}
-
-#[kunit_tests(rnvme_blk)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kinds_have_no_queues_that_blk_mq_does_not_have() {
-        use bindings::{
-            hctx_type_HCTX_TYPE_DEFAULT as DEFAULT,
-            hctx_type_HCTX_TYPE_POLL as POLL,
-            hctx_type_HCTX_TYPE_READ as READ, //
-        };
-        let map = QueueMap {
-            counts: QueueCounts {
-                default: 3,
-                read: 2,
-                poll: 1,
-            },
-            vectors: None,
-        };
-        for (total, counts) in [
-            (6, [3, 2, 1]),
-            (5, [3, 2, 0]),
-            (4, [3, 1, 0]),
-            (2, [2, 0, 0]),
-        ] {
-            assert_eq!(map.range(DEFAULT, total), (counts[0], 0));
-            assert_eq!(map.range(READ, total), (counts[1], 3));
-            assert_eq!(map.range(POLL, total), (counts[2], 5));
-        }
-    }
 }
