@@ -81,6 +81,7 @@ impl Shadows {
 
     /// The device's address of the page of event indices.
     pub(crate) fn events(&self) -> DmaAddress {
+        // CAST: 4096; widening.
         self.0.dma_address() + (PER_PAGE * size_of::<u32>()) as DmaAddress
     }
 }
