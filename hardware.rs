@@ -92,7 +92,6 @@ use kernel::{
 const POLL_INTERVAL: Delta = Delta::from_millis(1);
 
 struct Inner {
-    state: State,
     lines: KVec<Line<Vector>>,
     /// What the first line served, while it has none: the controller runs all the same.
     parked: Option<KBox<Vector>>,
@@ -127,7 +126,7 @@ pub(crate) struct Hardware {
     instance: u32,
     /// Whether interrupts are handled in threads.
     threads: bool,
-    /// `Inner::state`, for those who only look.
+    /// In which part of its life it is: a [`State`]. Changed with `inner` held.
     state: AtomicU8,
     /// Whether it is to be quiet, from [`Event::Pause`] to [`Event::Wake`]: nobody may bring it up.
     /// Changed with `inner` held.
@@ -250,7 +249,7 @@ impl Hardware {
             true => (Event::Failed, "it was stopped while it was brought up"),
         };
         self.step(&mut inner, event, fmt!("{}", why));
-        inner.state == State::Live
+        self.is_live()
     }
 
     /// Does what is to be done about `event`, and returns what that was.
@@ -260,9 +259,8 @@ impl Hardware {
             Event::Wake => self.paused.store(false, Relaxed),
             _ => {}
         }
-        let before = inner.state;
+        let before = self.state();
         let (state, action) = next(before, event);
-        inner.state = state;
         self.state.store(state as u8, Relaxed);
         match action {
             Action::Nothing | Action::Abort => {}
@@ -443,7 +441,7 @@ impl Hardware {
     pub(crate) fn pause(&self) {
         let set = {
             let inner = self.inner.lock();
-            inner.set.clone().filter(|_| inner.state == State::Live)
+            inner.set.clone().filter(|_| self.is_live())
         };
         // TIMEOUT: as long as Linux waits for the shutdown itself; what has not ended by then is
         // tried again afterwards.

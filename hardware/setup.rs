@@ -112,7 +112,6 @@ impl Hardware {
                 aborts,
                 counters: Counters::default(),
                 inner <- new_mutex!(Inner {
-                    state: State::New,
                     lines: KVec::new(),
                     parked: None,
                     shutdown: SHUTDOWN,
@@ -190,7 +189,7 @@ impl Hardware {
     /// `ENODEV` if the hardware has failed meanwhile, `ENOMEM` and the like.
     pub(crate) fn reallocate_vectors(&self, queues: u32, write: u32) -> Result<Arc<Vectors>> {
         let mut inner = self.inner.lock();
-        if inner.state != State::New {
+        if self.state() != State::New {
             return Err(ENODEV);
         }
         for line in take(&mut inner.lines) {
@@ -217,7 +216,7 @@ impl Hardware {
         let shared = vectors.count() == 1;
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
-        if inner.state != State::New {
+        if self.state() != State::New {
             return Err(ENODEV);
         }
         let mut own = KVec::with_capacity(queues.len(), GFP_KERNEL)?;

@@ -15,8 +15,7 @@ use crate::{
     },
     recovery::{
         Action,
-        Event,
-        State, //
+        Event, //
     },
     regs::CSTS,
     spec::command::Abort,
@@ -39,7 +38,7 @@ impl Hardware {
     /// Looks for what nobody tells of: completions without interrupts, a controller that failed.
     pub(crate) fn watch(&self) {
         let mut inner = self.inner.lock();
-        if inner.state != State::Live {
+        if !self.is_live() {
             return;
         }
         if let Some((event, csts)) = self.trouble() {
@@ -124,14 +123,14 @@ impl Watchdog for Hardware {
             return Timeout::Done;
         }
         let is_waiting = self.sitting_out.load(Relaxed) || is_frozen(&self.pdev);
-        if inner.state == State::Live && is_waiting {
+        if self.is_live() && is_waiting {
             // `sit_out` waits for it, and not for ever.
             return Timeout::Again;
         }
         let event = match self.trouble() {
             Some((Event::Gone, _)) => Event::Gone,
             // In any other state nobody waits for it to be reset: the command must end.
-            Some((event, _)) if inner.state == State::Live => event,
+            Some((event, _)) if self.is_live() => event,
             None if !late.queue().is_admin() && !late.had_grace() => Event::Late,
             _ => Event::Stuck,
         };

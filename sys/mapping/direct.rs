@@ -75,9 +75,9 @@ impl Mapper {
         let whole = pages.whole();
         let mut entries = whole.len();
         // SAFETY: there is room for all of the pages, as just checked.
-        let left = unsafe { Self::map_whole(dev, whole, list.as_ptr(), direction) };
-        if left != 0 {
-            self.forget(rq, start, list, entries.wrapping_add_signed(left));
+        let end = unsafe { Self::map_whole(dev, whole, list.as_ptr(), direction) };
+        if end != 0 {
+            self.forget(rq, start, list, entries.wrapping_add_signed(end));
             return None;
         }
         if pages.has_tail() {
@@ -99,9 +99,9 @@ impl Mapper {
         Some(Listed { start, entries })
     }
 
-    /// Maps `pages` for `dev` and writes their addresses to the words from `to` on; returns where it
-    /// was, counted from their end, when one was no page or could not be mapped, or 0. A function of its own, so that all that
-    /// it needs stays in registers.
+    /// Maps `pages` for `dev` and writes their addresses to the words from `to` on. Returns where that
+    /// ended, counted from the end of the words: 0, or where one was no page or could not be mapped,
+    /// which is negative. A function of its own, so that all that it needs stays in registers.
     ///
     /// # Safety
     ///

@@ -28,12 +28,14 @@ def chosen(text):
     return found
 
 
-def times(cell, full):
+def times(cell, full, quick):
     """Pairs of samples: several where lines go through them, and where the whole kernel counts;
     a cell of the `full` matrix has one, and the line of the others."""
     if full and cell not in cells.STANDARD + cells.SINGLE:
         return 1
-    return 4 if cell.varies else 3 if cell.depth == 32 else 1
+    if cell.depth == 32:
+        return 4 if cell.varies and not quick else 3
+    return 1 if not cell.varies else 2 if quick else 4
 
 
 def groups(wanted, jobs):
@@ -63,7 +65,7 @@ def entry(cell, driver, found, each):
 def measure(bench):
     """Two guests at a time: what is counted does not mind."""
     wanted, costs = chosen(bench.options.cells), {}
-    pairs = functools.partial(times, full=bench.options.cells == "full")
+    pairs = functools.partial(times, full=bench.options.cells == "full", quick=bench.options.quick)
 
     def boot(group):
         cpus, some = group

@@ -7,11 +7,13 @@ from .. import cells
 from ..cells import Cell
 
 DRIVERS = ("rnvme", "nvme")
-CPUS, QUICK_CPUS = (8, 4, 2, 1), (8, 1)
+CPUS, QUICK_CPUS = (8, 4, 2, 1), (4, 1)
 # Number of namespaces -> controller of bench/machine.namespaces
 NAMESPACES = {1: "0000:00:04.0", 8: "0000:00:05.0", 64: "0000:00:06.0"}
+QUICK_NAMESPACES = {number: NAMESPACES[number] for number in (1, 8)}
 DEPTHS = [Cell(depth=depth, batch=depth) for depth in (1, 2, 4, 8, 16, 32, 64, 128)]
 LOADS = [Cell(depth=depth) for depth in (1, 2, 4, 8, 16, 32, 64, 128)]
+QUICK_DEPTHS = (1, 8, 32)
 
 
 def rows(kind, number, outcome, cell, at=0):
@@ -39,21 +41,24 @@ def with_cpus(bench, number):
 def with_namespaces(bench):
     """Each I/O goes to one of the controller's namespaces, drawn by lot."""
     plan, cell, found = ['drivers "" ""'], Cell(), []
-    for controller in NAMESPACES.values():
+    controllers = QUICK_NAMESPACES if bench.options.quick else NAMESPACES
+    for controller in controllers.values():
         for driver in DRIVERS:
             plan += [f"use {controller} {driver}", f"all_disks {controller} {driver}",
                      *[line + " --file_service_type=random" for line in cell.plan()]]
     outcome = bench.session(plan, 900, tries=2, machine="machine.namespaces")
-    for at, number in enumerate(NAMESPACES):
+    for at, number in enumerate(controllers):
         found += rows("namespaces", number, outcome, cell, at)
     return found
 
 
 def with_depths(bench):
     """Deeper queues, and what QEMU's timing makes of the interrupts when I/Os come one by one."""
-    outcome = bench.session(cells.plan(DEPTHS + LOADS[1:], DRIVERS), 1200, tries=2)
+    depths, loads = [[cell for cell in some if not bench.options.quick or cell.depth in QUICK_DEPTHS]
+                     for some in (DEPTHS, LOADS)]
+    outcome = bench.session(cells.plan(depths + loads[1:], DRIVERS), 1200, tries=2)
     found = []
-    for kind, some in (("depth", DEPTHS), ("load", LOADS)):
+    for kind, some in (("depth", depths), ("load", loads)):
         for cell in some:
             found += rows(kind, cell.depth, outcome, cell)
     return found
