@@ -303,6 +303,7 @@ impl AdminQueue {
                 pdu.queue.begin();
                 pdu.command = entry;
             },
+            || self.queue.look(),
             |pdu, result| match result {
                 Ok(()) => Ok(command.reply(pdu.result())),
                 Err(e) => {

@@ -95,6 +95,9 @@ const SQE_WORDS: usize = 8;
 pub(crate) trait Watchdog: Send + Sync {
     /// A command is late.
     fn late(&self, command: &dyn Late) -> Timeout;
+
+    /// Somebody has been waiting for a command, not for long: whether all is well?
+    fn look(&self);
 }
 
 /// Whether commands get through to the device.
@@ -296,6 +299,16 @@ where
     /// gate is open.
     pub(crate) fn set_gate(&self, gate: Gate) {
         self.submission.lock().gate = gate;
+    }
+
+    /// Whether commands get through.
+    pub(crate) fn is_open(&self) -> bool {
+        self.submission.lock().gate == Gate::Open
+    }
+
+    /// Has a look whether the controller is well, for somebody who waits for a command.
+    pub(crate) fn look(&self) {
+        self.watchdog.look();
     }
 
     /// Makes the submission side as it was when it was new: the device forgot the queue.

@@ -21,6 +21,7 @@
 
 pub(crate) mod ffi;
 
+mod awaited;
 pub(crate) mod class;
 pub(crate) mod clock;
 pub(crate) mod cmb;

@@ -38,7 +38,8 @@ impl Hardware {
     /// Looks for what nobody tells of: completions without interrupts, a controller that failed.
     pub(crate) fn watch(&self) {
         let mut inner = self.inner.lock();
-        if !self.is_live() {
+        // As long as it is not, the controller need not be ready.
+        if !inner.admin.as_ref().is_some_and(|queue| queue.is_open()) {
             return;
         }
         if let Some((event, csts)) = self.trouble() {
@@ -77,7 +78,9 @@ impl Hardware {
         }
         // Not every bridge answers with ones for a device that has gone.
         let event = match is_present(&self.pdev) {
-            true => Event::Fault,
+            true if self.is_live() => Event::Fault,
+            // In any other state nobody waits for it to be reset: its commands must end.
+            true => Event::Stuck,
             false => Event::Gone,
         };
         Some((event, raw))
@@ -106,6 +109,10 @@ impl Hardware {
 }
 
 impl Watchdog for Hardware {
+    fn look(&self) {
+        self.watch();
+    }
+
     fn late(&self, late: &dyn Late) -> Timeout {
         let mut inner = self.inner.lock();
         if !late.is_in_flight() {
@@ -128,9 +135,7 @@ impl Watchdog for Hardware {
             return Timeout::Again;
         }
         let event = match self.trouble() {
-            Some((Event::Gone, _)) => Event::Gone,
-            // In any other state nobody waits for it to be reset: the command must end.
-            Some((event, _)) if self.is_live() => event,
+            Some((event, _)) => event,
             None if !late.queue().is_admin() && !late.had_grace() => Event::Late,
             _ => Event::Stuck,
         };

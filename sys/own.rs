@@ -4,6 +4,7 @@
 //! posted.
 
 use super::{
+    awaited::Awaited,
     blk::{
         Operations,
         TagSet, //
@@ -24,6 +25,13 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
+use pin_init::stack_pin_init;
+
+/// Milliseconds between two looks at a command that is waited for.
+///
+/// TIMEOUT: most commands are back before the first look; the second one finds what came back without
+/// an interrupt.
+const LOOK_MS: u32 = 200;
 
 /// A request queue without a disk, for commands of the driver's own.
 pub(crate) struct RequestQueue<T: Operations> {
@@ -83,8 +91,8 @@ impl<T: Operations> RequestQueue<T> {
     }
 
     /// Executes one command and waits for its end: `fill` writes the request's private data
-    /// before, `read` sees it afterwards. The timeout handler bounds the wait: the command is late
-    /// after `timeout_ms` milliseconds, or when the queue says.
+    /// before, `read` sees it afterwards; `meanwhile` is called each [`LOOK_MS`]. The timeout handler
+    /// bounds the wait: the command is late after `timeout_ms` milliseconds, or when the queue says.
     ///
     /// # Errors
     ///
@@ -95,6 +103,7 @@ impl<T: Operations> RequestQueue<T> {
         buffer: Buffer<'_>,
         timeout_ms: Option<u32>,
         fill: impl FnOnce(&mut T::Pdu),
+        meanwhile: impl FnMut(),
         read: impl FnOnce(&T::Pdu, Result) -> Result<R>,
     ) -> Result<R> {
         let (op, data, len) = match buffer {
@@ -124,8 +133,9 @@ impl<T: Operations> RequestQueue<T> {
             len => unsafe { bindings::blk_rq_map_kern(rq, data.cast(), len, bindings::GFP_KERNEL) },
         };
         let result = to_result(mapped).and_then(|()| {
-            // SAFETY: the request is set up; it comes back ended.
-            let status = unsafe { bindings::blk_execute_rq(rq, false) };
+            stack_pin_init!(let awaited = Awaited::new());
+            // SAFETY: the request is set up, with a driver's operation; it comes back ended.
+            let status = unsafe { awaited.execute(rq, LOOK_MS, meanwhile) };
             // SAFETY: converts a number.
             to_result(unsafe { bindings::blk_status_to_errno(status) })
         });

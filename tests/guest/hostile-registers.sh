@@ -44,6 +44,16 @@ any|arm gone step=disable
 disk|arm never queue=shutdown
 disk|
 TABLE
+unload
+
+# With the usual time-outs, a minute for an admin command: whoever waits for one looks
+# long before that.
+load_unbound io_queue_depth=64
+bind_table 15 <<'TABLE'
+none|arm fatal step=admin op=0x06
+none|arm gone step=admin op=0x06
+disk|arm nointr queue=admin times=10
+TABLE
 
 # One that does not stop is of no use, until its function is reset.  (The memory
 # that it may still write to is kept: a kernel that keeps books reports that.)
