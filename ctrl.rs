@@ -28,6 +28,7 @@ use crate::{
     },
     instance::Instance,
     ns::{
+        Known,
         Namespace,
         Scanner, //
     },
@@ -169,6 +170,8 @@ struct Core {
     /// brings the controller up again takes it.
     #[pin]
     disks: Mutex<KVec<Namespace>>,
+    /// The namespaces that have disks.
+    known: Arc<Known>,
 }
 
 impl Reset {
@@ -332,6 +335,7 @@ impl Enabled {
         let class = attributes.publish(dev, number)?;
         let events = Events::new(&self.jobs.events)?;
         let subsystem = Arc::new(identified.subsystem, GFP_KERNEL)?;
+        let known = Known::new()?;
         let (hardware, admin) = (hardware.clone(), self.admin.clone());
         let parent = class.device().into();
         let core = Arc::pin_init(
@@ -347,6 +351,7 @@ impl Enabled {
                 parent,
                 events,
                 disks <- new_mutex!(KVec::new()),
+                known,
             }),
             GFP_KERNEL,
         )?;
@@ -411,9 +416,9 @@ impl Core {
         self.info.keep_alive(self.params.keep_alive_ms())
     }
 
-    /// Makes the disks what the namespaces are now.
-    fn scan(&self) -> Result {
-        let scanner = Scanner {
+    /// What knows the namespaces.
+    fn scanner(&self) -> Scanner<'_> {
+        Scanner {
             hardware: &self.hardware,
             admin: &self.admin,
             set: &self.io.set,
@@ -423,8 +428,8 @@ impl Core {
             subsystem: &self.subsystem,
             max_transfer: self.max_transfer,
             retries: RetryPolicy::new(self.params.retries(), self.info.retry_delays),
-        };
-        scanner.scan(&mut self.disks.lock())
+            known: &self.known,
+        }
     }
 }
 

@@ -56,6 +56,10 @@ use crate::{
         waiting::Waiting,
     }, //
 };
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering::Relaxed, //
+};
 use kernel::prelude::*;
 
 /// log2 of the unit of the block layer, 512 bytes.
@@ -100,12 +104,12 @@ impl Geometry {
 }
 
 /// The logical blocks of a namespace.
-#[derive(Clone, Copy)]
 pub(crate) struct Blocks {
     /// log2 of their bytes.
     shift: u32,
-    /// The bits of a number of bytes that are less than a block.
-    in_bytes: u32,
+    /// The bits of a number of bytes that are less than a block; all of them, if there shall be no
+    /// block: the way of those that are read and written has no further question then.
+    in_bytes: AtomicU32,
     /// The bits of a number of 512-byte sectors that are less than a block.
     in_sectors: u32,
 }
@@ -115,17 +119,27 @@ impl Blocks {
     pub(crate) const fn new(shift: u32) -> Self {
         Self {
             shift,
-            in_bytes: (1u32.wrapping_shl(shift)).wrapping_sub(1),
+            in_bytes: AtomicU32::new((1u32.wrapping_shl(shift)).wrapping_sub(1)),
             in_sectors: (1u32.wrapping_shl(shift.wrapping_sub(SECTOR_SHIFT))).wrapping_sub(1),
         }
+    }
+
+    /// From now on nothing is made of whole blocks: they are not what they were.
+    pub(crate) fn refuse(&self) {
+        self.in_bytes.store(u32::MAX, Relaxed);
+    }
+
+    /// Whether that is so.
+    pub(crate) fn are_refused(&self) -> bool {
+        self.in_bytes.load(Relaxed) == u32::MAX
     }
 
     /// `bytes` from 512-byte sector `sector` on in these blocks; `None` unless they are 1 to 65536
     /// whole ones.
     #[inline(always)]
-    fn range(self, sector: u64, bytes: u32) -> Option<(Lba, BlockCount)> {
+    fn range(&self, sector: u64, bytes: u32) -> Option<(Lba, BlockCount)> {
         // CAST: a block has at most 128 sectors.
-        if bytes & self.in_bytes | sector as u32 & self.in_sectors != 0 {
+        if bytes & self.in_bytes.load(Relaxed) | sector as u32 & self.in_sectors != 0 {
             return None;
         }
         let lba = sector.wrapping_shr(self.shift.wrapping_sub(SECTOR_SHIFT));
@@ -310,6 +324,9 @@ fn control(rq: &Request<Io>) -> RwControl {
 fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
     let geometry = rq.queue_data();
     let (nsid, shift) = (geometry.nsid, geometry.blocks.shift);
+    if geometry.blocks.are_refused() {
+        return Err(BlkStatus::IOERR);
+    }
     // Without segments it is one piece (`blk_rq_nr_discard_segments`). Where there may be only
     // one range, the block layer merges what is contiguous.
     let pieces = if geometry.many_ranges {
@@ -424,6 +441,17 @@ mod tests {
                 range.map(|(lba, count)| (lba.get(), count.zero_based())),
                 expected
             );
+        }
+    }
+
+    #[test]
+    fn blocks_that_are_refused_are_none() {
+        let blocks = Blocks::new(9);
+        assert!(!blocks.are_refused());
+        blocks.refuse();
+        assert!(blocks.are_refused());
+        for bytes in [512, 4096, 1 << 20] {
+            assert!(blocks.range(0, bytes).is_none());
         }
     }
 

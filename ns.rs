@@ -2,6 +2,11 @@
 
 //! Namespaces as disks: Identify, validated, becomes limits, and limits become a `gendisk`.
 
+mod known;
+
+pub(crate) use self::known::Known;
+
+use self::known::Entered;
 use crate::{
     admin::AdminQueue,
     disk_limits::{
@@ -70,6 +75,8 @@ pub(crate) struct Namespace {
     info: NamespaceInfo,
     /// What it was known by, as the controller said it.
     ids: UniqueIds,
+    /// For whoever brings the controller up again.
+    entered: Entered,
 }
 
 impl Namespace {
@@ -122,6 +129,8 @@ pub(crate) struct Scanner<'a> {
     pub(crate) max_transfer: u32,
     /// What to do about commands that fail.
     pub(crate) retries: RetryPolicy,
+    /// The namespaces that have disks.
+    pub(crate) known: &'a Arc<Known>,
 }
 
 impl Scanner<'_> {
@@ -432,11 +441,13 @@ impl Scanner<'_> {
     ) -> Result<Namespace> {
         let registered = self.register(nsid, &info, ids)?;
         let limits = self.limits(nsid, &info, controller);
+        let geometry = self.geometry(&registered, number, &info, &limits)?;
+        let entered = self.known.enter(&geometry, info)?;
         let disk = Disk::add(
             self.set.clone(),
             self.parent,
             fmt!("rnvme{}n{}", self.instance, number),
-            self.geometry(&registered, number, &info, &limits)?,
+            geometry,
             &limits,
             info.sectors,
         )?;
@@ -446,6 +457,7 @@ impl Scanner<'_> {
             number,
             info,
             ids,
+            entered,
         })
     }
 
@@ -456,13 +468,15 @@ impl Scanner<'_> {
         info: NamespaceInfo,
         controller: &Common,
     ) -> Result {
-        if namespace.info == info {
+        if namespace.info == info && !namespace.entered.is_refused() {
             return Ok(());
         }
         let (nsid, number) = (namespace.registered.nsid, namespace.number);
         let limits = self.limits(nsid, &info, controller);
         let geometry = self.geometry(&namespace.registered, number, &info, &limits)?;
+        let entered = self.known.enter(&geometry, info)?;
         namespace.disk.update(geometry, &limits, info.sectors)?;
+        namespace.entered = entered;
         dev_info!(
             self.parent,
             "namespace {} has changed: {} blocks of {} bytes\n",

@@ -198,6 +198,7 @@ impl Core {
             return Err(ENODEV);
         }
         identified.configure(&self.admin, &self.params);
+        self.scanner().check()?;
         self.io.announce_again(&self.admin, hardware, &self.params)
     }
 
@@ -237,16 +238,18 @@ impl ScanJob {
     fn look(&self) -> Result {
         let core = &self.core;
         core.use_queues()?;
-        core.scan().inspect_err(|e| {
-            // If it is being reset, what follows looks once more.
-            if core.hardware.is_live() {
-                dev_err!(
-                    core.parent,
-                    "namespaces cannot be looked for: error {}\n",
-                    e.to_errno()
-                );
-            }
-        })
+        core.scanner()
+            .scan(&mut core.disks.lock())
+            .inspect_err(|e| {
+                // If it is being reset, what follows looks once more.
+                if core.hardware.is_live() {
+                    dev_err!(
+                        core.parent,
+                        "namespaces cannot be looked for: error {}\n",
+                        e.to_errno()
+                    );
+                }
+            })
     }
 }
 

@@ -8,7 +8,7 @@ use kernel::types::NotThreadSafe;
 
 /// While this lives the thread gets no memory that I/O would have to be waited for: it holds up
 /// I/O itself (`memalloc_noio_save`). The values of one thread are dropped in reverse order.
-pub(super) struct NoIo {
+pub(crate) struct NoIo {
     /// The flag, if it was not set before.
     added: u32,
     /// The thread that made it undoes it.
@@ -16,7 +16,7 @@ pub(super) struct NoIo {
 }
 
 impl NoIo {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // SAFETY: the thread's own flags, which it alone writes to, in thread context.
         let added = unsafe {
             let flags = core::ptr::addr_of_mut!((*bindings::get_current()).flags);

@@ -141,6 +141,14 @@ pub(crate) struct NamespaceInfo {
     pub(crate) eui64: [u8; 8],
 }
 
+impl NamespaceInfo {
+    /// Whether what was written to `other` may be there, at the same place: it is not known to be
+    /// another one, and has the same blocks.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        (self.lba_shift, self.nguid, self.eui64) == (other.lba_shift, other.nguid, other.eui64)
+    }
+}
+
 /// Why a namespace cannot be a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamespaceError {

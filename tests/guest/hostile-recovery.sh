@@ -32,6 +32,7 @@ error|arm fatal step=io after=20; arm fatal step=enable times=always
 error|arm fatal step=io after=20; arm status queue=admin op=6 times=always
 error|arm fatal step=io after=20; arm never queue=admin op=5 times=always
 no error|arm fatal step=io after=20; arm nointr queue=admin times=always
+error, live|arm fatal step=io after=20; set shift=12
 error|arm fatal step=io after=20; set dstrd=3
 error|arm fatal step=io after=20; set mpsmin=1
 error, live|arm fatal step=io after=20; arm status queue=admin op=1 value=0x4102 times=always

@@ -22,12 +22,16 @@ fi
 io_timeout=1
 dead_bound=$((io_timeout + cap_to + 10))
 
-# Reads without end, in the background; they begin again when the disk is back.
+# Reads without end, in the background; they go on after errors, for to start fio costs more than
+# a reset, and begin again with a new disk.
 keep_reading() {
     [[ -z $reader ]] || ! kill -0 "$reader" 2>/dev/null || return 0
+    : >/tmp/reads
+    exec {errors}</tmp/reads
     fio --name=reads --filename=/dev/$disk --direct=1 --ioengine=io_uring --rw=randread --bs=4k \
-        --iodepth=4 --size=1m --time_based --runtime=600 --rate_iops=100 --allow_file_create=0 \
-        >/tmp/reads 2>&1 &
+        --iodepth=4 --size=1m --time_based --runtime=3600 --rate_iops=100 --allow_file_create=0 \
+        --continue_on_error=read \
+        >>/tmp/reads 2>&1 &
     reader=$!
 }
 reader=
@@ -45,15 +49,19 @@ reset_now() {
     return $status
 }
 
-# Whether the reads have had no error and go on.
+# Whether the reads go on, without an error from here on: fio has a line for each.
 reads_go_on() {
     local state sectors now
+    while read -r -u "$errors" _; do :; done
     kill -0 "$reader" 2>/dev/null && read -r state <$ctrl/state && [[ $state == live ]] || return 1
     read -r _ _ sectors _ </sys/block/$disk/stat || return 1
     for _ in {1..20}; do
         pause 0.05
         read -r _ _ now _ </sys/block/$disk/stat || return 1
-        ((now < sectors + 32)) || return 0
+        if ((now >= sectors + 32)); then
+            ! read -r -u "$errors" _
+            return
+        fi
     done
     return 1
 }
@@ -80,7 +88,12 @@ for ((step = 0; step < steps && SECONDS < until; step++)); do
         hostile back
         rebind || die "$what: the disk is lost, $(ctrl_state)"
     fi
-    [[ $afterwards != rebind ]] || { rebound=$((rebound + 1)); echo "$what: needed a bind"; }
+    if [[ $afterwards == rebind ]]; then
+        rebound=$((rebound + 1))
+        echo "$what: needed a bind"
+        # They have the disk that was.
+        kill -INT "$reader" 2>/dev/null
+    fi
     ((step % 8)) || expect_noise $disk 8
 done
 kill -INT "$reader" 2>/dev/null

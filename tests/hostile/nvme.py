@@ -54,6 +54,9 @@ class Controller:
         self.poster = Poster(self)
         self.admin, self.nvm, self.events = Admin(self), Nvm(self), Events(self)
         self.counts, self.options = {}, {}
+        # Options were changed that are not in use yet.
+        self.is_changed = False
+        self.regs = {}
         # Bytes from one doorbell to the next, since the controller was enabled.
         self.stride = 4
         self.renew()
@@ -74,11 +77,20 @@ class Controller:
         self.come_back()
 
     def set_options(self, changes):
-        """Change options; most are looked at when the controller is enabled."""
+        """Change options; they are looked at when the controller is enabled."""
         unknown = set(changes) - set(DEFAULTS)
         if unknown:
             raise ValueError(f"no such option: {' '.join(unknown)}")
         self.options = {**self.options, **changes}
+        self.is_changed = True
+        if not self.regs.get("cc", 0) & 1:
+            self.use_options()
+
+    def use_options(self):
+        """Have the namespaces as the options say, if these were changed."""
+        if not self.is_changed:
+            return
+        self.is_changed = False
         for nsid in range(1, self.options["ns"] + 1):
             one = self.attach(nsid)
             one.size, one.shift, one.identity = one.room, self.options["shift"], ""
@@ -329,6 +341,7 @@ class Controller:
             self.regs["csts"] &= ~RDY
             return
         self.stride = 4 << self.options["dstrd"]
+        self.use_options()
         sizes = self.regs["aqa"]
         cq = CompletionQueue(0, self.regs["acq"], (sizes >> 16 & 0xfff) + 1, 0)
         self.cqs[0] = cq
