@@ -48,6 +48,8 @@ class Controller:
         self.gone = False
         # Nothing happens any more: "" or until what.
         self.stopped = ""
+        # CC was written since.
+        self.is_cc_unheard = False
         # Commands are fetched later: a firmware begins.
         self.paused = False
         self.health = {"warning": 0}
@@ -186,6 +188,7 @@ class Controller:
     def power_on(self):
         """The registers as at first."""
         self.regs = {name: 0 for name, _ in REGISTERS.values()}
+        self.is_cc_unheard = False
         self.clear()
 
     def clear(self):
@@ -275,7 +278,7 @@ class Controller:
 
     def stop(self, until):
         """Nothing happens any more: registers stay as they are, commands wait."""
-        self.stopped = until
+        self.stopped, self.is_cc_unheard = until, False
         self.timers = []
 
     def vanish(self):
@@ -284,12 +287,15 @@ class Controller:
         self.timers = []
 
     def come_back(self):
-        """If it was gone, it is there again, as after power on; if it was stopped, it goes on."""
+        """If it was gone, it is there again, as after power on; if it was stopped, it goes on, without
+        what it should have done meanwhile."""
         if self.gone:
             self.gone = False
             self.reset()
         if self.stopped:
             self.stopped = ""
+        if self.is_cc_unheard:
+            self.is_cc_unheard = False
             # What CC says now is heard now.
             enable, self.regs["cc"] = self.regs["cc"], 0
             self.clear()
@@ -299,16 +305,17 @@ class Controller:
         """CC was written."""
         old, self.regs["cc"] = self.regs["cc"], value
         if self.stopped == "reset" and old & 1 and not value & 1:
-            self.stopped = ""
+            self.stopped, self.is_cc_unheard = "", False
         if self.stopped:
+            self.is_cc_unheard = True
             return
         if value & 1 and not old & 1:
             self.counts["enables"] += 1
-            if self.step("enable") and self.stopped:
+            if self.stops_at("enable"):
                 return
             self.become(1)
         elif old & 1 and not value & 1:
-            if self.step("disable") and self.stopped:
+            if self.stops_at("disable"):
                 return
             keep = self.regs["csts"] & (CFS | RDY)
             self.clear()
@@ -318,12 +325,17 @@ class Controller:
         shn = value >> 14 & 3
         if shn and not old >> 14 & 3:
             self.counts["shutdowns"] += 1
-            if self.step("shutdown") and self.stopped:
+            if self.stops_at("shutdown"):
                 return
             if not self.faults.take("never", queue="shutdown"):
                 self.regs["csts"] = self.regs["csts"] & ~0xc | 2 << 2
         elif not shn:
             self.regs["csts"] &= ~0xc
+
+    def stops_at(self, name):
+        """A step that a store to CC begins: whether the controller stops before it is taken."""
+        self.is_cc_unheard = bool(self.step(name) and self.stopped)
+        return self.is_cc_unheard
 
     def become(self, ready):
         """RDY follows EN, if no fault keeps it."""
