@@ -24,7 +24,7 @@ class GuestDied(Exception):
 
 
 class Kernel:
-    """A kernel to boot: `stock`, `debug` or `inline`, as scripts/setup calls them."""
+    """A kernel to boot: `stock` or `debug`."""
 
     def __init__(self, kind):
         self.kind = kind
@@ -32,7 +32,7 @@ class Kernel:
         if kind == "stock":
             self.image, self.modules = f"{LINUX}/vmlinuz", f"{LINUX}/modules"
         else:
-            self.image, self.modules = f"{LINUX}/{kind}/arch/x86/boot/bzImage", f"{LINUX}/{kind}"
+            self.image, self.modules = f"{LINUX}/debug/arch/x86/boot/bzImage", f"{LINUX}/debug"
         self.release = initramfs.read(f"{LINUX}/{kind}/include/config/kernel.release").strip()
         # What the debug kernel checks costs time.
         self.slower = 4 if kind == "debug" else 1
