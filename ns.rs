@@ -71,11 +71,9 @@ pub(crate) struct Namespace {
     registered: Registered,
     /// The disk's number.
     number: u32,
-    /// What the disk was made from.
-    info: NamespaceInfo,
     /// What it was known by, as the controller said it.
     ids: UniqueIds,
-    /// For whoever brings the controller up again.
+    /// What the disk was made from, for whoever brings the controller up again as well.
     entered: Entered,
 }
 
@@ -455,7 +453,6 @@ impl Scanner<'_> {
             disk,
             registered,
             number,
-            info,
             ids,
             entered,
         })
@@ -468,7 +465,7 @@ impl Scanner<'_> {
         info: NamespaceInfo,
         controller: &Common,
     ) -> Result {
-        if namespace.info == info && !namespace.entered.is_refused() {
+        if namespace.entered.is_still(&info) {
             return Ok(());
         }
         let (nsid, number) = (namespace.registered.nsid, namespace.number);
@@ -484,7 +481,6 @@ impl Scanner<'_> {
             info.sectors >> (info.lba_shift - 9),
             1u32 << info.lba_shift
         );
-        namespace.info = info;
         Ok(())
     }
 }

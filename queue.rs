@@ -96,7 +96,7 @@ pub(crate) trait Watchdog: Send + Sync {
     /// A command is late.
     fn late(&self, command: &dyn Late) -> Timeout;
 
-    /// Somebody has been waiting for a command, not for long: whether all is well?
+    /// Looks for what nobody tells of: completions without interrupts, a controller that failed.
     fn look(&self);
 }
 

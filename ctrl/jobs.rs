@@ -15,6 +15,7 @@ use crate::{
         AdminPdu,
         Lateness, //
     },
+    queue::Watchdog,
     recovery::{
         Event,
         State, //
@@ -288,7 +289,7 @@ impl WatchJob {
 
 impl Job for WatchJob {
     fn run(&self) {
-        self.core.hardware.watch();
+        self.core.hardware.look();
         let ticks = self.ticks.fetch_add(1, Relaxed);
         if self.core.hardware.is_live() {
             self.attend(ticks);

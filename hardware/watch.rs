@@ -35,24 +35,6 @@ use kernel::{
 };
 
 impl Hardware {
-    /// Looks for what nobody tells of: completions without interrupts, a controller that failed.
-    pub(crate) fn watch(&self) {
-        let mut inner = self.inner.lock();
-        // As long as it is not, the controller need not be ready.
-        if !inner.admin.as_ref().is_some_and(|queue| queue.is_open()) {
-            return;
-        }
-        if let Some((event, csts)) = self.trouble() {
-            self.step(&mut inner, event, fmt!("CSTS {:#x}", csts));
-            return;
-        }
-        let mut lost = 0;
-        inner.for_each_vector(|vector| lost += u32::from(vector.look()));
-        if lost > 0 {
-            self.note_lost(lost);
-        }
-    }
-
     fn note_lost(&self, count: u32) {
         let before = self.counters.lost_interrupts.fetch_add(count, Relaxed);
         // Powers of two only, so that a device that does this all the time does not flood the log.
@@ -110,7 +92,20 @@ impl Hardware {
 
 impl Watchdog for Hardware {
     fn look(&self) {
-        self.watch();
+        let mut inner = self.inner.lock();
+        // As long as it is not, the controller need not be ready.
+        if !inner.admin.as_ref().is_some_and(|queue| queue.is_open()) {
+            return;
+        }
+        if let Some((event, csts)) = self.trouble() {
+            self.step(&mut inner, event, fmt!("CSTS {:#x}", csts));
+            return;
+        }
+        let mut lost = 0;
+        inner.for_each_vector(|vector| lost += u32::from(vector.look()));
+        if lost > 0 {
+            self.note_lost(lost);
+        }
     }
 
     fn late(&self, late: &dyn Late) -> Timeout {

@@ -79,9 +79,10 @@ impl Known {
 }
 
 impl Entered {
-    /// Whether its I/O fails, see [`Scanner::check`].
-    pub(super) fn is_refused(&self) -> bool {
-        self.entry.geometry.blocks.are_refused()
+    /// Whether its disk is what `info` makes of it, and its I/O does not fail (see
+    /// [`Scanner::check`]).
+    pub(super) fn is_still(&self, info: &NamespaceInfo) -> bool {
+        self.entry.info == *info && !self.entry.geometry.blocks.are_refused()
     }
 }
 
