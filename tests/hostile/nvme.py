@@ -58,9 +58,9 @@ class Controller:
         self.counts, self.options = {}, {}
         # Options were changed that are not in use yet.
         self.is_changed = False
-        self.regs = {}
         # Bytes from one doorbell to the next, since the controller was enabled.
         self.stride = 4
+        self.power_on()
         self.renew()
         self.reset()
 
@@ -85,7 +85,7 @@ class Controller:
             raise ValueError(f"no such option: {' '.join(unknown)}")
         self.options = {**self.options, **changes}
         self.is_changed = True
-        if not self.regs.get("cc", 0) & 1:
+        if not self.regs["cc"] & 1:
             self.use_options()
 
     def use_options(self):
