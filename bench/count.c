@@ -4,10 +4,11 @@
  * kernel is executed in regions of time: the guest marks where one begins, where it
  * ends, where the next begins, and so on.
  *
- *     -plugin count.so,out=FILE[,cpus=N]
+ *     -plugin count.so,out=FILE[,cpus=N][,modules=ADDRESS]
  *
  * Only the first N CPUs count, if that is given: what is measured runs there, and
- * what else the guest does may run on the others.
+ * what else the guest does may run on the others. Modules are from ADDRESS on: where
+ * the kernel may be anywhere (RANDOMIZE_BASE), if nothing is said.
  *
  * In C because QEMU's plugin interface is. Debian ships no header of it; what is
  * used is declared here (API version 7, which QEMU 11.1 takes and no other).
@@ -86,7 +87,6 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 7;
 #define PLACES 1024
 #define ATOMIC 0x80
 #define KERNEL 0xffff800000000000ull
-#define MODULES 0xffffffffc0000000ull
 
 struct block {
 	uint64_t address;
@@ -107,6 +107,7 @@ static uint32_t table[TABLE];
 static uint32_t used = 1;
 static uint32_t marks;
 static unsigned int cpus = ~0u;
+static uint64_t modules = 0xffffffffc0000000ull;
 static struct place interrupts[PLACES], writes[PLACES];
 
 static void put(char kind, const void *data, size_t size)
@@ -323,7 +324,7 @@ static void on_translate(struct qemu_plugin_tb *tb, void *data)
 			continue;
 		}
 		insns[i] = size | (is_atomic(code, size) ? ATOMIC : 0);
-		if (address >= MODULES) {
+		if (address >= modules) {
 			count_insn(insn, number_of(at, &insns[i], 1));
 			qemu_plugin_register_vcpu_mem_cb(insn, on_store, CB_NO_REGS, MEM_W, NULL);
 		}
@@ -331,7 +332,7 @@ static void on_translate(struct qemu_plugin_tb *tb, void *data)
 	}
 	if (address < KERNEL)
 		count_block(tb, 0, n);
-	else if (address < MODULES)
+	else if (address < modules)
 		count_block(tb, number_of(address, insns, n), 1);
 }
 
@@ -348,6 +349,8 @@ int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv)
 			out = fopen(argv[at] + 4, "wb");
 		else if (!strncmp(argv[at], "cpus=", 5))
 			cpus = atoi(argv[at] + 5);
+		else if (!strncmp(argv[at], "modules=", 8))
+			modules = strtoull(argv[at] + 8, NULL, 0);
 	}
 	if (!out) {
 		fputs("count.so: needs out=FILE\n", stderr);

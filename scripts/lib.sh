@@ -96,13 +96,13 @@ in_root() {
 }
 
 # `make` of a configured kernel tree, with the same options each time.
-kernel_make() { # stock|debug ARGUMENTS...
+kernel_make() { # stock|debug|inline ARGUMENTS...
     local kind=$1
     shift
     local -a opts=(-C "/cache/linux/$kind")
     case $kind in
     stock) opts+=("LOCALVERSION=$(<"$LINUX/localversion")") ;;
-    debug) opts+=(LLVM=1) ;;
+    debug | inline) opts+=(LLVM=1) ;;
     esac
     in_root make -j"$(nproc)" "${opts[@]}" "$@"
 }

@@ -46,7 +46,8 @@ def module_file(kernel, name, folder):
     """A module of the kernel, unpacked."""
     for where, _, files in os.walk(kernel.modules):
         for file in files:
-            if file.split(".")[0].replace("-", "_") == name:
+            # A tree that was built has what they were made of, too.
+            if re.fullmatch(rf"{name}\.ko(\.xz)?", file.replace("-", "_")):
                 path = f"{folder}/{name}.ko"
                 opener = lzma.open if file.endswith(".xz") else open
                 with opener(f"{where}/{file}", "rb") as packed, open(path, "wb") as out:
@@ -115,7 +116,8 @@ class Session:
                      "-device", "virtserialport,bus=ports.0,chardev=data"]
         if self.counting:
             plugin = compiled("count.so", f"{self.top}/bench/count.c", "-shared", "-fPIC", "-O2")
-            arguments += ["-plugin", f"{plugin},out={folder}/counts,cpus={self.cpus}"]
+            arguments += ["-plugin", f"{plugin},out={folder}/counts,cpus={self.cpus},"
+                                     f"modules={self.kernel.modules_at:#x}"]
         return Guest(self.kernel, definition, self.module, self.top, append="kunit.enable=0",
                      arguments=arguments, files=files, emulate=self.counting)
 

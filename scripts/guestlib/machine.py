@@ -24,7 +24,7 @@ class GuestDied(Exception):
 
 
 class Kernel:
-    """A kernel to boot: `stock` or `debug`."""
+    """A kernel to boot: `stock`, `debug` or `inline`, as scripts/setup calls them."""
 
     def __init__(self, kind):
         self.kind = kind
@@ -32,8 +32,12 @@ class Kernel:
         if kind == "stock":
             self.image, self.modules = f"{LINUX}/vmlinuz", f"{LINUX}/modules"
         else:
-            self.image, self.modules = f"{LINUX}/debug/arch/x86/boot/bzImage", f"{LINUX}/debug"
+            self.image, self.modules = f"{LINUX}/{kind}/arch/x86/boot/bzImage", f"{LINUX}/{kind}"
         self.release = initramfs.read(f"{LINUX}/{kind}/include/config/kernel.release").strip()
+        config = initramfs.read(f"{LINUX}/{kind}/include/config/auto.conf")
+        # Where the addresses of modules begin (MODULES_VADDR): above the room for the kernel.
+        self.modules_at = (0xffffffffc0000000 if "CONFIG_RANDOMIZE_BASE=y" in config.splitlines()
+                           else 0xffffffffa0000000)
         # What the debug kernel checks costs time.
         self.slower = 4 if kind == "debug" else 1
 
