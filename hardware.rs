@@ -323,6 +323,11 @@ impl Hardware {
             set.quiesce();
             inner.held = true;
         }
+        // No doorbell of a queue that it is about to forget: completions may come until then.
+        inner.for_each_vector(Vector::mute);
+        for queue in &inner.io {
+            let _ = queue.with_polled(|polled| polled.mute());
+        }
         // One that did not stop when it was told to will not hear of an orderly end either.
         let how = if inner.halted { Stop::AtOnce } else { how };
         inner.halted = true;

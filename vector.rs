@@ -84,6 +84,12 @@ impl Vector {
         Iterator::chain(self.io.iter(), more)
     }
 
+    /// The I/O queues.
+    fn queues_mut(&mut self) -> impl Iterator<Item = &mut Completions<Io>> {
+        let more = self.more.iter_mut().flat_map(|more| &mut more.io);
+        Iterator::chain(self.io.iter_mut(), more)
+    }
+
     /// Whether the device has no I/O request of these queues.
     pub(crate) fn is_idle(&self) -> bool {
         self.queues().all(Completions::is_idle)
@@ -102,14 +108,19 @@ impl Vector {
         overlooked && self.handle()
     }
 
+    /// From now on the device does not hear of completions: it is going to forget the queues.
+    pub(crate) fn mute(&mut self) {
+        self.queues_mut().for_each(Completions::mute);
+        if let Some(more) = &mut self.more {
+            more.admin.mute();
+        }
+    }
+
     /// Makes the completion sides as they were when they were new: the device forgot the queues.
     pub(crate) fn reset(&mut self) {
-        if let Some(io) = &mut self.io {
-            io.reset();
-        }
+        self.queues_mut().for_each(Completions::reset);
         if let Some(more) = &mut self.more {
             more.admin.reset();
-            more.io.iter_mut().for_each(Completions::reset);
         }
     }
 

@@ -306,9 +306,16 @@ where
         1
     }
 
+    /// From now on the device is not told which entries it may use again: it is going to forget the
+    /// queue. Until [`Self::reset`].
+    pub(crate) fn mute(&mut self) {
+        self.doorbell.mute();
+    }
+
     /// Makes the completion side as it was when it was new: the device forgot the queue, and has
     /// nothing of it any more.
     pub(crate) fn reset(&mut self) {
+        self.doorbell.unmute();
         self.ring.clear();
         self.head = Head::new(self.queue.entries());
         self.waiting = 0;

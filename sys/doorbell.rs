@@ -25,6 +25,7 @@
 use super::mmio::Bar;
 use crate::ring::needs_event;
 use core::{
+    cell::UnsafeCell,
     ptr::NonNull,
     sync::atomic::{
         compiler_fence,
@@ -90,19 +91,30 @@ impl Shadows {
 ///
 /// # Invariants
 ///
-/// `ptr` is 4-byte aligned and lies in the mapping that `_home` keeps; `shadow` is in the first of the
-/// pages that `_home` keeps.
+/// `ptr` is 4-byte aligned and either lies in the mapping that `home` keeps, or is that of
+/// `home.nowhere`; `shadow` is in the first of the pages that `home` keeps.
 pub(crate) struct Doorbell {
     ptr: *mut u32,
     shadow: Option<Shadow>,
     /// Elsewhere: a doorbell is to fit into the cache line of what else a command needs.
-    _home: KBox<(Arc<Bar>, Option<Arc<Shadows>>)>,
+    home: KBox<Home>,
+}
+
+/// Where a doorbell is.
+struct Home {
+    bar: Arc<Bar>,
+    /// Bytes from the beginning of the BAR.
+    offset: usize,
+    /// Memory that nobody reads, for a doorbell that is not to be heard: that it is costs
+    /// [`Doorbell::ring`] no question.
+    nowhere: UnsafeCell<u32>,
+    _shadows: Option<Arc<Shadows>>,
 }
 
 /// The shadow of a doorbell: see there.
 struct Shadow(NonNull<u32>);
 
-// SAFETY: a doorbell is an address in a mapping that `_home` (which is `Send`) keeps, and addresses
+// SAFETY: a doorbell is an address in a mapping that `home` keeps, and addresses
 // in memory that it keeps, too; 32-bit accesses to them do not tear, from whichever CPU.
 unsafe impl Send for Doorbell {}
 // SAFETY: as above; `ring` takes `&self` and does aligned volatile accesses.
@@ -139,12 +151,30 @@ impl Doorbell {
             }
             None => None,
         };
-        // INVARIANT: aligned and inside the mapping, as checked; `_home` keeps mapping and pages.
+        let home = Home {
+            bar: bar.clone(),
+            offset,
+            nowhere: UnsafeCell::new(0),
+            _shadows: shadows.cloned(),
+        };
+        // INVARIANT: aligned and inside the mapping, as checked; `home` keeps mapping and pages.
         Ok(Self {
-            ptr: (bar.addr() + offset) as *mut u32,
+            ptr: home.register(),
             shadow,
-            _home: KBox::new((bar.clone(), shadows.cloned()), GFP_KERNEL)?,
+            home: KBox::new(home, GFP_KERNEL)?,
         })
+    }
+
+    /// From now on the controller does not hear it.
+    pub(crate) fn mute(&mut self) {
+        // INVARIANT: the box keeps its place.
+        self.ptr = self.home.nowhere.get();
+    }
+
+    /// The controller hears it again.
+    pub(crate) fn unmute(&mut self) {
+        // INVARIANT: as in `new`.
+        self.ptr = self.home.register();
     }
 
     /// Whether a page of shadows has room for the doorbell at `offset`, the first of which is at
@@ -172,15 +202,25 @@ impl Doorbell {
         #[cfg(target_arch = "x86_64")]
         {
             compiler_fence(Ordering::SeqCst);
-            // SAFETY: by the type invariant `ptr` is aligned and mapped.
+            // SAFETY: by the type invariant `ptr` is aligned and mapped, or in memory of ours.
             unsafe { self.ptr.write_volatile(value) };
             compiler_fence(Ordering::SeqCst);
         }
         #[cfg(not(target_arch = "x86_64"))]
         {
-            // SAFETY: by the type invariant `ptr` is aligned and mapped.
-            unsafe { kernel::bindings::writel(value, self.ptr.cast()) };
+            // There it matters what is memory and what a register.
+            if self.ptr != self.home.nowhere.get() {
+                // SAFETY: by the type invariant `ptr` is aligned and mapped.
+                unsafe { kernel::bindings::writel(value, self.ptr.cast()) };
+            }
         }
+    }
+}
+
+impl Home {
+    /// The address of the register.
+    fn register(&self) -> *mut u32 {
+        (self.bar.addr() + self.offset) as *mut u32
     }
 }
 

@@ -32,6 +32,7 @@ KNOWN = {
     "torn": "its completion is written in halves, the phase tag `ms` before the command id",
     "nointr": "its completion interrupts nobody",
     "storm": "`count` more interrupts come with it",
+    "parting": "as CC.EN becomes 0 each I/O completion queue gets an entry of no command",
     "overrun": "`count` more entries than fit are written to its completion queue",
     "lie": "the event index of its queue's shadow doorbell is `value`",
     "noabort": "Abort says that it did nothing",

@@ -318,6 +318,7 @@ class Controller:
             if self.stops_at("disable"):
                 return
             keep = self.regs["csts"] & (CFS | RDY)
+            self.part()
             self.clear()
             # CFS goes with the reset; RDY in its own time.
             self.regs["csts"] = keep & RDY
@@ -331,6 +332,15 @@ class Controller:
                 self.regs["csts"] = self.regs["csts"] & ~0xc | 2 << 2
         elif not shn:
             self.regs["csts"] &= ~0xc
+
+    def part(self):
+        """It is being disabled, and has an entry yet for each I/O completion queue."""
+        if not self.faults.take("parting"):
+            return
+        for cq in self.cqs.values():
+            if cq.id:
+                self.poster.post(cq, (0, 0, 0xffff, 0))
+        self.signal_all()
 
     def stops_at(self, name):
         """A step that a store to CC begins: whether the controller stops before it is taken."""
