@@ -291,8 +291,11 @@ impl Job for WatchJob {
     fn run(&self) {
         self.core.hardware.look();
         let ticks = self.ticks.fetch_add(1, Relaxed);
-        if self.core.hardware.is_live() {
-            self.attend(ticks);
+        match self.core.hardware.state() {
+            State::Live => self.attend(ticks),
+            // No retry is worth waiting for.
+            State::Dead => self.core.io.set.hurry(),
+            _ => {}
         }
         self.again.queue_after(WATCH_MS);
     }

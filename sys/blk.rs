@@ -310,6 +310,14 @@ impl<T: Operations> TagSet<T> {
         }
     }
 
+    /// What waits before it is queued again need not any longer.
+    pub(crate) fn hurry(&self) {
+        for queue in &self.inner.quiesced.lock().queues {
+            // SAFETY: what is listed is live: see `list`.
+            unsafe { bindings::blk_mq_kick_requeue_list(queue.0) }
+        }
+    }
+
     /// From now on `q` dispatches if the others do.
     ///
     /// # Errors
