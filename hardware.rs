@@ -323,11 +323,6 @@ impl Hardware {
             set.quiesce();
             inner.held = true;
         }
-        // No doorbell of a queue that it is about to forget: completions may come until then.
-        inner.for_each_vector(Vector::mute);
-        for queue in &inner.io {
-            let _ = queue.with_polled(|polled| polled.mute());
-        }
         // One that did not stop when it was told to will not hear of an orderly end either.
         let how = if inner.halted { Stop::AtOnce } else { how };
         inner.halted = true;
@@ -385,7 +380,7 @@ impl Hardware {
                 "controller does not stop: resetting its PCI function\n"
             );
             function_level_reset(&self.pdev)?;
-            inner.stopped = self.power_down(Stop::AtOnce, &inner);
+            inner.stopped = self.power_down(Stop::AtOnce, &mut inner);
         }
         if !inner.stopped {
             return Err(EIO);
@@ -497,6 +492,14 @@ impl Hardware {
 }
 
 impl Inner {
+    /// From now on the controller does not hear of completions: it is about to forget all queues.
+    fn mute(&mut self) {
+        self.for_each_vector(Vector::mute);
+        for queue in &self.io {
+            let _ = queue.with_polled(|polled| polled.mute());
+        }
+    }
+
     /// Calls `f` on what each vector serves, while its handler is kept from running.
     fn for_each_vector(&mut self, mut f: impl FnMut(&mut Vector)) {
         for line in &mut self.lines {

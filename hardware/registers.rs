@@ -151,7 +151,7 @@ impl Hardware {
 
     /// Stops the controller and takes its right to access memory; returns whether it confirmed
     /// that it stopped, or is gone.
-    pub(super) fn power_down(&self, how: Stop, inner: &Inner) -> bool {
+    pub(super) fn power_down(&self, how: Stop, inner: &mut Inner) -> bool {
         if !is_present(&self.pdev) {
             // It may only have been away for a moment.
             stop_dma(&self.pdev);
@@ -169,6 +169,8 @@ impl Hardware {
                 inner.shutdown,
             );
         }
+        // Not earlier: with a pin, and no doorbell, the interrupt would stay.
+        inner.mute();
         let stopped = match self.disable(self.patience(inner, self.caps.timeout_ms)) {
             Ok(()) => true,
             Err(e) => e == ENODEV,
