@@ -54,16 +54,26 @@ reads_go_on() {
     local state sectors now
     while read -r -u "$errors" _; do :; done
     kill -0 "$reader" 2>/dev/null && read -r state <$ctrl/state && [[ $state == live ]] || return 1
-    read -r _ _ sectors _ </sys/block/$disk/stat || return 1
+    read -r _ _ sectors _ 2>/dev/null </sys/block/$disk/stat || return 1
     for _ in {1..20}; do
         pause 0.05
-        read -r _ _ now _ </sys/block/$disk/stat || return 1
+        read -r _ _ now _ 2>/dev/null </sys/block/$disk/stat || return 1
         if ((now >= sectors + 32)); then
             ! read -r -u "$errors" _
             return
         fi
     done
     return 1
+}
+
+# The kernel's driver keeps the number of a controller whose disk is open, and the next one
+# would be nvme1.
+mend() {
+    if [[ $driver == nvme ]]; then
+        kill -INT "$reader" 2>/dev/null
+        wait_gone $patience kill -0 "$reader"
+    fi
+    repair
 }
 
 start_driver
@@ -84,7 +94,7 @@ for ((step = 0; step < steps && SECONDS < until; step++)); do
     reset_now || died=$((died + 1))
     ((tenths <= dead_bound * 10)) || must die "$what: the reset after it took $tenths tenths of a second"
     afterwards=nothing
-    if ! reads_go_on && ! repair; then
+    if ! reads_go_on && ! mend; then
         hostile back
         rebind || die "$what: the disk is lost, $(ctrl_state)"
     fi
