@@ -70,7 +70,7 @@ help:
 	@echo "make soak             binds, resets, unplugs, sleeps: hundreds of them; more than an hour"
 	@echo "make fuzz             a hostile controller for TIME= seconds as SEED= says"
 	@echo "make profile          what one kind of I/O costs, function by function: OP=read BS=4k QD=1"
-	@echo "                      DRIVER=rnvme|nvme|both POLL=1 DBBUF=1 ASM=1 ALL=1 (docs/PERFORMANCE.md)"
+	@echo "                      DRIVER=rnvme|nvme|both POLL=1 DBBUF=1 ASM=1 ALL=1 KERNEL=inline (docs/PERFORMANCE.md)"
 	@echo "make bench            rnvme against the kernel's nvme driver: bench/report.html, results.json"
 	@echo "                      QUICK=1, CELLS=full|standard|REGEX, PAIRS=16, PARTS=cost,scaling,time,memory"
 	@echo "                      DEVICE=0000:01:00.0: times on a spare drive, whose contents are lost"

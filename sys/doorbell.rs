@@ -114,8 +114,9 @@ struct Home {
 /// The shadow of a doorbell: see there.
 struct Shadow(NonNull<u32>);
 
-// SAFETY: a doorbell is an address in a mapping that `home` keeps, and addresses
-// in memory that it keeps, too; 32-bit accesses to them do not tear, from whichever CPU.
+// SAFETY: a doorbell is an address in a mapping that `home` keeps, and addresses in memory that it
+// keeps, too (`nowhere` among them, which nobody reads); 32-bit accesses to them do not tear, from
+// whichever CPU.
 unsafe impl Send for Doorbell {}
 // SAFETY: as above; `ring` takes `&self` and does aligned volatile accesses.
 unsafe impl Sync for Doorbell {}

@@ -23,7 +23,9 @@ begin_read() { # NUMBER
 }
 
 was_refused() {
-    [[ $(hostile count status) != "$refused" ]] && refused=$(hostile count status)
+    local before=$refused
+    refused=$(hostile count status)
+    [[ $refused != "$before" ]]
 }
 refused=$(hostile count status)
 
