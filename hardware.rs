@@ -13,6 +13,7 @@
 
 mod aborts;
 mod registers;
+mod restart;
 mod setup;
 mod watch;
 
@@ -20,10 +21,7 @@ pub(crate) use self::setup::Identity;
 
 use self::{
     aborts::Aborts,
-    registers::{
-        gone,
-        LAST_CHANCE, //
-    },
+    registers::gone, //
 };
 use crate::{
     admin::{
@@ -48,17 +46,8 @@ use crate::{
     },
     spec::completion::Status,
     sys::{
-        blk::TagSet,
-        cmb::ControllerMemory,
-        doorbell::Shadows,
-        irq::Line,
-        mmio::Bar,
-        pci::{
-            allow_dma,
-            function_level_reset, //
-        },
-        request::Types,
-        work::Work,
+        blk::TagSet, cmb::ControllerMemory, doorbell::Shadows, irq::Line, mmio::Bar,
+        request::Types, work::Work,
     },
     vector::Vector, //
 };
@@ -111,6 +100,8 @@ struct Inner {
     stopped: bool,
     /// Since when it does not work.
     since: Option<Instant<Monotonic>>,
+    /// Whether its PCI function is being reset.
+    function_reset: bool,
     /// The controller writes to these, too.
     shadows: Option<Arc<Shadows>>,
     /// There are queues in it.
@@ -356,50 +347,6 @@ impl Hardware {
         if let (true, Some(set)) = (core::mem::take(&mut inner.held), &inner.set) {
             set.unquiesce();
         }
-    }
-
-    /// Makes all queues as new and the controller answer admin commands again: the first step of
-    /// bringing it up after [`Event::Asked`] and the like.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` if it is gone or was told to stop meanwhile; `EIO` if it cannot be stopped or
-    /// reports a fatal status; `ETIMEDOUT` if it is not ready in time.
-    pub(crate) fn restart(&self) -> Result {
-        let mut inner = self.inner.lock();
-        if !self.is_coming_up() {
-            return Err(ENODEV);
-        }
-        if !inner.stopped {
-            // Somebody else may have reset it.
-            inner.stopped = self.disable(LAST_CHANCE).is_ok();
-        }
-        if !inner.stopped {
-            dev_warn!(
-                self.pdev,
-                "controller does not stop: resetting its PCI function\n"
-            );
-            function_level_reset(&self.pdev)?;
-            inner.stopped = self.power_down(Stop::AtOnce, &mut inner);
-        }
-        if !inner.stopped {
-            return Err(EIO);
-        }
-        // It has forgotten all queues and has nothing of them any more.
-        inner.for_each_vector(Vector::reset);
-        if let Some(queue) = &inner.admin {
-            queue.reset();
-        }
-        for queue in &inner.io {
-            queue.reset();
-            let _ = queue.with_polled(|polled| polled.reset());
-        }
-        if let Some(shadows) = &inner.shadows {
-            shadows.clear();
-        }
-        allow_dma(&self.pdev);
-        drop(inner);
-        self.start_admin()
     }
 
     /// Has commands let through to `queue`, which the controller knows now.

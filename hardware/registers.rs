@@ -36,7 +36,7 @@ use kernel::{
 };
 
 /// How much longer than CAP.TO a reset may wait for the controller, all in all.
-const RESET_MARGIN: Delta = Delta::from_secs(1);
+pub(super) const RESET_MARGIN: Delta = Delta::from_secs(1);
 /// How long a controller is waited for that has had its time.
 pub(super) const LAST_CHANCE: Delta = Delta::from_millis(100);
 

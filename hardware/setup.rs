@@ -123,6 +123,7 @@ impl Hardware {
                     halted: false,
                     stopped: true,
                     since: None,
+                    function_reset: false,
                     shadows: None,
                     memory: None,
                 }),

@@ -93,6 +93,7 @@ impl Hardware {
 impl Watchdog for Hardware {
     fn look(&self) {
         let mut inner = self.inner.lock();
+        self.look_at_function(&mut inner);
         // As long as it is not, the controller need not be ready.
         if !inner.admin.as_ref().is_some_and(|queue| queue.is_open()) {
             return;

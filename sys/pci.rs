@@ -144,35 +144,60 @@ pub(crate) fn restore(pdev: &pci::Device) {
     unsafe { bindings::pci_restore_state(raw(pdev)) }
 }
 
-/// Resets the function, whatever state it is in, and leaves it with the config space that it had.
-/// As for [`restore`], no vectors may be allocated or freed meanwhile.
+/// The config space of a device, locked against user space and whoever else would reset the
+/// device, so that its function can be reset. When dropped it is as it was, and unlocked.
 ///
-/// TIMEOUT: the PCI core waits for pending transactions for 1.5 s, for the reset for 0.1 s, and for
-/// a device that does not come back for 60 s.
+/// As for [`restore`], no vectors may be allocated, freed or masked while one is made or dropped.
 ///
-/// # Errors
+/// # Invariants
 ///
-/// `ENODEV`: it is gone. `ENOTTY`: it has no such reset. `EBUSY`: somebody else has locked its
-/// config space, as for a reset. `ENOTTY` as well if it does not come back.
-pub(crate) fn function_level_reset(pdev: &pci::Device) -> Result {
-    let raw = raw(pdev);
-    // SAFETY: `pdev` is a valid device; this only asks whether it can be reset so.
-    to_result(unsafe { bindings::pcie_reset_flr(raw, true) })?;
-    if !is_present(pdev) {
-        return Err(ENODEV);
+/// Config space is locked, its contents are saved.
+pub(crate) struct LockedConfig<'a>(&'a pci::Device);
+
+impl<'a> LockedConfig<'a> {
+    /// Locks and saves it.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the device is gone. `ENOTTY`: its function cannot be reset. `EBUSY`: somebody else
+    /// has locked its config space, as for a reset.
+    pub(crate) fn new(pdev: &'a pci::Device) -> Result<Self> {
+        let raw = raw(pdev);
+        // SAFETY: `pdev` is a valid device; this only asks whether it can be reset so.
+        to_result(unsafe { bindings::pcie_reset_flr(raw, true) })?;
+        if !is_present(pdev) {
+            return Err(ENODEV);
+        }
+        // Not to be waited for: whoever has locked it may wait for us (`reset_prepare`).
+        // SAFETY: `pdev` is a valid device.
+        if !unsafe { bindings::pci_cfg_access_trylock(raw) } {
+            return Err(EBUSY);
+        }
+        save(pdev);
+        // INVARIANT: just locked and saved.
+        Ok(Self(pdev))
     }
-    // Not to be waited for: whoever has locked it may wait for us (`reset_prepare`).
-    // SAFETY: `pdev` is a valid device.
-    if !unsafe { bindings::pci_cfg_access_trylock(raw) } {
-        return Err(EBUSY);
+
+    /// Resets the function, whatever state it is in.
+    ///
+    /// TIMEOUT: the PCI core waits for pending transactions for 1.5 s, for the reset for 0.1 s, and
+    /// for a device that does not come back for 60 s.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY`: it does not come back.
+    pub(crate) fn reset_function(&self) -> Result {
+        // SAFETY: `pdev` is a valid device; by the type invariant its config space is locked.
+        to_result(unsafe { bindings::pcie_reset_flr(raw(self.0), false) })
     }
-    save(pdev);
-    // SAFETY: `pdev` is a valid device whose config space is locked against user space.
-    let result = to_result(unsafe { bindings::pcie_reset_flr(raw, false) });
-    restore(pdev);
-    // SAFETY: locked above.
-    unsafe { bindings::pci_cfg_access_unlock(raw) };
-    result
+}
+
+impl Drop for LockedConfig<'_> {
+    fn drop(&mut self) {
+        restore(self.0);
+        // SAFETY: by the type invariant it is locked, by us.
+        unsafe { bindings::pci_cfg_access_unlock(raw(self.0)) };
+    }
 }
 
 /// Whether the PCI core has cut the device off after an error of the bus, for the time being.

@@ -255,8 +255,9 @@ class Guest:
             pass
 
     def send(self, line):
-        """Send one line to the guest."""
-        self.port.sendall(line.encode() + b"\n")
+        """Send one line to the guest; that it has ended is seen by whoever reads its answer."""
+        with contextlib.suppress(ConnectionError):
+            self.port.sendall(line.encode() + b"\n")
 
     # -- what the guest and the tests ask of the host ---------------------------
 
@@ -269,14 +270,19 @@ class Guest:
         return self._qmp_call(text)
 
     def _qmp_call(self, text):
-        self.qmp_socket.write(text + "\n")
-        self.qmp_socket.flush()
-        while True:
-            answer = json.loads(self.qmp_socket.readline())
-            if "return" in answer:
-                return True, json.dumps(answer["return"])
-            if "error" in answer:
-                return False, answer["error"]["desc"]
+        with contextlib.suppress(ConnectionError):
+            self.qmp_socket.write(text + "\n")
+            self.qmp_socket.flush()
+            while line := self.qmp_socket.readline():
+                answer = json.loads(line)
+                if "return" in answer:
+                    return True, json.dumps(answer["return"])
+                if "error" in answer:
+                    return False, answer["error"]["desc"]
+        # QEMU is at its end.
+        self.qemu.wait(10)
+        self._check(0)
+        return False, "no answer"
 
     def pin_jobs(self):
         """The guest's first CPU gets a core of the host, and all else of QEMU the other cores.

@@ -86,7 +86,7 @@ pub(crate) trait Driver: pci::Driver {
     fn resume(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Result;
 
     /// Somebody is about to reset the function: it must be quiet. Its config space is locked
-    /// ([`super::function_level_reset`] does not work), and is saved afterwards.
+    /// (there can be no [`super::LockedConfig`]), and is saved afterwards.
     fn reset_prepare(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
 
     /// It has been reset, or that has failed; config space has been restored as it was after

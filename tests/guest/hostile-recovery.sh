@@ -28,6 +28,8 @@ error|arm gone step=io after=20
 no error|arm fatal step=io after=20; arm ready to=1 ms=500; arm ready to=0 ms=500
 error|arm fatal step=io after=20; arm ready to=1 times=always
 any|arm fatal step=io after=20; arm ready to=0 times=always
+no error|arm fatal step=io after=20; arm ready to=0 times=always; arm away ms=500
+error|arm fatal step=io after=20; arm ready to=0 times=always; arm away
 error|arm fatal step=io after=20; arm fatal step=enable times=always
 error|arm fatal step=io after=20; arm status queue=admin op=6 times=always
 error|arm fatal step=io after=20; arm never queue=admin op=5 times=always

@@ -55,7 +55,7 @@ for ((round = 1; round <= rounds; round++)); do
     expect_noise $disk 100
     ((round > 2)) || row "$how under writes" "acknowledged writes are there" "$seconds" plugging
 done
-((rounds < 50)) || count_end "$rounds"
+((rounds < 20)) || count_end "$rounds"
 if dmesg | grep -A100 "possible circular" | grep -q '\[rnvme\]'; then
     die "a lock of the driver is taken in both orders: $(dmesg | grep -A100 "possible circular")"
 fi

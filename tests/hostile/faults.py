@@ -14,6 +14,7 @@ KNOWN = {
     "read": "a register (reg, times) reads as `value`, or has the bits `or`",
     "fatal": "CSTS.CFS is set at a step (enable, ready, disable, shutdown, admin, io, access; op)",
     "gone": "the device is gone from a step on: all ones, no interrupts",
+    "away": "the device does not answer for `ms` after a reset of its function, or ever",
     "ready": "CSTS.RDY follows CC.EN (to=1 or 0) after `ms`, or never",
     "identify": "Identify (cns, nsid): `fill` bytes, `at`=OFFSET:HEX,..., list=endless|unsorted|same",
     "log": "Get Log Page (lid): `fill` bytes, `at`=OFFSET:HEX,...",

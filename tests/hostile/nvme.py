@@ -166,8 +166,17 @@ class Controller:
             if self.stopped == "reset":
                 self.stopped = ""
             self.reset()
+            self.stay_away()
         self.memory.enabled = self.config.is_master()
         return None
+
+    def stay_away(self):
+        """After a reset of the function the device may not be there yet, or any more."""
+        fault = self.faults.take("away")
+        if fault:
+            self.vanish()
+            if "ms" in fault.args:
+                self.later(fault.number("ms") / 1000, self.come_back)
 
     def interrupt(self, vector):
         """Interrupt on a vector."""

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Starting a controller again that was stopped, if need be by a reset of its PCI function.
+
+use super::{
+    registers::{
+        LAST_CHANCE,
+        RESET_MARGIN, //
+    },
+    Hardware,
+    Inner,
+    Stop, //
+};
+use crate::{
+    recovery::Event,
+    sys::pci::{
+        allow_dma,
+        LockedConfig, //
+    },
+    vector::Vector, //
+};
+use kernel::{
+    prelude::*,
+    sync::lock::{
+        mutex::MutexBackend,
+        Guard, //
+    },
+    time::Delta, //
+};
+
+/// How much longer than CAP.TO and [`RESET_MARGIN`] a reset may take, all in all, until the PCI
+/// function is back from its own.
+///
+/// TIMEOUT: that is 0.1 s after it was reset, and may be a second more (PCIe 5.0, 6.6.2 and 2.3.1);
+/// it is reset 0.1 s after CAP.TO at the latest.
+const FUNCTION_RESET_MARGIN: Delta = Delta::from_millis(700);
+
+impl Hardware {
+    /// Makes all queues as new and the controller answer admin commands again: the first step of
+    /// bringing it up after [`Event::Asked`] and the like.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if it is gone or was told to stop meanwhile; `EIO` if it cannot be stopped or
+    /// reports a fatal status; `ETIMEDOUT` if it is not ready in time; what
+    /// [`LockedConfig`] returns.
+    pub(crate) fn restart(&self) -> Result {
+        let mut inner = self.inner.lock();
+        if !self.is_coming_up() {
+            return Err(ENODEV);
+        }
+        if !inner.stopped {
+            // Somebody else may have reset it.
+            inner.stopped = self.disable(LAST_CHANCE).is_ok();
+        }
+        if !inner.stopped {
+            inner = self.reset_function(inner)?;
+        }
+        if !inner.stopped {
+            return Err(EIO);
+        }
+        // It has forgotten all queues and has nothing of them any more.
+        inner.for_each_vector(Vector::reset);
+        if let Some(queue) = &inner.admin {
+            queue.reset();
+        }
+        for queue in &inner.io {
+            queue.reset();
+            let _ = queue.with_polled(|polled| polled.reset());
+        }
+        if let Some(shadows) = &inner.shadows {
+            shadows.clear();
+        }
+        allow_dma(&self.pdev);
+        drop(inner);
+        self.start_admin()
+    }
+
+    /// Resets the PCI function of a controller that does not stop, with `inner` released meanwhile:
+    /// what waits for it too long fails, see [`Self::look_at_function`].
+    fn reset_function<'a>(
+        &'a self,
+        mut inner: Guard<'a, Inner, MutexBackend>,
+    ) -> Result<Guard<'a, Inner, MutexBackend>> {
+        dev_warn!(
+            self.pdev,
+            "controller does not stop: resetting its PCI function\n"
+        );
+        let config = LockedConfig::new(&self.pdev)?;
+        inner.function_reset = true;
+        drop(inner);
+        let result = config.reset_function();
+        let mut inner = self.inner.lock();
+        inner.function_reset = false;
+        drop(config);
+        result?;
+        if !self.is_coming_up() {
+            return Err(ENODEV);
+        }
+        inner.stopped = self.power_down(Stop::AtOnce, &mut inner);
+        Ok(inner)
+    }
+
+    /// Ends I/O that has waited too long for a PCI function to come back from its reset: the PCI
+    /// core waits for it much longer.
+    pub(super) fn look_at_function(&self, inner: &mut Inner) {
+        let limit =
+            Delta::from_millis(self.caps.timeout_ms.into()) + RESET_MARGIN + FUNCTION_RESET_MARGIN;
+        let is_late = inner.since.is_some_and(|since| since.elapsed() > limit);
+        if inner.function_reset && is_late && self.is_coming_up() {
+            self.step(
+                inner,
+                Event::Failed,
+                fmt!("its PCI function does not come back from a reset"),
+            );
+        }
+    }
+}
