@@ -129,6 +129,10 @@ impl Operations for Admin {
         // Admin commands come one at a time.
     }
 
+    fn turned_away(_queue: &Queue<Admin>, rq: Started<Self>) {
+        rq.end(BlkStatus::IOERR);
+    }
+
     fn commit_rqs(queue: &Queue<Admin>) {
         queue.commit();
     }

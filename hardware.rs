@@ -431,7 +431,8 @@ impl Hardware {
         set.unquiesce();
     }
 
-    /// Has the commands on their way to `queue`, which the controller does not have any more, fail.
+    /// Has the commands on their way to `queue`, which the controller does not have any more, go
+    /// through another, or fail if there is none.
     pub(crate) fn lose(&self, queue: &Queue<Io>) {
         let _inner = self.inner.lock();
         queue.set_gate(Gate::Closed);

@@ -11,7 +11,8 @@ use crate::{
     pdu::Pdu,
     queue::{
         Queue,
-        Series, //
+        Series,
+        Way, //
     },
     retry::RetryPolicy,
     spec::{
@@ -64,6 +65,9 @@ use kernel::prelude::*;
 
 /// log2 of the unit of the block layer, 512 bytes.
 const SECTOR_SHIFT: u32 = 9;
+
+/// Milliseconds after which a request is tried again that has to wait for another one's end.
+const SOON_MS: u32 = 1;
 
 /// The operations of a disk.
 pub(crate) struct Io;
@@ -189,6 +193,23 @@ impl Operations for Io {
                 None => unusual_in_series(queue, series, rq),
             }
         });
+    }
+
+    #[cold]
+    fn turned_away(queue: &Queue<Io>, mut rq: Started<Io>) {
+        let rq = match queue.way() {
+            Way::Nowhere => return rq.end(BlkStatus::IOERR),
+            Way::Again => rq,
+            Way::Through(heir) => match prepare(queue, &mut rq) {
+                Ok(command) => match heir.carry(rq, command) {
+                    Ok(()) => return,
+                    Err(rq) => queue.take_back(rq),
+                },
+                Err(BlkStatus::RESOURCE) => rq,
+                Err(status) => return rq.end(status),
+            },
+        };
+        rq.requeue_after(SOON_MS, |geometry| &geometry.waiting);
     }
 
     fn commit_rqs(queue: &Queue<Io>) {

@@ -18,11 +18,13 @@
 //! address space); it is never taken in interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
 mod completions;
+mod heir;
 mod late;
 mod polled;
 
 pub(crate) use self::{
     completions::Completions,
+    heir::Way,
     late::Late, //
 };
 
@@ -48,7 +50,10 @@ use crate::{
     },
     sys::{
         batch::Submissions,
-        blk::Timeout,
+        blk::{
+            Operations,
+            Timeout, //
+        },
         cmb::ControllerMemory,
         dma::{
             Ring,
@@ -84,7 +89,8 @@ use kernel::{
     prelude::*,
     static_lock_class,
     sync::{
-        Arc, //
+        Arc,
+        SetOnce, //
     }, //
 };
 
@@ -107,7 +113,7 @@ pub(crate) enum Gate {
     Open,
     /// They do not now, but will: they wait.
     Held,
-    /// They do not: they fail.
+    /// They do not: they fail, unless another queue takes them.
     Closed,
 }
 
@@ -146,6 +152,8 @@ pub(crate) struct Queue<T: Types> {
     // Hardly ever needed.
     _rest: [LineBegins; 0],
     watchdog: Arc<dyn Watchdog>,
+    /// See [`heir`].
+    heir: SetOnce<Arc<Self>>,
     completion_ring_address: u64,
     entries: u16,
     id: QueueId,
@@ -248,6 +256,7 @@ where
                 polled <- SpinLock::new(None, c"rnvme_polled", static_lock_class!()),
                 _rest: [],
                 watchdog,
+                heir: SetOnce::new(),
                 completion_ring_address,
                 entries: shape.entries,
                 id,
@@ -303,7 +312,11 @@ where
 
     /// Whether commands get through.
     pub(crate) fn is_open(&self) -> bool {
-        self.submission.lock().gate == Gate::Open
+        self.gate() == Gate::Open
+    }
+
+    fn gate(&self) -> Gate {
+        self.submission.lock().gate
     }
 
     /// Has a look whether the controller is well, for somebody who waits for a command.
@@ -367,30 +380,9 @@ where
         self.transfers.unmap(rq);
     }
 
-    /// Puts the command of `rq`, whose data is mapped, into the ring and, if it is the last of a
-    /// series, tells the device. If the gate is closed the request ends with an error; if it is held,
-    /// the block layer gets it back to try again.
-    #[inline(always)]
-    pub(crate) fn submit(&self, rq: Started<T>, command: Sqe, last: bool) {
-        if let Err(rq) = self.try_submit(rq, command, last) {
-            self.turn_away(rq);
-        }
-    }
-
+    /// The request again, its data unmapped.
     #[cold]
-    #[inline(never)]
-    fn turn_away(&self, rq: Started<T>) {
-        let is_held = self.submission.lock().gate == Gate::Held;
-        let rq = self.take_back(rq);
-        if is_held {
-            rq.requeue();
-        } else {
-            rq.end(BlkStatus::IOERR);
-        }
-    }
-
-    #[cold]
-    fn take_back(&self, mut rq: Started<T>) -> Started<T> {
+    pub(crate) fn take_back(&self, mut rq: Started<T>) -> Started<T> {
         self.unmap(&mut rq);
         rq
     }
@@ -440,14 +432,20 @@ where
     ) -> Result<(), Started<T>> {
         // From here on the request may complete at any moment, and is not touched any more.
         let cid = submission.in_flight.arm(rq)?;
+        self.write(submission, command.with_cid(cid), last);
+        Ok(())
+    }
+
+    /// Writes a command that is in flight into the ring.
+    #[inline(always)]
+    fn write(&self, submission: &mut Submission<T>, command: Sqe, last: bool) {
         let slot = submission.tail.index().wrapping_mul(SQE_WORDS);
-        self.ring.write_block(slot, command.with_cid(cid).words());
-        // `Tail` demands it: there are fewer tags than entries (`new`), and each is armed only once.
+        self.ring.write_block(slot, command.words());
+        // `Tail` demands it: there are fewer slots than entries (`new`), and each is armed only once.
         submission.tail.advance();
         if last {
             self.ring_doorbell(submission);
         }
-        Ok(())
     }
 
     /// Tells the device of commands that were submitted with `last == false`.
@@ -467,6 +465,33 @@ where
     /// A request of the queue is late.
     pub(crate) fn late(&self, rq: &TimedOut<'_, T>) -> Timeout {
         self.watchdog.late(&LateCommand { queue: self, rq })
+    }
+}
+
+impl<T> Queue<T>
+where
+    T: Operations<Queue = Self>,
+    T::Pdu: Carrier,
+{
+    /// Puts the command of `rq`, whose data is mapped, into the ring and, if it is the last of a
+    /// series, tells the device. If the gate is held, the block layer gets the request back to try
+    /// again; if it is closed, what becomes of it is [`Operations::turned_away`]'s.
+    #[inline(always)]
+    pub(crate) fn submit(&self, rq: Started<T>, command: Sqe, last: bool) {
+        if let Err(rq) = self.try_submit(rq, command, last) {
+            self.turn_away(rq);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn turn_away(&self, rq: Started<T>) {
+        let rq = self.take_back(rq);
+        if self.gate() == Gate::Held {
+            rq.requeue();
+        } else {
+            T::turned_away(self, rq);
+        }
     }
 }
 

@@ -162,7 +162,7 @@ impl Core {
             Err(e) => {
                 dev_err!(
                     self.parent,
-                    "I/O goes to queues that are lost, and fails: error {}\n",
+                    "I/O of queues that are lost takes a detour: error {}\n",
                     e.to_errno()
                 );
                 return Err(e);

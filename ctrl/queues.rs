@@ -314,6 +314,11 @@ impl Plan<'_> {
                 }
             }
         }
+        if let Some(((first, _), others)) = pairs.split_first() {
+            for (queue, _) in others {
+                queue.set_heir(first);
+            }
+        }
         Ok(pairs)
     }
 }
@@ -397,7 +402,7 @@ impl IoQueues {
 
     /// Has the block layer use the queues that the controller has now, and no others; returns how
     /// many those are, if they are others than before. Waits for I/O; what is on its way to a
-    /// queue that was lost fails.
+    /// queue that was lost goes through another.
     ///
     /// # Errors
     ///

@@ -19,7 +19,10 @@ use crate::{
     },
     sys::{
         batch::Completed,
-        blk::Operations,
+        blk::{
+            finish,
+            Operations, //
+        },
         dma::{
             read_barrier,
             Ring, //
@@ -199,7 +202,7 @@ where
             rq = self.unmap(rq);
         }
         if let Err(rq) = done.add(rq) {
-            self.finish(rq);
+            finish(rq);
         }
     }
 
@@ -207,12 +210,6 @@ where
     fn unmap(&self, mut rq: Started<T>) -> Started<T> {
         self.queue.unmap(&mut rq);
         rq
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn finish(&self, rq: Started<T>) {
-        T::complete(&self.queue, rq);
     }
 
     /// What is no plain success, or is of interest in full: whatever the device says.
@@ -228,14 +225,14 @@ where
             pdu.result = self.ring.read(index);
         }
         pdu.status = end.status().raw();
-        self.complete_alone(rq);
+        Self::complete_alone(rq);
     }
 
     /// Finishes a request by itself, here or where the block layer wants it.
     #[cold]
-    fn complete_alone(&self, rq: Started<T>) {
+    fn complete_alone(rq: Started<T>) {
         if let Some(rq) = rq.complete_remote() {
-            T::complete(&self.queue, rq);
+            finish(rq);
         }
     }
 
@@ -302,7 +299,7 @@ where
             return 0;
         };
         rq.pdu_mut().pdu_mut().status = status.raw();
-        self.complete_alone(rq);
+        Self::complete_alone(rq);
         1
     }
 

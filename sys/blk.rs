@@ -72,6 +72,9 @@ pub(crate) trait Operations: Types {
     /// Takes a plug's requests for one queue, as far as it can; what it refuses comes again
     /// through [`Self::queue_rq`].
     fn queue_rqs(queue: &Self::Queue, requests: &mut Submissions<'_, Self>);
+    /// What becomes of a request, its data unmapped, that the queue does not take: it is closed, or
+    /// the request's slot is in use for a moment.
+    fn turned_away(queue: &Self::Queue, rq: Started<Self>);
     /// Announces to the hardware what was queued with `last == false`.
     fn commit_rqs(queue: &Self::Queue);
     /// Finishes a request on the CPU that the block layer chose.
@@ -80,6 +83,17 @@ pub(crate) trait Operations: Types {
     fn poll(queue: &Self::Queue, done: &mut Completed<Self>) -> bool;
     /// A request has been with the hardware for too long.
     fn timeout(queue: &Self::Queue, rq: &TimedOut<'_, Self>) -> Timeout;
+}
+
+/// Finishes a request here and now, on behalf of its own queue, whichever queue its command went
+/// through.
+#[cold]
+#[inline(never)]
+pub(crate) fn finish<T: Operations>(rq: Started<T>) {
+    // SAFETY: the request is live, and so is its hardware queue, which is of a tag set with `T`'s
+    // types.
+    let queue = unsafe { hardware_queue::<T>((*rq.as_ptr()).mq_hctx) };
+    T::complete(queue, rq);
 }
 
 /// What blk-mq is told of a request that the driver does not take.

@@ -48,7 +48,16 @@ struct Slot {
 /// What tells an armed slot's state from that of another.
 const ARMED: u32 = CqeEnd::success(CommandId::from_raw(0)).raw();
 
+/// What tells the state of a slot that is lent to a request of another queue. Such a state is no end
+/// of a new entry (`ARMED` is not in it), so that nothing that the device says is taken for it: these
+/// are taken by [`Reaper::take`] only, and what is taken may be another queue's then.
+const LENT: u32 = ARMED << 1;
+
+/// What is in the state of a slot in use.
+const IN_USE: u32 = ARMED | LENT;
+
 const _: () = {
+    assert!(LENT > 0xffff && IN_USE & 0xffff == 0);
     assert!(ARMED > 0xffff);
     assert!(CqeEnd::success(CommandId::from_raw(0xffff)).raw() == ARMED | 0xffff);
 };
@@ -153,27 +162,37 @@ impl<T: Types> InFlight<T> {
     ///
     /// # Errors
     ///
-    /// Gives the request back if its tag has no slot or the slot is in use, which only a bug of
-    /// the block layer can cause.
+    /// Gives the request back if the slot of its tag is in use, by a request of another queue, or
+    /// there is none, which only a bug of the block layer can cause.
     #[inline(always)]
     pub(crate) fn arm(&mut self, rq: Started<T>) -> Result<CommandId, Started<T>> {
+        self.arm_with(rq, ARMED)
+    }
+
+    /// The same, for a request of another queue.
+    pub(crate) fn lend(&mut self, rq: Started<T>) -> Result<CommandId, Started<T>> {
+        self.arm_with(rq, LENT)
+    }
+
+    #[inline(always)]
+    fn arm_with(&mut self, rq: Started<T>, how: u32) -> Result<CommandId, Started<T>> {
         let tag = rq.tag();
         let Some(slot) = self.slots.get(tag) else {
             return Err(rq);
         };
         // Pairs with the release store in `release`.
         let last = slot.state.load(Ordering::Acquire);
-        if last & ARMED != 0 {
+        if last & IN_USE != 0 {
             return Err(rq);
         }
-        // CAST: without `ARMED` it is a command id.
+        // CAST: without `IN_USE` it is a command id.
         let cid = CommandId::from_raw(last as u16).next_generation();
-        // SAFETY: the slot is not armed, so it belongs to `self`, which is borrowed exclusively.
+        // SAFETY: the slot is not in use, so it belongs to `self`, which is borrowed exclusively.
         unsafe { *slot.rq.get() = rq.as_non_null() };
         // Pairs with the acquire load in `take`: who sees the id sees the request, and all that
         // was written to its private data.
         slot.state
-            .store(CqeEnd::success(cid).raw(), Ordering::Release);
+            .store(how | u32::from(cid.raw()), Ordering::Release);
         Ok(cid)
     }
 }
@@ -190,9 +209,16 @@ impl<T: Types> Reaper<T> {
         Some(Self::release(slot, end.command_id()))
     }
 
-    /// Takes the request that was armed with command id `cid` back, if there is one.
+    /// Takes the request that was armed with command id `cid` back, if there is one, whichever queue
+    /// it is of.
     pub(crate) fn take(&mut self, cid: CommandId) -> Option<Started<T>> {
-        self.take_success(CqeEnd::success(cid))
+        let slot = self.slots.get(cid.tag())?;
+        let state = slot.state.load(Ordering::Acquire);
+        // CAST: without `IN_USE` it is a command id.
+        if state & IN_USE == 0 || state as u16 != cid.raw() {
+            return None;
+        }
+        Some(Self::release(slot, cid))
     }
 
     /// Whether the completion with command id `cid` is to be lost, because whoever tests asks for
@@ -223,8 +249,8 @@ impl<T: Types> Reaper<T> {
             .keep
             .slots
             .iter()
-            .find(|slot| slot.state.load(Ordering::Acquire) & ARMED != 0)?;
-        // CAST: without `ARMED` it is a command id.
+            .find(|slot| slot.state.load(Ordering::Acquire) & IN_USE != 0)?;
+        // CAST: without `IN_USE` it is a command id.
         let cid = CommandId::from_raw(slot.state.load(Ordering::Relaxed) as u16);
         Some(Self::release(slot, cid))
     }
@@ -235,7 +261,7 @@ impl<T: Types> Reaper<T> {
             .keep
             .slots
             .iter()
-            .all(|slot| slot.state.load(Ordering::Acquire) & ARMED == 0)
+            .all(|slot| slot.state.load(Ordering::Acquire) & IN_USE == 0)
     }
 
     #[inline(always)]
