@@ -54,13 +54,18 @@ use crate::{
 use core::{
     marker::PhantomData,
     sync::atomic::{
+        AtomicI64,
         AtomicU32,
         Ordering::Relaxed, //
     }, //
 };
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::Arc,
+    time::{
+        Instant,
+        Monotonic, //
+    }, //
 };
 use zerocopy::{
     Immutable,
@@ -160,11 +165,18 @@ impl Operations for Admin {
 pub(crate) struct AdminQueue {
     requests: RequestQueue<Admin>,
     queue: Arc<Queue<Admin>>,
-    /// Milliseconds that a command may take; 0: as many as at first.
-    patience_ms: AtomicU32,
-    /// How many those are.
+    /// Milliseconds that a command may take as a rule.
     usual_ms: AtomicU32,
+    /// When this was made.
+    born: Instant<Monotonic>,
+    /// Milliseconds from then to the end of the time for the commands of a reset; 0: there is none.
+    deadline_ms: AtomicI64,
 }
+
+/// Milliseconds that an admin command may take while a controller is brought up again.
+///
+/// TIMEOUT: all I/O waits meanwhile; a controller that answers at all does so in a fraction of this.
+const RESET_COMMAND_MS: u32 = 2000;
 
 /// When a command that was posted is late.
 #[derive(Clone, Copy)]
@@ -199,14 +211,17 @@ impl AdminQueue {
         Ok(Self {
             requests,
             queue,
-            patience_ms: AtomicU32::new(0),
             usual_ms: AtomicU32::new(timeout_ms),
+            born: Instant::now(),
+            deadline_ms: AtomicI64::new(0),
         })
     }
 
-    /// Sets how many milliseconds a command may take from now on; `None`: as many as at first.
-    pub(crate) fn set_patience(&self, ms: Option<u32>) {
-        self.patience_ms.store(ms.unwrap_or(0), Relaxed);
+    /// From now on a command may take [`RESET_COMMAND_MS`], and all together until `deadline`; with
+    /// `None`, each as long as a rule again.
+    pub(crate) fn set_deadline(&self, deadline: Option<Instant<Monotonic>>) {
+        let ms = deadline.map_or(0, |at| (at - self.born).as_millis().max(1));
+        self.deadline_ms.store(ms, Relaxed);
     }
 
     /// How many milliseconds a command may take as a rule.
@@ -220,9 +235,13 @@ impl AdminQueue {
     }
 
     fn patience(&self) -> u32 {
-        match self.patience_ms.load(Relaxed) {
+        match self.deadline_ms.load(Relaxed) {
             0 => self.timeout_ms(),
-            ms => ms,
+            deadline => {
+                let left = deadline.saturating_sub(self.born.elapsed().as_millis());
+                // CAST: at most `RESET_COMMAND_MS`.
+                left.clamp(1, RESET_COMMAND_MS.into()) as u32
+            }
         }
     }
 

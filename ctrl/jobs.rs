@@ -46,10 +46,6 @@ use kernel::{
 
 /// Milliseconds between two looks at a controller.
 const WATCH_MS: u32 = 1000;
-/// Milliseconds that an admin command may take while a controller is brought up again.
-///
-/// TIMEOUT: all I/O waits meanwhile; a controller that answers at all does so in a fraction of this.
-const RESET_COMMAND_MS: u32 = 2000;
 /// How often it is tried to bring a controller up, as long as what fails is not the controller.
 const TRIES: u32 = 3;
 
@@ -128,9 +124,10 @@ impl Job for ResetJob {
         if hardware.state() != State::Resetting {
             return;
         }
-        self.core.admin.set_patience(Some(RESET_COMMAND_MS));
+        let deadline = hardware.reset_deadline(self.core.commands_of_a_reset());
+        self.core.admin.set_deadline(Some(deadline));
         let result = self.core.bring_up();
-        self.core.admin.set_patience(None);
+        self.core.admin.set_deadline(None);
         match result {
             Ok(()) => {
                 if hardware.up() {
@@ -169,6 +166,17 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// About how many admin commands it takes to bring the controller up again.
+    fn commands_of_a_reset(&self) -> u32 {
+        // For the controller itself, two for each queue pair, one for each disk.
+        self.io
+            .counts
+            .total()
+            .saturating_mul(2)
+            .saturating_add(self.known.count())
+            .saturating_add(8)
     }
 
     /// Brings the controller up again, which was stopped.

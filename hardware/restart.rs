@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     recovery::Event,
+    regs::CRTO,
     sys::pci::{
         allow_dma,
         LockedConfig, //
@@ -20,12 +21,17 @@ use crate::{
     vector::Vector, //
 };
 use kernel::{
+    io::Io as _,
     prelude::*,
     sync::lock::{
         mutex::MutexBackend,
         Guard, //
     },
-    time::Delta, //
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// How much longer than CAP.TO and [`RESET_MARGIN`] a reset may take, all in all, until the PCI
@@ -35,7 +41,23 @@ use kernel::{
 /// it is reset 0.1 s after CAP.TO at the latest.
 const FUNCTION_RESET_MARGIN: Delta = Delta::from_millis(700);
 
+/// How much longer than CAP.TO (or CRTO) and [`RESET_MARGIN`] a reset may take, all in all, until the
+/// last of its admin commands has ended, and how much more for each of them.
+///
+/// TIMEOUT: each may take 2 s, but if all do, that is not a controller to wait for.
+const COMMANDS_MARGIN: Delta = Delta::from_secs(3);
+/// See [`COMMANDS_MARGIN`].
+const COMMAND_MARGIN: Delta = Delta::from_millis(20);
+
 impl Hardware {
+    /// When the last of the `commands` admin commands of the reset that is under way must have ended.
+    pub(crate) fn reset_deadline(&self, commands: u32) -> Instant<Monotonic> {
+        let since = self.inner.lock().since.unwrap_or_else(Instant::now);
+        let worst = self.caps.ready_ms(|| self.bar.read(CRTO));
+        let own = COMMAND_MARGIN * commands.into();
+        since + Delta::from_millis(worst.into()) + RESET_MARGIN + COMMANDS_MARGIN + own
+    }
+
     /// Makes all queues as new and the controller answer admin commands again: the first step of
     /// bringing it up after [`Event::Asked`] and the like.
     ///

@@ -67,6 +67,12 @@ impl Known {
         })
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u32 {
+        // CAST: there is memory for fewer.
+        self.list.lock().len() as u32
+    }
+
     /// All of them.
     fn all(&self) -> Result<KVec<Arc<Entry>>> {
         let mut all = KVec::new();

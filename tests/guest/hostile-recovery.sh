@@ -33,6 +33,7 @@ error|arm fatal step=io after=20; arm ready to=0 times=always; arm away
 error|arm fatal step=io after=20; arm fatal step=enable times=always
 error|arm fatal step=io after=20; arm status queue=admin op=6 times=always
 error|arm fatal step=io after=20; arm never queue=admin op=5 times=always
+error|arm fatal step=io after=20; arm late queue=admin ms=1900 times=always
 no error|arm fatal step=io after=20; arm nointr queue=admin times=always
 error, live|arm fatal step=io after=20; set shift=12
 error|arm fatal step=io after=20; set dstrd=3
