@@ -218,6 +218,10 @@ class Guest:
         if time.monotonic() > deadline:
             raise GuestDied("the guest did not answer in time")
 
+    def has_crashed(self):
+        """Whether QEMU was ended by a signal."""
+        return (self.qemu.poll() or 0) < 0
+
     def read_line(self, deadline):
         """The next line of the command port, without its end."""
         while b"\n" not in self.buffer:
