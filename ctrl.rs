@@ -37,7 +37,10 @@ use crate::{
         Queue,
         Shape, //
     },
-    recovery::Event,
+    recovery::{
+        Event,
+        State, //
+    },
     regs::{
         self,
         Capabilities,
@@ -493,6 +496,10 @@ impl Controller {
 
     /// The controller is brought up again.
     pub(crate) fn begin_wake(&self) {
+        if self.running.0.state() == State::Dead {
+            // What the reset that failed may still be at.
+            self.wait_for_reset();
+        }
         self.running.0.notify(Event::Wake, "");
     }
 

@@ -209,6 +209,8 @@ impl Operations for Io {
                 Err(status) => return rq.end(status),
             },
         };
+        // Whoever waits for a delay that the controller asked for has the same timer: the one who comes
+        // last says when it ends, for both.
         rq.requeue_after(SOON_MS, |geometry| &geometry.waiting);
     }
 

@@ -482,17 +482,6 @@ where
             self.turn_away(rq);
         }
     }
-
-    #[cold]
-    #[inline(never)]
-    fn turn_away(&self, rq: Started<T>) {
-        let rq = self.take_back(rq);
-        if self.gate() == Gate::Held {
-            rq.requeue();
-        } else {
-            T::turned_away(self, rq);
-        }
-    }
 }
 
 /// A queue whose lock is held, for one of several commands.

@@ -37,9 +37,9 @@ use kernel::{
 /// How much longer than CAP.TO and [`RESET_MARGIN`] a reset may take, all in all, until the PCI
 /// function is back from its own.
 ///
-/// TIMEOUT: that is 0.1 s after it was reset, and may be a second more (PCIe 5.0, 6.6.2 and 2.3.1);
-/// it is reset 0.1 s after CAP.TO at the latest.
-const FUNCTION_RESET_MARGIN: Delta = Delta::from_millis(700);
+/// TIMEOUT: that is 0.1 s after it was reset, and may be a second more (PCIe 5.0, 6.6.2 and 2.3.1); it
+/// is reset 0.1 s after CAP.TO at the latest, or 0.7 s later if it does not end what it had begun.
+const FUNCTION_RESET_MARGIN: Delta = Delta::from_millis(1300);
 
 /// How much longer than CAP.TO (or CRTO) and [`RESET_MARGIN`] a reset may take, all in all, until the
 /// last of its admin commands has ended, and how much more for each of them.
@@ -114,6 +114,8 @@ impl Hardware {
         let result = config.reset_function();
         let mut inner = self.inner.lock();
         inner.function_reset = false;
+        // That it was not there meanwhile does not say that it has stopped.
+        inner.stopped = false;
         drop(config);
         result?;
         if !self.is_coming_up() {

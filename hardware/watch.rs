@@ -130,9 +130,11 @@ impl Watchdog for Hardware {
             // `sit_out` waits for it, and not for ever.
             return Timeout::Again;
         }
+        // One that went through another queue is not known by its own.
+        let may_abort = !late.queue().is_admin() && late.command().is_some();
         let event = match self.trouble() {
             Some((event, _)) => event,
-            None if !late.queue().is_admin() && !late.had_grace() => Event::Late,
+            None if may_abort && !late.had_grace() => Event::Late,
             _ => Event::Stuck,
         };
         let csts = self.csts();

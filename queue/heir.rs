@@ -14,9 +14,12 @@ use super::{
 use crate::{
     pdu::Carrier,
     spec::command::Sqe,
-    sys::request::{
-        Started,
-        Types, //
+    sys::{
+        blk::Operations,
+        request::{
+            Started,
+            Types, //
+        },
     }, //
 };
 use kernel::sync::Arc;
@@ -71,5 +74,25 @@ where
         let cid = submission.in_flight.lend(rq)?;
         self.write(&mut submission, command.with_cid(cid), true);
         Ok(())
+    }
+}
+
+impl<T> Queue<T>
+where
+    T: Operations<Queue = Self>,
+    T::Pdu: Carrier,
+{
+    /// What becomes of a request that [`Queue::submit`] does not take.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn turn_away(&self, rq: Started<T>) {
+        // It may have been the last of a series.
+        self.commit();
+        let rq = self.take_back(rq);
+        if self.gate() == Gate::Held {
+            rq.requeue();
+        } else {
+            T::turned_away(self, rq);
+        }
     }
 }

@@ -180,7 +180,7 @@ impl<'a> LockedConfig<'a> {
 
     /// Resets the function, whatever state it is in.
     ///
-    /// TIMEOUT: the PCI core waits for pending transactions for 1.5 s, for the reset for 0.1 s, and
+    /// TIMEOUT: the PCI core waits for pending transactions for 0.7 s, for the reset for 0.1 s, and
     /// for a device that does not come back for 60 s.
     ///
     /// # Errors
