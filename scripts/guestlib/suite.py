@@ -45,6 +45,7 @@ class Test:
         self.kernels = head.get("kernels", ["stock debug"])[0].split()
         self.allow_log = [re.compile(text) for text in head.get("allow-log", [])]
         self.allow_trace = " ".join(head.get("allow-trace", [])).split()
+        self.crashes_qemu = "qemu-crash" in head
         self.allow_hostile = [re.compile(text) for text in head.get("allow-hostile", [])]
 
 
@@ -196,7 +197,13 @@ class Suite:
 
     def run_test(self, guest, test):
         """Run one test; whether the guest may be used for another."""
-        result = run_file(guest, test.file, test.timeout * self.kernel.slower, test=test)
+        limit = test.timeout * self.kernel.slower
+        result = run_file(guest, test.file, limit, test=test)
+        if test.crashes_qemu and guest.has_crashed():
+            where = guest.keep_logs(f"{self.kernel.kind}-{test.name}", {})
+            print(f"      {test.name}: {result.reason}, once more (logs: {where})", flush=True)
+            guest.restart(60 * self.kernel.slower)
+            result = run_file(guest, test.file, limit, test=test)
         if result.status == 0 and not result.reason:
             left = run_file(guest, "/jobs/after", 60 * self.kernel.slower, test=test)
             result.reason = left.reason and f"afterwards: {left.reason}"

@@ -7,6 +7,7 @@
 # (7.3's pciehp takes its own two locks in both orders, which lockdep reports.)
 #@ timeout: 120
 #@ machine: hotplug
+#@ qemu-crash: its own heap does not survive each drive that goes under I/O
 #@ allow-log: possible circular locking dependency
 #@ allow-log: Call Trace
 # (QEMU ends the writes of a controller without power as if their queue was deleted.)
