@@ -37,10 +37,7 @@ use crate::{
         Queue,
         Shape, //
     },
-    recovery::{
-        Event,
-        State, //
-    },
+    recovery::Event,
     regs::{
         self,
         Capabilities,
@@ -496,10 +493,7 @@ impl Controller {
 
     /// The controller is brought up again.
     pub(crate) fn begin_wake(&self) {
-        if self.running.0.state() == State::Dead {
-            // What the reset that failed may still be at.
-            self.wait_for_reset();
-        }
+        self.running.0.settle();
         self.running.0.notify(Event::Wake, "");
     }
 

@@ -46,8 +46,13 @@ use crate::{
     },
     spec::completion::Status,
     sys::{
-        blk::TagSet, cmb::ControllerMemory, doorbell::Shadows, irq::Line, mmio::Bar,
-        request::Types, work::Work,
+        blk::TagSet,
+        cmb::ControllerMemory,
+        doorbell::Shadows,
+        irq::Line,
+        mmio::Bar,
+        request::Types,
+        work::Work, //
     },
     vector::Vector, //
 };

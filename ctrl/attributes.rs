@@ -7,10 +7,7 @@ use crate::{
     admin::AdminQueue,
     hardware::Hardware,
     params,
-    recovery::{
-        Event,
-        State, //
-    },
+    recovery::Event,
     regs::VS,
     spec::{
         identify::ControllerInfo,
@@ -112,10 +109,7 @@ impl Attributes {
 
     /// Resets the controller, and waits for it.
     fn reset(&self) -> Result {
-        if self.hardware.state() == State::Dead {
-            // What the reset that failed may still be at: I/O should not wait for that, too.
-            self.reset.flush();
-        }
+        self.hardware.settle();
         self.hardware.notify(Event::Asked, "somebody asks for it");
         self.reset.flush();
         if self.hardware.is_live() {

@@ -12,7 +12,10 @@ use super::{
     Stop, //
 };
 use crate::{
-    recovery::Event,
+    recovery::{
+        Event,
+        State, //
+    },
     regs::CRTO,
     sys::pci::{
         allow_dma,
@@ -50,6 +53,14 @@ const COMMANDS_MARGIN: Delta = Delta::from_secs(3);
 const COMMAND_MARGIN: Delta = Delta::from_millis(20);
 
 impl Hardware {
+    /// Waits for what a reset that failed may still be at, a PCI function that does not come back: I/O,
+    /// which fails now, should not have to wait for that when the controller is brought up again.
+    pub(crate) fn settle(&self) {
+        if self.state() == State::Dead {
+            self.reset.flush();
+        }
+    }
+
     /// When the last of the `commands` admin commands of the reset that is under way must have ended.
     pub(crate) fn reset_deadline(&self, commands: u32) -> Instant<Monotonic> {
         let since = self.inner.lock().since.unwrap_or_else(Instant::now);
@@ -128,10 +139,12 @@ impl Hardware {
     /// Ends I/O that has waited too long for a PCI function to come back from its reset: the PCI
     /// core waits for it much longer.
     pub(super) fn look_at_function(&self, inner: &mut Inner) {
+        if !inner.function_reset || !self.is_coming_up() {
+            return;
+        }
         let limit =
             Delta::from_millis(self.caps.timeout_ms.into()) + RESET_MARGIN + FUNCTION_RESET_MARGIN;
-        let is_late = inner.since.is_some_and(|since| since.elapsed() > limit);
-        if inner.function_reset && is_late && self.is_coming_up() {
+        if inner.since.is_some_and(|since| since.elapsed() > limit) {
             self.step(
                 inner,
                 Event::Failed,

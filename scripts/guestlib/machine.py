@@ -286,7 +286,6 @@ class Guest:
         # QEMU is at its end.
         self.qemu.wait(10)
         self._check(0)
-        return False, "no answer"
 
     def pin_jobs(self):
         """The guest's first CPU gets a core of the host, and all else of QEMU the other cores.

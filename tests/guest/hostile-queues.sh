@@ -23,9 +23,10 @@ read_on() { # CPU
     taskset -c "$1" timeout 10 dd if=/dev/rnvme0n1 of=/dev/null bs=4k count=16 iflag=direct status=none
 }
 # Verified writes, or other I/O, by each CPU while queues go and come: none may fail.
-queues_come_and_go() { # QUEUES FIO-OPTION...
-    local count all=$1
-    shift
+# fio's status shall be as said.
+queues_come_and_go() { # QUEUES STATUS FIO-OPTION...
+    local count all=$1 status=$2
+    shift 2
     expect "queues" "$all" "$(queues)"
     start_fio rnvme0n1 --offset=16m --size=8m --offset_increment=8m --numjobs=2 --cpus_allowed=0,1 \
         --cpus_allowed_policy=split --rw=randwrite --verify=crc32c --verify_fatal=1 \
@@ -47,16 +48,19 @@ queues_come_and_go() { # QUEUES FIO-OPTION...
     (($(hostile count never) > 0)) || die "no command was lost"
     kill -INT "$fio_job"
     wait_gone 20 kill -0 "$fio_job"
-    expect "jobs without an error: $(cat /tmp/background)" 2 "$(grep -c -E 'err= ?(0:|95 )' /tmp/background)"
+    expect "jobs without an error: $(cat /tmp/background)" 2 \
+        "$(grep -c -E "err= ?($status)[: ]" /tmp/background)"
 }
-queues_come_and_go 2 --fsync=4
-for count in 1 2; do
+queues_come_and_go 2 0 --fsync=4
+for count in 1 2 1 2; do
     hostile "set queues=$count"
     reset
     wait_for 10 has_queues $count
     for cpu in 0 1; do
         read_on $cpu || die "with $count queues CPU $cpu cannot read"
     done
+    fio_may_fail 20 rnvme0n1
+    expect "fio with $count queues" 0 "$fio_status"
 done
 # None can be created: the disk fails, the controller can be asked.
 mark
@@ -75,6 +79,6 @@ unload
 # while there is none: EOPNOTSUPP.)
 hostile new
 load_disk io_timeout=2 admin_timeout=2 io_queue_depth=64 poll_queues=1
-queues_come_and_go 3 --hipri --rw=randread --verify=0 --ignore_error=95
+queues_come_and_go 3 '0|95' --hipri --rw=randread --verify=0 --ignore_error=95
 expect_noise rnvme0n1 8
 unload
