@@ -3,53 +3,45 @@
 //! Admin commands: each a type that names its reply, executed one at a time with a bounded wait.
 
 use crate::{
-    counts::{
-        QueueCounts,
-        Wanted, //
-    },
-    pdu::{
+    data::{
         Carrier,
         Pdu, //
     },
-    queue::Queue,
-    spec::{
-        command::{
-            opcode_name,
-            AdminCommand,
-            GetLogPage,
-            Identify,
-            IdentifyData,
-            LogPage,
-            Sqe, //
-        },
+    nvme::{
         identify,
-        ids::QueueId, //
+        opcode_name,
+        AdminCommand,
+        GetLogPage,
+        Identify,
+        IdentifyData,
+        LogPage,
+        QueueId,
+        Sqe, //
     },
+    policy::{
+        QueueCounts,
+        Wanted, //
+    },
+    queue::Queue,
     sys::{
-        batch::{
+        block::{
+            BlkStatus,
+            Buffer,
             Completed,
-            Submissions, //
-        },
-        blk::{
+            Ended,
             Operations,
             QueueMap,
-            TagSet,
-            Timeout, //
-        },
-        late::TimedOut,
-        own::{
-            Buffer,
-            Ended,
-            RequestQueue, //
-        },
-        pci::node,
-        request::{
-            BlkStatus,
             Request,
+            RequestQueue,
             Started,
+            Submissions,
+            TagSet,
+            TimedOut,
+            Timeout,
             Types, //
         },
-    }, //
+        pci::node, //
+    },
 };
 use core::{
     marker::PhantomData,
@@ -205,7 +197,7 @@ impl AdminQueue {
         let requests = RequestQueue::new(
             set,
             Arc::new((), GFP_KERNEL)?,
-            crate::regs::PAGE_SIZE,
+            crate::nvme::PAGE_SIZE,
             MAX_TRANSFER,
         )?;
         Ok(Self {

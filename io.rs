@@ -6,56 +6,48 @@
 //! the command; the interrupt of the queue brings it back to [`Io::complete`].
 
 use crate::{
-    disk_limits::Atomic,
-    limit::RateLimit,
-    pdu::Pdu,
+    data::Pdu,
+    nvme::{
+        opcode_name,
+        BlockCount,
+        Data,
+        DataPtr,
+        Lba,
+        Nsid,
+        Outcome,
+        RangeCount,
+        RwControl,
+        Sqe,
+        Status,
+        UniqueIds,
+        ZeroesControl, //
+    },
+    policy::{
+        Atomic,
+        RetryPolicy, //
+    },
     queue::{
         Queue,
         Series,
         Way, //
     },
-    retry::RetryPolicy,
-    spec::{
-        command::{
-            opcode_name,
-            Data,
-            DataPtr,
-            RwControl,
-            Sqe,
-            ZeroesControl, //
-        },
-        completion::{
-            Outcome,
-            Status, //
-        },
-        identify::UniqueIds,
-        ids::{
-            BlockCount,
-            Lba,
-            Nsid,
-            RangeCount, //
-        },
-    },
     sys::{
-        batch::{
-            Completed,
-            Submissions, //
-        },
-        blk::{
-            Operations,
-            Timeout, //
-        },
-        disk::DiskData,
-        late::TimedOut,
-        request::{
+        base::RateLimit,
+        block::{
             BlkStatus,
+            Completed,
+            DiskData,
             Op,
+            Operations,
             Request,
             Started,
-            Types, //
+            Submissions,
+            TimedOut,
+            Timeout,
+            Types,
+            Waiting, //
         },
-        waiting::Waiting,
-    }, //
+    },
 };
 use core::sync::atomic::{
     AtomicU32,

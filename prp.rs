@@ -19,17 +19,17 @@
 //! Data that breaks the rules of PRPs gives an error, never wrong PRPs: a wrong PRP is a write to
 //! somebody else's memory. Base 4.1.1.
 
+// PRP lists, entry by entry.
 mod builder;
 
 pub(crate) use self::builder::Builder;
 
-use crate::{
-    regs::{
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
-    spec::command::DataPtr, //
+use crate::nvme::{
+    DataPtr,
+    PAGE_SHIFT,
+    PAGE_SIZE, //
 };
+
 use kernel::{
     fmt,
     prelude::*, //

@@ -17,69 +17,68 @@
 //! `Queue::submission` there are only locks of the kernel's own (timers, the IOMMU's
 //! address space); it is never taken in interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
+// The completion side.
 mod completions;
-mod heir;
-mod late;
+// Commands of a queue that the controller lost.
+mod fallback;
+// Commands whose time is up.
+mod timeout;
+// Queues without interrupts.
 mod polled;
 
 pub(crate) use self::{
     completions::Completions,
-    heir::Way,
-    late::Late, //
+    fallback::Way,
+    timeout::Late, //
 };
 
 use self::{
     completions::CQE_WORDS,
-    late::LateCommand, //
+    timeout::LateCommand, //
 };
 use crate::{
-    pdu::Carrier,
-    regs,
-    ring::Tail,
-    spec::{
-        command::{
-            Data,
-            DataPtr,
-            Sqe, //
-        },
-        ids::{
-            CommandId,
-            QueueId,
-            RangeCount, //
-        },
+    data::{
+        Carrier,
+        SglThreshold,
+        Transfers, //
+    },
+    nvme::{
+        regs,
+        CommandId,
+        Data,
+        DataPtr,
+        QueueId,
+        RangeCount,
+        Sqe,
+        Tail, //
     },
     sys::{
-        batch::Submissions,
-        blk::{
+        base::SpinLock,
+        block::{
+            BlkStatus,
+            InFlight,
             Operations,
-            Timeout, //
+            Request,
+            Started,
+            Submissions,
+            TimedOut,
+            Timeout,
+            Types, //
         },
-        cmb::ControllerMemory,
         dma::{
             Ring,
             Words, //
         },
-        doorbell::{
+        pci::{
+            numa,
+            Bar,
+            ControllerMemory,
             Doorbell,
             Shadows, //
         },
-        inflight::InFlight,
-        late::TimedOut,
-        lock::SpinLock,
-        mmio::Bar,
-        node,
-        request::{
-            BlkStatus,
-            Request,
-            Started,
-            Types, //
-        },
     },
-    transfer::{
-        SglThreshold,
-        Transfers, //
-    }, //
 };
+
 use core::mem::offset_of;
 use kernel::{
     device::{
@@ -234,7 +233,7 @@ where
         let entries = usize::from(shape.entries);
         // One entry stays free, else a full ring would look like an empty one.
         let tags = shape.entries.saturating_sub(1);
-        let (in_flight, reaper) = InFlight::new(tags, node::of(dev))?;
+        let (in_flight, reaper) = InFlight::new(tags, numa::of(dev))?;
         let completion_ring = Ring::new(Words::zeroed(dev, entries * CQE_WORDS)?)?;
         let completion_ring_address = completion_ring.address();
         let stride = shape.doorbell_stride;

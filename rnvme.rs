@@ -24,62 +24,25 @@
 
 #![deny(unsafe_code)]
 
-// Facts: what NVMe says. No device, no unsafe, a KUnit suite in each.
-mod counts;
-
-mod instance;
-
-mod limit;
-
-mod params;
-
-mod regs;
-
-mod cmb;
-
-mod spec;
-
-mod retry;
-
-mod ring;
-
+// What NVMe says: registers, commands, completions, Identify, logs. No device.
+mod nvme;
+// What the driver decides: limits, retries, the life of a controller. Pure functions.
+mod policy;
+// Segments of memory as PRP entries. Arithmetic.
 mod prp;
-
-mod sgl;
-
-mod ranges;
-
-mod disk_limits;
-
-mod registry;
-
-// The kernel's C interfaces, made safe.
+// The kernel's C interfaces made safe: the only unsafe code.
 #[allow(unsafe_code, reason = "the one layer that may")]
 mod sys;
-
-// Mechanism: rings, requests, commands.
-mod lists;
-
-mod pdu;
-
-mod transfer;
-
+// The data of a request as PRPs, SGLs or ranges.
+mod data;
+// A queue pair: rings, doorbells, phase, time-outs.
 mod queue;
-
+// Admin commands, typed, one at a time.
 mod admin;
+// Requests of a disk as commands, statuses as block statuses.
 mod io;
-
-mod vector;
-
-// Policy: what happens when things go wrong.
-mod recovery;
-
-mod hardware;
-
-// Objects: what there is.
-mod ns;
-
-mod ctrl;
+// A controller from probe to unbind, its hardware and its namespaces.
+mod controller;
 
 use core::pin::Pin;
 use kernel::{
@@ -94,17 +57,21 @@ use kernel::{
     }, //
 };
 
-use ctrl::Controller;
-use params::Params;
-use sys::{
-    class::Class,
-    pci::driver::{
-        Adapter,
-        Channel,
-        Driver,
-        Verdict, //
+use self::{
+    controller::Controller,
+    policy::Params,
+    sys::{
+        base::{
+            work,
+            Class, //
+        },
+        pci::{
+            Adapter,
+            Channel,
+            Driver,
+            Verdict, //
+        },
     },
-    work, //
 };
 
 /// The module parameters, set once before the driver is registered.
@@ -248,7 +215,7 @@ impl kernel::InPlaceModule for RnvmeModule {
                 EINVAL
             })?;
             PARAMS.populate(params);
-            sys::global::init();
+            sys::base::global::init();
             let work = work::Queues::new()?;
             let class = Class::register(c"rnvme")?;
             Ok(try_pin_init!(Self {

@@ -17,34 +17,17 @@
 //!   that outlive the callback.
 //!
 //! What it cannot promise: that the device writes only where it was told to. Hardware must be
-//! stopped before its memory is freed; `ctrl.rs` sees to that, and `docs/SAFETY.md` says how.
+//! stopped before its memory is freed; `controller.rs` sees to that, and `docs/SAFETY.md` says how.
 
+// C declarations.
 pub(crate) mod ffi;
-
-mod awaited;
-pub(crate) mod class;
-pub(crate) mod clock;
-pub(crate) mod cmb;
-pub(crate) mod dma;
-pub(crate) mod doorbell;
-pub(crate) mod global;
-pub(crate) mod irq;
-pub(crate) mod lock;
-pub(crate) mod mmio;
-pub(crate) mod node;
+// The PCI function: registers, interrupts, doorbells, memory.
 pub(crate) mod pci;
-pub(crate) mod work;
-
-pub(crate) mod batch;
-pub(crate) mod blk;
-pub(crate) mod disk;
-pub(crate) mod freeze;
-pub(crate) mod inflight;
-pub(crate) mod late;
-pub(crate) mod mapping;
-pub(crate) mod own;
-pub(crate) mod request;
-mod segments;
-pub(crate) mod waiting;
-
-mod oracle;
+// What belongs to no device: work, locks, classes, time.
+pub(crate) mod base;
+// blk-mq: tag sets, requests, disks.
+pub(crate) mod block;
+// Memory that the device reads and writes.
+pub(crate) mod dma;
+// What `nvme` says, compared with `linux/nvme.h`.
+mod layout_checks;

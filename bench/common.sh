@@ -3,7 +3,7 @@
 #
 # What bench/guest.sh and bench/device.sh share: a controller is given to a
 # driver, its disk set up, fio run on it.  What is for the runner
-# (scripts/benchlib/told.py) goes to descriptor 3.  To be sourced after
+# (bench/lib/output.py) goes to descriptor 3.  To be sourced after
 # scripts/bindlib.sh, by what has a function `die`.
 
 disk=''

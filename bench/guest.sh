@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # What runs in the guest: the plan that the runner wrote, in these words.  What
-# is for the runner (scripts/benchlib/session.py) goes to a port of its own: the
+# is for the runner (bench/lib/session.py) goes to a port of its own: the
 # console loses what the host does not take at once.
 
 . /tests/guest/lib.sh

@@ -12,7 +12,7 @@ use super::{
     PAGE,
     PAGE_MASK, //
 };
-use crate::spec::command::DataPtr;
+use crate::nvme::DataPtr;
 use kernel::prelude::*;
 
 /// Turns segments, in the order of the data, into PRPs.

@@ -8,33 +8,31 @@ use super::{
     LINE, //
 };
 use crate::{
-    pdu::Carrier,
-    ring::Head,
-    spec::{
-        completion::{
-            CqeEnd,
-            Status, //
-        },
-        ids::CommandId, //
+    data::{
+        Carrier,
+        Transfers, //
+    },
+    nvme::{
+        CommandId,
+        CqeEnd,
+        Head,
+        Status, //
     },
     sys::{
-        batch::Completed,
-        blk::{
+        block::{
             finish,
-            Operations, //
+            Completed,
+            Operations,
+            Reaper,
+            Started,
+            Types, //
         },
         dma::{
             read_barrier,
             Ring, //
         },
-        doorbell::Doorbell,
-        inflight::Reaper,
-        request::{
-            Started,
-            Types, //
-        }, //
+        pci::Doorbell, //
     },
-    transfer::Transfers, //
 };
 use core::mem::offset_of;
 use kernel::{

@@ -3,15 +3,15 @@
 //! A queue without interrupts: whoever waits looks for completions himself.
 
 use super::{
-    Completions,
+    completions::Completions,
     Queue, //
 };
 use crate::{
-    pdu::Carrier,
-    sys::{
-        batch::Completed,
-        blk::Operations, //
-    }, //
+    data::Carrier,
+    sys::block::{
+        Completed,
+        Operations, //
+    },
 };
 
 impl<T> Queue<T>

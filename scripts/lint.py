@@ -95,7 +95,7 @@ class Lint:
 
     @staticmethod
     def module_of(name):
-        """The module path of a file: sys/blk.rs is ("sys", "blk")."""
+        """The module path of a file: sys/block/tag_set.rs is ("sys", "blk")."""
         parts = name.removesuffix(".rs").split("/")
         return () if parts == ["rnvme"] else tuple(parts)
 

@@ -10,7 +10,7 @@
 //! (`drivers/pci/pcie/err.c`). One caller does not lock, Xen's `pcifront_common_process`, as no
 //! driver can help: there at least a device without data is left alone.
 
-use super::restore;
+use super::function::restore;
 use core::{
     marker::PhantomData,
     mem::offset_of,
@@ -86,7 +86,7 @@ pub(crate) trait Driver: pci::Driver {
     fn resume(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Result;
 
     /// Somebody is about to reset the function: it must be quiet. Its config space is locked
-    /// (there can be no [`super::LockedConfig`]), and is saved afterwards.
+    /// (there can be no [`super::function::LockedConfig`]), and is saved afterwards.
     fn reset_prepare(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
 
     /// It has been reset, or that has failed; config space has been restored as it was after
@@ -101,7 +101,7 @@ pub(crate) trait Driver: pci::Driver {
     ) -> Verdict;
 
     /// The slot has been reset, and config space restored as it was after probe, or after the last
-    /// [`super::save`].
+    /// [`super::function::save`].
     fn slot_reset(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Verdict;
 
     /// All drivers that the error concerned are content: go on.

@@ -6,10 +6,10 @@ import os
 import tempfile
 import unittest
 
-from benchlib import bars, cells
-from benchlib.cells import Cell
-from benchlib.parts import instructions, memory, timing
-from benchlib.told import BenchError, Told
+from bench.lib import bars, cells
+from bench.lib.cells import Cell
+from bench.lib.parts import instructions, memory, timing
+from bench.lib.output import BenchError, Told
 
 
 class Cells(unittest.TestCase):

@@ -6,8 +6,8 @@ import struct
 import tempfile
 import unittest
 
-from benchlib import cost, symbols
-from benchlib.counts import ATOMIC, Counts
+from bench.lib import cost, symbols
+from bench.lib.counts import ATOMIC, Counts
 
 MODULE, SECTION = 0xffffffffc0001000, ".text"
 BLOCK, HELPER, LOCK = 0xffffffff81001000, 0xffffffff81002000, 0xffffffff81003000
@@ -137,7 +137,7 @@ class Steady(unittest.TestCase):
         return result
 
     def test_one_slope_for_all_cells_of_a_kind(self):
-        from benchlib.cells import Cell
+        from bench.lib.cells import Cell
         deep, wide = Cell(depth=32), Cell(size=16384, depth=8)
         costs = {(deep.name, "nvme"): self.found((0.3, 500 + 30), (0.4, 500 + 40)),
                  (wide.name, "nvme"): self.found((0.6, 800 + 60))}
@@ -150,14 +150,14 @@ class Steady(unittest.TestCase):
         self.assertAlmostEqual(spread, 0)
 
     def test_empty_polls_are_a_whole_number(self):
-        from benchlib.cells import Cell
+        from bench.lib.cells import Cell
         cell = Cell(depth=32, poll=True)
         costs = {(cell.name, "nvme"): self.found((10, 1210.3), (60, 2460), poll=True)}
         each = cost.slopes(costs, [cell])
         self.assertEqual(each["nvme", True, False], 25)
 
     def test_batches_are_left_alone(self):
-        from benchlib.cells import Cell
+        from bench.lib.cells import Cell
         cell = Cell(depth=32, batch=32)
         self.assertEqual(cost.steady(self.found((0.03, 500), (0.04, 501)), cell, "nvme",
                                      {("nvme", False, False): 100}), (500.5, 1))

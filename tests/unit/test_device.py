@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from types import SimpleNamespace
 
-from benchlib import device
+from bench.lib import device
 
 # Does what bench/device.sh does with a plan, but for the drive.
 SCRIPT = """

@@ -7,10 +7,10 @@ import tempfile
 import unittest
 from html.parser import HTMLParser
 
-from benchlib import cost, report
-from benchlib.bench import new_results
-from benchlib.cells import Cell
-from benchlib.parts import instructions
+from bench.lib import cost, report
+from bench.lib.bench import new_results
+from bench.lib.cells import Cell
+from bench.lib.parts import instructions
 
 VOID = {"meta", "br", "use", "path", "line", "input"}
 

@@ -5,7 +5,7 @@ import math
 import random
 import unittest
 
-from benchlib import stats
+from bench.lib import stats
 
 
 class Statistics(unittest.TestCase):

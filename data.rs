@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The data of a request in the device's words: which of PRPs and SGLs, with or without a list.
+//!
+//! | data | PRPs | SGL, if the controller has them |
+//! |---|---|---|
+//! | one segment on one or two pages | PRP1, PRP2 | |
+//! | one segment, larger | list | one descriptor, no list (unless only where it must be) |
+//! | segments that meet at pages | list | list, if they are large on average |
+//! | segments with gaps | impossible | list |
+
+// What the driver keeps with each request.
+mod request_data;
+// Memory for PRP lists, made with the queue.
+mod lists;
+// SGL descriptors.
+mod sgl;
+// Pieces of a disk as ranges.
+mod discard;
+// The ranges of a request.
+mod discard_transfer;
+
+pub(crate) use self::request_data::{
+    Carrier,
+    Pdu, //
+};
+
+use self::lists::Lists;
+use crate::{
+    nvme::{
+        regs,
+        Data,
+        DataPtr, //
+    },
+    prp,
+    sys::{
+        block::{
+            BlkStatus,
+            Request,
+            Types, //
+        },
+        dma::{
+            Lease,
+            Listed,
+            MapError,
+            Mapper,
+            Mapping,
+            Slots,
+            Span, //
+        },
+    },
+};
+
+use core::mem::offset_of;
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    prelude::*, //
+};
+
+/// Bytes that the segments of a request must have on average for an SGL to be preferred to PRPs;
+/// 0: it is used only where it must be.
+#[derive(Clone, Copy)]
+pub(crate) struct SglThreshold(pub(crate) u32);
+
+impl SglThreshold {
+    /// Whether an SGL may be used where a PRP list would do.
+    const fn allows_choice(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Whether a request of `bytes` in `segments` is better off with an SGL. Without a division,
+    /// whose check for zero would be code that never runs.
+    #[inline(always)]
+    const fn prefers(self, bytes: u32, segments: u16) -> bool {
+        // CAST: widening; 2^32 times 2^16 fits.
+        self.allows_choice() && bytes as u64 >= (self.0 as u64).wrapping_mul(segments as u64)
+    }
+}
+
+/// What a queue needs to describe data. In the order of how often it is needed.
+#[repr(C)]
+pub(crate) struct Transfers {
+    mapper: Mapper,
+    sgl: Option<SglThreshold>,
+    lists: Lists,
+}
+
+impl Transfers {
+    /// Bytes from its beginning that a request of one segment on two pages needs.
+    pub(crate) const HOT: usize = offset_of!(Self, mapper) + Mapper::HOT;
+
+    /// For `tags` requests of up to `max_transfer` bytes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(
+        dev: &Device<Bound>,
+        tags: u16,
+        max_transfer: u32,
+        sgl: Option<SglThreshold>,
+    ) -> Result<Self> {
+        Ok(Self {
+            mapper: Mapper::new(dev, direct(sgl))?,
+            lists: Lists::new(dev, tags, max_transfer)?,
+            sgl,
+        })
+    }
+
+    /// The device.
+    pub(crate) fn device(&self) -> &Device {
+        self.mapper.device()
+    }
+
+    /// Maps the data of `rq` and says where it is in the device's words.
+    ///
+    /// # Errors
+    ///
+    /// [`BlkStatus::RESOURCE`] if mappings or large lists have run out for now,
+    /// [`BlkStatus::IOERR`] if the segments cannot be expressed. Nothing stays mapped then.
+    #[inline(always)]
+    pub(crate) fn map<T>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        if rq.segments() == 1 {
+            let (addr, len) = self.map_one(rq).ok_or(BlkStatus::RESOURCE)?;
+            if prp::pages(addr, len) <= 2 {
+                return Ok(Data::prp(prp::simple(addr, len)));
+            }
+            if self.sgl.is_some_and(SglThreshold::allows_choice) {
+                return Ok(Data::sgl(sgl::single(addr, len)));
+            }
+            return self.prp_list_of_one(rq, addr, len);
+        }
+        if rq.segments() == 0 {
+            return Ok(Data::default());
+        }
+        if self.is_for_sgl(rq) {
+            self.sgl_list(rq)
+        } else {
+            self.prp_list(rq)
+        }
+    }
+
+    /// Maps the data of a read or write, if it is one segment on one or two pages, or nothing but
+    /// pages for a small list. `None` if it is not, or cannot be mapped; nothing is mapped then.
+    #[inline(always)]
+    pub(crate) fn map_plain<T>(&self, rq: &mut Request<T>) -> Option<DataPtr>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let bytes = rq.bytes();
+        // CAST: a page has 4096 bytes.
+        if bytes > 2 * regs::PAGE_SIZE as u32 || rq.segments() != 1 {
+            return self.map_pages(rq);
+        }
+        let (addr, len) = self.map_one(rq)?;
+        if prp::pages(addr, len) > 2 {
+            self.unmap(rq);
+            return None;
+        }
+        Some(prp::simple(addr, len))
+    }
+
+    /// Maps the data of a read or write of several segments, if they are nothing but pages for a
+    /// small list and need not be unmapped.
+    #[inline(always)]
+    fn map_pages<T>(&self, rq: &Request<T>) -> Option<DataPtr>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        if !self.mapper.takes_direct(rq.bytes()) {
+            return None;
+        }
+        let list = self.lists.small(rq.tag())?;
+        let listed = self.mapper.map_pages(rq, list)?;
+        Some(pointers(&listed, list))
+    }
+
+    /// The same, if they are any pieces that PRPs can describe.
+    #[inline(always)]
+    pub(crate) fn map_pieces<T>(&self, rq: &Request<T>) -> Option<DataPtr>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let bytes = rq.bytes();
+        if !self.mapper.takes_direct(bytes) || rq.has_gaps(regs::PAGE_SHIFT) || self.prefers_sgl(rq)
+        {
+            return None;
+        }
+        let list = self.lists.small(rq.tag())?;
+        let listed = self.mapper.map_pieces(rq, list)?;
+        // CAST: widening on the 32 and 64-bit CPUs of Linux.
+        if prp::pages(listed.start, bytes) as usize != listed.entries.wrapping_add(1) {
+            return None;
+        }
+        Some(pointers(&listed, list))
+    }
+
+    #[inline(always)]
+    fn map_one<T>(&self, rq: &mut Request<T>) -> Option<(u64, u32)>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let mut made = None;
+        let result = self.mapper.map_one(rq, |mapping| made = Some(mapping));
+        if let Some(mapping) = made {
+            rq.pdu_mut().pdu_mut().mapping = mapping;
+        }
+        result
+    }
+
+    /// Whether there is nothing to be done about the data of `rq` before it ends.
+    #[inline(always)]
+    pub(crate) fn is_free<T>(rq: &mut Request<T>) -> bool
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        rq.pdu_mut().pdu_mut().mapping.is_none()
+    }
+
+    /// Whether a request of several segments must, or should, be described by an SGL.
+    fn is_for_sgl<T: Types>(&self, rq: &Request<T>) -> bool {
+        self.prefers_sgl(rq) || (self.sgl.is_some() && rq.has_gaps(regs::PAGE_SHIFT))
+    }
+
+    /// Whether a request of several segments is better off with an SGL.
+    #[inline(always)]
+    fn prefers_sgl<T: Types>(&self, rq: &Request<T>) -> bool {
+        self.sgl
+            .is_some_and(|threshold| threshold.prefers(rq.bytes(), rq.segments()))
+    }
+
+    /// A lease, if `words` are too many for the list of a tag.
+    fn lease(&self, words: usize) -> Result<Option<Lease>, BlkStatus> {
+        if words <= lists::SMALL {
+            return Ok(None);
+        }
+        self.mapper.lease().map(Some).ok_or(BlkStatus::RESOURCE)
+    }
+
+    /// The list for a request of one mapped segment; undoes the mapping on an error.
+    fn prp_list_of_one<T>(
+        &self,
+        rq: &mut Request<T>,
+        addr: u64,
+        len: u32,
+    ) -> Result<Data, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let result = self.lease(prp::list_entries(addr, len)).and_then(|lease| {
+            let list = self.lists.list(rq.tag(), lease.as_ref());
+            if let Some(lease) = lease {
+                rq.pdu_mut().pdu_mut().mapping.hold(lease);
+            }
+            let mut list = list.ok_or(BlkStatus::IOERR)?;
+            let mut builder = prp::Builder::new(len);
+            builder
+                .push(addr, len, &mut list)
+                .and_then(|()| builder.finish())
+                .map(Data::prp)
+                .map_err(|_| BlkStatus::IOERR)
+        });
+        if result.is_err() {
+            self.unmap(rq);
+        }
+        result
+    }
+
+    fn prp_list<T>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let bytes = rq.bytes();
+        // The worst case: data that begins just before the end of a page touches one page more.
+        let lease = self.lease(prp::list_entries(prp::PAGE_MASK, bytes))?;
+        if let Some(data) = lease.as_ref().and_then(|lease| self.map_leased(rq, lease)) {
+            if let Some(lease) = lease {
+                rq.pdu_mut().pdu_mut().mapping.hold(lease);
+            }
+            return Ok(Data::prp(data));
+        }
+        let mut builder = prp::Builder::new(bytes);
+        self.list(rq, lease, |addr, len, list| {
+            builder.push(addr, len, list).is_ok()
+        })?;
+        self.finish(rq, builder.finish().map(Data::prp))
+    }
+
+    fn sgl_list<T>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let mut builder = sgl::Builder::new(rq.bytes());
+        let words = usize::from(rq.segments()) * sgl::WORDS;
+        let lease = self.lease(words)?;
+        let list = self.list(rq, lease, |addr, len, list| {
+            builder.push(addr, len, list).is_ok()
+        })?;
+        self.finish(rq, builder.finish(&list).map(Data::sgl))
+    }
+
+    /// As [`Self::map_pages`], for the first page of the large list of `lease`.
+    fn map_leased<T: Types>(&self, rq: &Request<T>, lease: &Lease) -> Option<DataPtr> {
+        if !self.mapper.is_direct() {
+            return None;
+        }
+        let list = self.lists.large(lease)?;
+        let listed = self.mapper.map_pages(rq, list)?;
+        Some(pointers(&listed, list))
+    }
+
+    /// Maps the segments of `rq`, each of which `push` adds to the list of `lease`, or of its tag.
+    #[inline(always)]
+    fn list<T>(
+        &self,
+        rq: &mut Request<T>,
+        lease: Option<Lease>,
+        mut push: impl FnMut(u64, u32, &mut Span<'_>) -> bool,
+    ) -> Result<Span<'_>, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let Some(mut list) = self.lists.list(rq.tag(), lease.as_ref()) else {
+            if let Some(lease) = lease {
+                self.mapper.release(lease);
+            }
+            return Err(BlkStatus::IOERR);
+        };
+        let mapping = self
+            .mapper
+            .map_many(rq, lease, |addr, len| push(addr, len, &mut list))
+            .map_err(refusal)?;
+        rq.pdu_mut().pdu_mut().mapping = mapping;
+        Ok(list)
+    }
+
+    /// Too little data for its length: only a bug of the block layer could do that.
+    #[inline(always)]
+    fn finish<T, E>(&self, rq: &mut Request<T>, data: Result<Data, E>) -> Result<Data, BlkStatus>
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        data.map_err(|_| {
+            self.unmap(rq);
+            BlkStatus::IOERR
+        })
+    }
+
+    /// Undoes [`Self::map`]: the device is done with the data, or never got it.
+    #[inline(always)]
+    pub(crate) fn unmap<T>(&self, rq: &mut Request<T>)
+    where
+        T: Types,
+        T::Pdu: Carrier,
+    {
+        let mapping = core::mem::replace(&mut rq.pdu_mut().pdu_mut().mapping, Mapping::NONE);
+        self.mapper.unmap(rq, mapping);
+    }
+}
+
+/// Bytes up to which pages are described by PRPs in a small list, whatever their number: none, if an
+/// SGL is better from less than a page a segment on.
+const fn direct(sgl: Option<SglThreshold>) -> u32 {
+    match sgl {
+        // CAST: a page has 4096 bytes.
+        Some(threshold) if threshold.prefers(regs::PAGE_SIZE as u32, 1) => 0,
+        // The worst case: data that begins just before the end of a page touches one page more.
+        _ => (lists::SMALL * regs::PAGE_SIZE) as u32,
+    }
+}
+
+/// The pointers to data that was mapped straight into `list`. Nothing of it need be unmapped.
+#[inline(always)]
+fn pointers<const N: usize>(listed: &Listed, list: Slots<'_, N>) -> DataPtr {
+    let first = || list.span().read(0);
+    prp::listed(listed.start, listed.entries, first, list.address())
+}
+
+fn refusal(error: MapError) -> BlkStatus {
+    match error {
+        MapError::Resource => BlkStatus::RESOURCE,
+        MapError::Invalid => BlkStatus::IOERR,
+    }
+}
+
+#[kernel::macros::kunit_tests(rnvme_transfer)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sgls_are_preferred_for_large_segments() {
+        // Threshold, bytes, segments.
+        for (threshold, bytes, segments, expected) in [
+            (32768, 65536, 2, true),
+            (32768, 65535, 2, false),
+            (32768, 1 << 20, 256, false),
+            (32768, 8 << 20, 256, true),
+            (1, 512, 256, true),
+            (0, 8 << 20, 2, false),
+        ] {
+            assert_eq!(SglThreshold(threshold).prefers(bytes, segments), expected);
+        }
+    }
+
+    #[test]
+    fn pages_are_listed_unless_an_sgl_is_better() {
+        for (threshold, expected) in [
+            (None, 131072),
+            (Some(0), 131072),
+            (Some(1), 0),
+            (Some(4096), 0),
+            (Some(4097), 131072),
+            (Some(32768), 131072),
+        ] {
+            assert_eq!(direct(threshold.map(SglThreshold)), expected);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory for PRP lists, made with the queue, so that no request has to allocate.
+//!
+//! Every tag has a small list of its own; a transfer too large for it takes a lease on one of a
+//! few large lists for as long as it is in flight. A request that finds none free is queued again
+//! by the block layer when another has ended. No piece is larger than the list of the largest
+//! transfer: contiguous memory is hard to get on a machine that has run for long.
+
+use crate::{
+    prp,
+    sys::{
+        dma::{
+            Lease,
+            Pieces,
+            Slots,
+            Span,
+            Words,
+            LEASES, //
+        },
+        pci::{
+            numa,
+            vec_on, //
+        },
+    },
+};
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    prelude::*, //
+};
+
+/// PRP entries that every tag has room for: transfers of up to 32 pages and the unaligned first.
+pub(crate) const SMALL: usize = 32;
+
+/// The lists of one queue.
+pub(crate) struct Lists {
+    /// Small lists, by tag.
+    small: Pieces<SMALL>,
+    /// Large lists, by lease.
+    large: KVec<Words>,
+}
+
+impl Lists {
+    /// Lists for `tags` tags and transfers of up to `max_transfer` bytes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(dev: &Device<Bound>, tags: u16, max_transfer: u32) -> Result<Self> {
+        let pages = prp::list_pages(prp::list_entries(prp::PAGE_MASK, max_transfer)).max(1);
+        let mut large = vec_on(numa::of(dev), LEASES)?;
+        for _ in 0..LEASES {
+            large.push(
+                Words::zeroed(dev, pages * prp::ENTRIES_PER_PAGE)?,
+                GFP_KERNEL,
+            )?;
+        }
+        Ok(Self {
+            small: Pieces::zeroed(dev, tags.into())?,
+            large,
+        })
+    }
+
+    /// The small list of `tag`.
+    #[inline(always)]
+    pub(crate) fn small(&self, tag: u16) -> Option<Slots<'_, SMALL>> {
+        self.small.get(tag.into())
+    }
+
+    /// The first page of the large list of `lease`.
+    pub(crate) fn large(&self, lease: &Lease) -> Option<Slots<'_, { prp::ENTRIES_PER_PAGE }>> {
+        self.large.get(lease.index())?.first()
+    }
+
+    /// The list of a request: the large one of its lease, else the small one of its tag.
+    pub(crate) fn list(&self, tag: u16, lease: Option<&Lease>) -> Option<Span<'_>> {
+        match lease {
+            Some(lease) => self.large.get(lease.index()).map(Words::span),
+            None => self.small(tag).map(Slots::span),
+        }
+    }
+}
+
+impl prp::List for Span<'_> {
+    #[inline(always)]
+    fn set(&mut self, slot: usize, value: u64) -> bool {
+        self.write(slot, value)
+    }
+
+    fn page_address(&self, page: usize) -> u64 {
+        self.address_of(page * prp::ENTRIES_PER_PAGE)
+    }
+
+    fn capacity(&self) -> usize {
+        self.len()
+    }
+}

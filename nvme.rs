@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the NVMe specification says about commands, completions and data structures.
+//!
+//! Facts only: no device, no memory, no policy. Names are the specification's. Sections are those
+//! of NVMe Base 2.0 ("Base"), the NVM Command Set 1.0 ("NVM") and, where they differ, NVMe 1.4.
+//!
+//! Two things are said here for the whole layer. Multi-byte fields are little-endian, and so is
+//! the CPU: asserted below, so that no field needs a conversion. Zero-based counts end in `_z`.
+
+// Identifiers and counts: CID, QID, NSID, LBA.
+mod ids;
+// Space-padded ASCII.
+mod text;
+// Registers of BAR 0.
+pub(crate) mod regs;
+// Where the controller memory buffer is.
+pub(crate) mod cmb;
+// Asynchronous events.
+mod event;
+// Status codes: name, outcome.
+mod status;
+// The completion queue entry.
+mod completion;
+// Indices and phase tag of a ring.
+mod ring;
+// Identify data structures.
+pub(crate) mod identify;
+// Log pages.
+mod log;
+// The submission queue entry and every command.
+mod command;
+
+pub(crate) use self::{
+    cmb::{
+        Layout,
+        CMBLOC,
+        CMBSTS,
+        CMBSZ, //
+    },
+    command::{
+        opcode_name,
+        Abort,
+        AdminCommand,
+        AsyncEventRequest,
+        CreateIoCq,
+        CreateIoSq,
+        Data,
+        DataPtr,
+        DeleteIoCq,
+        DeleteIoSq,
+        Direction,
+        DisableCoalescing,
+        DoorbellBufferConfig,
+        GetLogPage,
+        Identify,
+        IdentifyData,
+        KeepAlive,
+        LogPage,
+        Range,
+        RwControl,
+        SetAsyncEvents,
+        SetAutonomousPower,
+        SetHostBehavior,
+        SetInterruptCoalescing,
+        SetKeepAliveTimer,
+        SetNumberOfQueues,
+        SetTimestamp,
+        Sqe,
+        ZeroesControl, //
+    },
+    completion::{
+        Cqe,
+        CqeEnd,
+        Status, //
+    },
+    event::{
+        AsyncEvent,
+        EventKind,
+        Events,
+        Notice, //
+    },
+    identify::{
+        ApstTable,
+        ControllerInfo,
+        IdentifyController,
+        IdentifyControllerNvm,
+        IdentifyNamespace,
+        IdentifyNamespaceNvm,
+        LargeHints,
+        NamespaceDescriptors,
+        NamespaceHints,
+        NamespaceInfo,
+        NamespaceList,
+        NvmLimits,
+        PowerState,
+        PowerStates,
+        RawPowerState,
+        RetryDelays,
+        SubsystemName,
+        UniqueIds, //
+    },
+    ids::{
+        BlockCount,
+        CommandId,
+        Lba,
+        Nsid,
+        QueueId,
+        RangeCount, //
+    },
+    log::{
+        ChangedNamespaces,
+        ErrorLog,
+        FirmwareSlots,
+        Health,
+        SmartLog,
+        Warnings, //
+    },
+    regs::{
+        CapError,
+        Capabilities,
+        AQA,
+        CC,
+        CRTO,
+        CSTS,
+        PAGE_SHIFT,
+        PAGE_SIZE,
+        SHN_NORMAL,
+        VS, //
+    },
+    ring::{
+        needs_event,
+        Head,
+        Tail, //
+    },
+    status::Outcome,
+    text::Text, //
+};
+
+const _: () = assert!(
+    cfg!(target_endian = "little"),
+    "rnvme lays wire types out as a little-endian CPU does"
+);

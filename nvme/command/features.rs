@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Set Features, a type for each feature that the driver sets.
+//!
+//! Base 5.27.
+
+use super::{
+    admin::AdminCommand,
+    Sqe, //
+};
+use crate::nvme::event::Events;
+use kernel::prelude::*;
+
+/// The opcode of Set Features.
+const SET_FEATURES: u8 = 0x09;
+
+/// Set Features, Number of Queues (Base 5.27.1.5): asks for as many I/O queue pairs.
+pub(crate) struct SetNumberOfQueues {
+    /// How many pairs, 1 or more.
+    pub(crate) pairs: u16,
+}
+
+impl AdminCommand for SetNumberOfQueues {
+    /// How many pairs there may be: 1 to 65536, and possibly more than were asked for.
+    type Reply = u32;
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Number of Queues)";
+
+    fn sqe(&self) -> Sqe {
+        const NUMBER_OF_QUEUES: u32 = 0x07;
+        let pairs_z = u32::from(self.pairs.saturating_sub(1));
+        Sqe {
+            cdw10: NUMBER_OF_QUEUES,
+            cdw11: (pairs_z << 16) | pairs_z,
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, dw0: u32) -> u32 {
+        let (submission_z, completion_z) = (dw0 & 0xffff, dw0 >> 16);
+        submission_z.min(completion_z) + 1
+    }
+}
+
+/// Set Features, Interrupt Coalescing (Base 5.27.1.6): how long the interrupts of I/O queues may wait
+/// for more completions. The admin queue's do not.
+pub(crate) struct SetInterruptCoalescing {
+    /// The longest wait, in units of 100 microseconds; 0: none.
+    pub(crate) time: u8,
+    /// How many completions end it, 1 to 256.
+    pub(crate) entries: u16,
+}
+
+impl SetInterruptCoalescing {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x08;
+}
+
+impl AdminCommand for SetInterruptCoalescing {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Interrupt Coalescing)";
+
+    fn sqe(&self) -> Sqe {
+        let entries_z = self.entries.saturating_sub(1).min(u8::MAX.into());
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: (u32::from(self.time) << 8) | u32::from(entries_z),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Interrupt Vector Configuration (Base 5.27.1.7): switches coalescing off for one
+/// vector, which a completion queue must have.
+pub(crate) struct DisableCoalescing {
+    /// The vector.
+    pub(crate) vector: u16,
+}
+
+impl DisableCoalescing {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x09;
+}
+
+impl AdminCommand for DisableCoalescing {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Interrupt Vector Configuration)";
+
+    fn sqe(&self) -> Sqe {
+        const COALESCING_DISABLE: u32 = 1 << 16;
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: COALESCING_DISABLE | u32::from(self.vector),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Host Behavior Support (Base 5.27.1.18): what the controller may expect of the
+/// host. Its data are [`Self::DATA`].
+pub(crate) struct SetHostBehavior;
+
+impl SetHostBehavior {
+    /// The feature.
+    pub(crate) const FEATURE: u8 = 0x16;
+    /// ACRE: the host waits as a status tells it to.
+    pub(crate) const RETRY_DELAYS: u8 = 1;
+    /// All that this host knows of: the delays.
+    pub(crate) const DATA: [u8; 512] = {
+        let mut data = [0; 512];
+        data[0] = Self::RETRY_DELAYS;
+        data
+    };
+}
+
+impl AdminCommand for SetHostBehavior {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Host Behavior Support)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE.into(),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Asynchronous Event Configuration (Base 5.27.1.8): of what the controller tells.
+pub(crate) struct SetAsyncEvents {
+    /// Which events; no others are told, but for those that cannot be switched off.
+    pub(crate) events: Events,
+}
+
+impl SetAsyncEvents {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x0b;
+}
+
+impl AdminCommand for SetAsyncEvents {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Asynchronous Event Configuration)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: self.events.raw(),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Autonomous Power State Transition (Base 5.27.1.9): whether an idle controller
+/// saves power by itself. Its data say when: 32 entries, one for each power state.
+pub(crate) struct SetAutonomousPower {
+    /// Whether it does.
+    pub(crate) enable: bool,
+}
+
+impl SetAutonomousPower {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x0c;
+}
+
+impl AdminCommand for SetAutonomousPower {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Autonomous Power State Transition)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: self.enable.into(),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Timestamp (Base 5.27.1.11): what time it is. Its data are [`Self::data`].
+pub(crate) struct SetTimestamp {
+    /// Milliseconds since the beginning of 1970, UTC.
+    pub(crate) ms: u64,
+}
+
+impl SetTimestamp {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x0e;
+
+    /// What belongs to it: 48 bits of time.
+    pub(crate) const fn data(&self) -> [u8; 8] {
+        (self.ms & ((1 << 48) - 1)).to_le_bytes()
+    }
+}
+
+impl AdminCommand for SetTimestamp {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Timestamp)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE,
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+/// Set Features, Keep Alive Timer (Base 5.27.1.12): how long the controller waits for a Keep Alive.
+pub(crate) struct SetKeepAliveTimer {
+    /// Milliseconds until the controller gives the host up; 0: it does not.
+    pub(crate) ms: u32,
+}
+
+impl SetKeepAliveTimer {
+    /// The feature.
+    pub(crate) const FEATURE: u32 = 0x0f;
+}
+
+impl AdminCommand for SetKeepAliveTimer {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Keep Alive Timer)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: self.ms,
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
+#[kunit_tests(rnvme_features)]
+mod tests {
+    use super::{
+        super::tests::is,
+        *, //
+    };
+
+    #[test]
+    fn number_of_queues_image() {
+        let one = SetNumberOfQueues { pairs: 1 };
+        assert!(is(one.sqe(), &[(0, &[9]), (40, &[7])]));
+        let many = SetNumberOfQueues { pairs: 0x0203 };
+        assert!(is(
+            many.sqe(),
+            &[(0, &[9]), (40, &[7]), (44, &[2, 2, 2, 2])]
+        ));
+    }
+
+    #[test]
+    fn number_of_queues_granted() {
+        let command = SetNumberOfQueues { pairs: 8 };
+        // The smaller of both, each zero-based.
+        let cases = [
+            (0x0000_0000, 1),
+            (0x0007_0007, 8),
+            (0x0003_0007, 4),
+            (0x0007_0003, 4),
+            (0x0000_ffff, 1),
+            (0xffff_ffff, 65536),
+        ];
+        for (dw0, pairs) in cases {
+            assert_eq!(command.reply(dw0), pairs);
+        }
+    }
+
+    #[test]
+    fn interrupt_coalescing_images() {
+        // Units of 100 us, completions: the low two bytes of CDW11.
+        for (time, entries, cdw11) in [
+            (0, 1, [0, 0]),
+            (1, 2, [1, 1]),
+            (3, 8, [7, 3]),
+            (255, 256, [255, 255]),
+            // What is no number of completions does not leave its field.
+            (1, 0, [0, 1]),
+            (1, u16::MAX, [255, 1]),
+        ] {
+            let command = SetInterruptCoalescing { time, entries };
+            assert!(is(command.sqe(), &[(0, &[9]), (40, &[8]), (44, &cdw11)]));
+        }
+    }
+
+    #[test]
+    fn interrupt_vector_images() {
+        let first = DisableCoalescing { vector: 0 };
+        assert!(is(first.sqe(), &[(0, &[9]), (40, &[9]), (44, &[0, 0, 1])]));
+        let other = DisableCoalescing { vector: 0x0203 };
+        assert!(is(other.sqe(), &[(0, &[9]), (40, &[9]), (44, &[3, 2, 1])]));
+    }
+
+    #[test]
+    fn host_behavior_image() {
+        assert!(is(SetHostBehavior.sqe(), &[(0, &[9]), (40, &[0x16])]));
+        let data = SetHostBehavior::DATA;
+        assert_eq!((data.len(), data[0]), (512, 1));
+        assert!(data[1..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn power_images() {
+        for (enable, field) in [(false, 0), (true, 1)] {
+            let command = SetAutonomousPower { enable };
+            assert!(is(
+                command.sqe(),
+                &[(0, &[9]), (40, &[0x0c]), (44, &[field])]
+            ));
+        }
+    }
+
+    #[test]
+    fn asynchronous_events_images() {
+        for (oaes, cdw11) in [(0, [0x1f, 0]), (0x100, [0x1f, 1]), (u32::MAX, [0x1f, 3])] {
+            let command = SetAsyncEvents {
+                events: Events::wanted(oaes),
+            };
+            assert!(is(command.sqe(), &[(0, &[9]), (40, &[0x0b]), (44, &cdw11)]));
+        }
+    }
+
+    #[test]
+    fn timestamps() {
+        for (ms, data) in [
+            (0, [0; 8]),
+            (0x0102_0304_0506, [6, 5, 4, 3, 2, 1, 0, 0]),
+            // Beyond the year 10889 the time begins again, and reserved bytes stay 0.
+            (u64::MAX, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]),
+        ] {
+            let command = SetTimestamp { ms };
+            assert!(is(command.sqe(), &[(0, &[9]), (40, &[0x0e])]));
+            assert_eq!(command.data(), data);
+        }
+    }
+
+    #[test]
+    fn keep_alive_timer_image() {
+        let command = SetKeepAliveTimer { ms: 0x0102_0304 };
+        assert!(is(
+            command.sqe(),
+            &[(0, &[9]), (40, &[0x0f]), (44, &[4, 3, 2, 1])]
+        ));
+    }
+}

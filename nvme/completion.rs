@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The completion queue entry, and what its status means.
+//!
+//! Base 3.3.3.2. The names and classes of the statuses are one table, in `status.rs`.
+
+pub(crate) use super::status::Outcome;
+
+use super::{
+    ids::CommandId,
+    status, //
+};
+
+use core::mem::offset_of;
+use kernel::{
+    fmt,
+    prelude::*, //
+};
+
+/// A completion queue entry: 16 bytes. The device writes it: it is never the target of a
+/// reference, and is read in two pieces.
+#[repr(C)]
+#[expect(dead_code, reason = "the device makes it: here it is a layout only")]
+pub(crate) struct Cqe {
+    /// Dwords 0 and 1: what the command returns.
+    pub(crate) result: u64,
+    /// How far the controller is in the submission queue.
+    pub(crate) sq_head: u16,
+    /// Which submission queue that is.
+    pub(crate) sqid: u16,
+    /// Dword 3, to be read at once: see [`CqeEnd`].
+    pub(crate) end: u32,
+}
+
+const _: () = {
+    assert!(size_of::<Cqe>() == 16);
+    assert!(offset_of!(Cqe, result) == 0);
+    assert!(offset_of!(Cqe, sq_head) == 8);
+    assert!(offset_of!(Cqe, sqid) == 10);
+    assert!(offset_of!(Cqe, end) == 12);
+};
+
+/// The phase tag that new entries have in a round of the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Phase {
+    /// What makes a 1 of it.
+    flip: u32,
+}
+
+impl Phase {
+    /// That of the first round: 1.
+    pub(crate) const FIRST: Self = Self { flip: 0 };
+
+    /// That of the next round.
+    #[inline(always)]
+    pub(crate) const fn next(self) -> Self {
+        Self {
+            flip: self.flip ^ CqeEnd::NEW,
+        }
+    }
+}
+
+/// Dword 3 of a new completion queue entry. What is the phase tag in the ring is always 1 here.
+///
+/// ```text
+///   31         17   16   15           0
+///  |   status   | phase |     CID      |
+/// ```
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CqeEnd(u32);
+
+impl CqeEnd {
+    /// The place of the phase tag.
+    const NEW: u32 = 1 << 16;
+
+    /// The dword as it lies in the ring, if it is of a new entry in a round of `phase`.
+    #[inline(always)]
+    pub(crate) const fn new(raw: u32, phase: Phase) -> Option<Self> {
+        let end = raw ^ phase.flip;
+        if end & Self::NEW == 0 {
+            return None;
+        }
+        Some(Self(end))
+    }
+
+    /// That of a command of which there is nothing to say but that it succeeded.
+    #[inline(always)]
+    pub(crate) const fn success(cid: CommandId) -> Self {
+        // CAST: widening; `From` is not const.
+        Self(Self::NEW | cid.raw() as u32)
+    }
+
+    /// As a number, which is not 0.
+    #[inline(always)]
+    pub(crate) const fn raw(self) -> u32 {
+        self.0
+    }
+
+    /// The command that is complete, if the device can be believed.
+    #[inline(always)]
+    pub(crate) const fn command_id(self) -> CommandId {
+        // CAST: bits 15:0.
+        CommandId::from_raw(self.0 as u16)
+    }
+
+    /// How it went.
+    #[inline(always)]
+    pub(crate) const fn status(self) -> Status {
+        // CAST: bits 31:17.
+        Status((self.0 >> 17) as u16)
+    }
+}
+
+/// The status field of a completion without its phase tag (Base 3.3.3.2.1).
+///
+/// ```text
+///    14   13   12 11 10  8 7        0
+///  | DNR | M | CRD  | SCT |    SC    |
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status(u16);
+
+impl Status {
+    /// Do Not Retry.
+    pub(crate) const DNR: u16 = 1 << 14;
+    /// Command Retry Delay.
+    pub(crate) const CRD: u16 = 3 << 11;
+
+    /// Host Aborted Command (Base 3.3.3.2.1.4): the driver gave the command up.
+    pub(crate) const HOST_ABORTED: Self = Self(0x371);
+
+    /// The status field, shifted right by the phase tag: 15 bits.
+    #[inline(always)]
+    pub(crate) const fn from_raw(raw: u16) -> Self {
+        Self(raw)
+    }
+
+    /// What [`Self::from_raw`] takes.
+    #[inline(always)]
+    pub(crate) const fn raw(self) -> u16 {
+        self.0
+    }
+
+    /// Whether the command did what it was asked to.
+    #[inline(always)]
+    pub(crate) const fn is_success(self) -> bool {
+        self.code() == 0
+    }
+
+    /// Status Code Type and Status Code: what the table is sorted by.
+    const fn code(self) -> u16 {
+        self.0 & 0x7ff
+    }
+
+    /// Status Code Type: 0 generic, 1 command specific, 2 media, 3 path, 7 vendor.
+    pub(crate) const fn sct(self) -> u16 {
+        self.code() >> 8
+    }
+
+    /// Status Code.
+    pub(crate) const fn sc(self) -> u16 {
+        self.0 & 0xff
+    }
+
+    /// Do Not Retry: the same command is expected to fail again.
+    pub(crate) const fn do_not_retry(self) -> bool {
+        self.0 & Self::DNR != 0
+    }
+
+    /// Command Retry Delay: which of the controller's three delays (1 to 3) to wait before trying
+    /// again; 0: none.
+    pub(crate) const fn retry_delay(self) -> u16 {
+        (self.0 & Self::CRD) >> 11
+    }
+
+    /// The class of the status.
+    pub(crate) fn outcome(self) -> Outcome {
+        status::find(self.code()).map_or(Outcome::IoError, |row| row.outcome)
+    }
+
+    /// Whether the same command may well succeed when it is sent again.
+    pub(crate) fn is_retryable(self) -> bool {
+        !self.do_not_retry()
+            && !matches!(
+                self.outcome(),
+                Outcome::Success | Outcome::NotSupported | Outcome::NoSpace | Outcome::ResvConflict
+            )
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match (status::find(self.code()), self.sct(), self.sc()) {
+            (Some(row), _, _) => row.name,
+            (None, 7, _) | (None, _, 0xc0..) => "vendor specific status",
+            (None, ..) => "unknown status",
+        };
+        let dnr = if self.do_not_retry() { ", DNR" } else { "" };
+        write!(
+            f,
+            "{name} (sct {:#x} / sc {:#x}{dnr})",
+            self.sct(),
+            self.sc()
+        )
+    }
+}
+
+#[kunit_tests(rnvme_completion)]
+mod tests {
+    use super::*;
+    use kernel::str::CString;
+
+    /// Dword 3 of a new entry by the byte: command 9abch, then the status.
+    fn end(status: [u8; 2]) -> CqeEnd {
+        let [low, high] = status;
+        let raw = u32::from_le_bytes([0xbc, 0x9a, low, high]);
+        CqeEnd::new(raw, Phase::FIRST)
+            .or_else(|| CqeEnd::new(raw, Phase::FIRST.next()))
+            .unwrap()
+    }
+
+    #[test]
+    fn parts_of_an_entry() {
+        assert_eq!(end([0, 0]).command_id().raw(), 0x9abc);
+        assert_eq!(end([0xff, 0xff]).command_id().raw(), 0x9abc);
+        assert_eq!(end([0x03, 0x45]).status().raw(), 0x2281);
+        assert!(end([0x01, 0x00]).status().is_success());
+        assert!(!end([0x02, 0x00]).status().is_success());
+    }
+
+    #[test]
+    fn phase_is_apart_from_the_status() {
+        let (first, second) = (Phase::FIRST, Phase::FIRST.next());
+        assert_eq!(second.next(), first);
+        for (raw, phase) in [
+            (0x0001_0000, first),
+            (0x0000_0000, second),
+            (0xffff_ffff, first),
+            (0xfffe_ffff, second),
+        ] {
+            assert!(CqeEnd::new(raw, phase).is_some());
+            assert!(CqeEnd::new(raw, phase.next()).is_none());
+        }
+        assert_eq!(end([0xfe, 0xff]), end([0xff, 0xff]));
+    }
+
+    #[test]
+    fn success_is_one_value() {
+        let plain = CqeEnd::success(CommandId::from_raw(0x9abc));
+        for status in [[0x00, 0x00], [0x01, 0x00]] {
+            assert_eq!(end(status), plain);
+        }
+        // Any status, and any hint with a success, is another one; so is another command's.
+        for bit in 1..16 {
+            assert!(end((1u16 << bit).to_le_bytes()) != plain);
+        }
+        for bit in 0..16 {
+            assert!(CqeEnd::success(CommandId::from_raw(0x9abc ^ 1 << bit)) != plain);
+        }
+    }
+
+    #[test]
+    fn parts_of_a_status() {
+        // Wire status (CQE dword 3, bytes 2 and 3), SCT, SC, CRD, DNR.
+        let cases = [
+            ([0x02, 0x00], 0, 0x01, 0, false),
+            ([0xfe, 0x01], 0, 0xff, 0, false),
+            ([0x00, 0x0e], 7, 0x00, 0, false),
+            ([0x00, 0x10], 0, 0x00, 1, false),
+            ([0x00, 0x20], 0, 0x00, 2, false),
+            ([0x00, 0x30], 0, 0x00, 3, false),
+            ([0x00, 0x40], 0, 0x00, 0, false),
+            ([0x00, 0x80], 0, 0x00, 0, true),
+            ([0x02, 0xa5], 2, 0x81, 2, true),
+            ([0xff, 0xff], 7, 0xff, 3, true),
+        ];
+        for (wire, sct, sc, crd, dnr) in cases {
+            let status = end(wire).status();
+            assert_eq!(status.sct(), sct);
+            assert_eq!(status.sc(), sc);
+            assert_eq!(status.retry_delay(), crd);
+            assert_eq!(status.do_not_retry(), dnr);
+        }
+    }
+
+    #[test]
+    fn hints_do_not_make_an_error() {
+        // More, retry delay and DNR without a code: still success.
+        assert!(Status::from_raw(0x7800).is_success());
+        assert!(!Status::from_raw(0x7801).is_success());
+        assert_eq!(Status::from_raw(0x7800).outcome(), Outcome::Success);
+        assert!(!Status::from_raw(0).is_retryable());
+    }
+
+    #[test]
+    fn statuses_in_words() -> Result {
+        let cases: [(u16, &[u8]); 10] = [
+            (0x0000, b"Successful Completion (sct 0x0 / sc 0x0)"),
+            (0x4281, b"Unrecovered Read Error (sct 0x2 / sc 0x81, DNR)"),
+            (0x0080, b"LBA Out of Range (sct 0x0 / sc 0x80)"),
+            (0x0371, b"Command Aborted By Host (sct 0x3 / sc 0x71)"),
+            (0x0017, b"unknown status (sct 0x0 / sc 0x17)"),
+            (0x0104, b"unknown status (sct 0x1 / sc 0x4)"),
+            (0x02bf, b"unknown status (sct 0x2 / sc 0xbf)"),
+            (0x1c04, b"unknown status (sct 0x4 / sc 0x4)"),
+            (0x02c0, b"vendor specific status (sct 0x2 / sc 0xc0)"),
+            (0x7fff, b"vendor specific status (sct 0x7 / sc 0xff, DNR)"),
+        ];
+        for (raw, words) in cases {
+            let text = CString::try_from_fmt(fmt!("{}", Status::from_raw(raw)))?;
+            assert_eq!(text.to_bytes(), words);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_to_retry() {
+        let cases = [
+            (0x001, false),
+            (0x002, false),
+            (0x004, true),
+            (0x006, true),
+            (0x00b, false),
+            (0x021, true),
+            (0x081, false),
+            (0x082, true),
+            (0x083, false),
+            (0x281, true),
+            (0x371, true),
+            (0x7ff, true),
+        ];
+        for (code, retry) in cases {
+            assert_eq!(Status::from_raw(code).is_retryable(), retry);
+            assert!(!Status::from_raw(code | 0x4000).is_retryable());
+        }
+    }
+
+    #[test]
+    fn host_aborted_is_a_path_status() {
+        let status = Status::HOST_ABORTED;
+        assert_eq!((status.sct(), status.sc()), (3, 0x71));
+        assert_eq!(status.outcome(), Outcome::IoError);
+    }
+
+    #[test]
+    fn retries_are_among_those_of_linux() {
+        // `nvme_decide_disposition` of 7.3 retries whatever failed without DNR (but for a request
+        // for authentication, which PCIe has not). Of these, the ones that `blk_path_error` does
+        // not blame on the path, and that cannot end otherwise the next time, are not tried here.
+        for code in 0..=0x7ff {
+            let status = Status::from_raw(code);
+            let in_vain = matches!(code, 0x001 | 0x002 | 0x00b | 0x180 | 0x081 | 0x083 | 0x000);
+            assert_eq!(status.is_retryable(), !in_vain);
+            assert!(!Status::from_raw(code | 0x4000).is_retryable());
+        }
+    }
+}

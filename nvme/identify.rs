@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What Identify returns: the structures as the device writes them, and what is left of them
+//! after checking.
+//!
+//! The device is not trusted. Each `decode` takes any 4096 bytes, and either returns values that
+//! the rest of the driver can rely on or says what is wrong with them.
+//!
+//! Base 5.17.2.
+
+// Lists of namespaces (CNS 02h).
+mod active;
+// Power states, autonomous transitions.
+mod power;
+// The controller (CNS 01h).
+mod controller;
+// Namespace identification descriptors (CNS 03h).
+mod descriptors;
+// A namespace (CNS 00h).
+mod namespace;
+// What the NVM command set adds (CNS 05h, 06h).
+mod nvm;
+
+pub(crate) use self::{
+    active::NamespaceList,
+    controller::{
+        ControllerInfo,
+        IdentifyController,
+        RetryDelays,
+        SubsystemName, //
+    },
+    descriptors::{
+        NamespaceDescriptors,
+        UniqueIds, //
+    },
+    namespace::{
+        IdentifyNamespace,
+        NamespaceHints,
+        NamespaceInfo, //
+    },
+    nvm::{
+        IdentifyControllerNvm,
+        IdentifyNamespaceNvm,
+        LargeHints,
+        NvmLimits, //
+    },
+    power::{
+        ApstTable,
+        PowerState,
+        PowerStates,
+        RawPowerState, //
+    },
+};
+
+use kernel::prelude::*;
+
+/// Bytes of every structure here.
+pub(crate) const IDENTIFY_SIZE: usize = 4096;
+
+/// Room for what Identify returns, full of `fill`.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn page(fill: u8) -> Result<KVec<u8>> {
+    Ok(KVec::from_elem(fill, IDENTIFY_SIZE, GFP_KERNEL)?)
+}
+
+#[kunit_tests(rnvme_identify)]
+mod tests {
+    use super::*;
+
+    /// A page of `fill` but for `fields`, each an offset and what is there.
+    pub(super) fn page(fill: u8, fields: &[(usize, &[u8])]) -> Result<KVec<u8>> {
+        let mut page = super::page(fill)?;
+        for (offset, bytes) in fields {
+            page[*offset..*offset + bytes.len()].copy_from_slice(bytes);
+        }
+        Ok(page)
+    }
+
+    #[test]
+    fn pages_are_full_of_what_was_asked_for() -> Result {
+        let page = page(7, &[(4094, &[8])])?;
+        assert_eq!(page.len(), 4096);
+        assert!(page[..4094].iter().all(|byte| *byte == 7));
+        assert_eq!(page[4094..], [8, 7]);
+        Ok(())
+    }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Log pages: the structures as the device writes them, and what is left of them after checking.
+//!
+//! The device is not trusted: all of these take any bytes.
+//!
+//! Base 5.16.1.
+
+// Changed namespaces.
+mod changed;
+// Error information.
+mod errors;
+// Firmware slots.
+mod firmware;
+// SMART and health.
+mod smart;
+
+pub(crate) use self::{
+    changed::ChangedNamespaces,
+    errors::ErrorLog,
+    firmware::FirmwareSlots,
+    smart::{
+        Health,
+        SmartLog,
+        Warnings, //
+    },
+};

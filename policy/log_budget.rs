@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Log lines that a device or a user can cause at will, kept to ten in five seconds.
+
+use kernel::time::{
+    Delta,
+    Instant,
+    Monotonic, //
+};
+
+/// Lines in one interval.
+const BURST: u32 = 10;
+/// The interval.
+const INTERVAL: Delta = Delta::from_secs(5);
+
+/// One budget of log lines.
+#[derive(Default)]
+pub(crate) struct LogBudget {
+    began: Option<Instant<Monotonic>>,
+    printed: u32,
+    missed: u32,
+}
+
+impl LogBudget {
+    /// Whether a line may be printed at `now`: the number of lines missed since the last, or `None`.
+    pub(crate) fn admit(&mut self, now: Instant<Monotonic>) -> Option<u32> {
+        if self.began.is_none_or(|began| now - began >= INTERVAL) {
+            self.began = Some(now);
+            self.printed = 0;
+        }
+        if self.printed >= BURST {
+            self.missed = self.missed.saturating_add(1);
+            return None;
+        }
+        self.printed += 1;
+        Some(core::mem::take(&mut self.missed))
+    }
+}
+
+#[kernel::macros::kunit_tests(rnvme_limit)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_printed_and_the_rest_counted() {
+        let (mut window, now) = (LogBudget::default(), Instant::now());
+        for _ in 0..BURST {
+            assert_eq!(window.admit(now), Some(0));
+        }
+        for _ in 0..7 {
+            assert_eq!(window.admit(now), None);
+        }
+        assert_eq!(window.missed, 7);
+    }
+
+    #[test]
+    fn the_next_interval_begins_with_what_was_missed() {
+        let (mut window, now) = (LogBudget::default(), Instant::now());
+        for _ in 0..BURST + 3 {
+            window.admit(now);
+        }
+        let almost = now + (INTERVAL - Delta::from_millis(1));
+        assert_eq!(window.admit(almost), None);
+        assert_eq!(window.admit(now + INTERVAL), Some(4));
+        assert_eq!(window.admit(now + INTERVAL), Some(0));
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The namespaces that are in use, on all controllers: so that none is taken for another.
+//!
+//! Links in /dev/disk/by-id, multipathing and RAID take two disks with one identifier for the same
+//! data. Base 2.0, 4.5 and 5.17.2.1 (CMIC, SUBNQN); what is done about it is what Linux does.
+
+use crate::nvme::{
+    Nsid,
+    SubsystemName,
+    UniqueIds, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// A namespace, as one controller shows it.
+pub(crate) struct Entry {
+    /// The controller's number.
+    pub(crate) instance: u32,
+    /// The subsystem of the controller.
+    pub(crate) subsystem: Arc<SubsystemName>,
+    /// The namespace in it.
+    pub(crate) nsid: Nsid,
+    /// What identifies it.
+    pub(crate) ids: UniqueIds,
+    /// Whether other controllers may show it, too (CMIC and NMIC).
+    pub(crate) shared: bool,
+}
+
+/// How a new namespace relates to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relation {
+    /// It is none of them.
+    New,
+    /// It is a namespace that controller `instance` shows, too: another path to the same data.
+    OtherPath {
+        /// The other controller's number.
+        instance: u32,
+    },
+    /// Another namespace of the subsystem has the same identifier, or another subsystem has a
+    /// namespace with it that may be shared: to use both could destroy data.
+    Twin {
+        /// Which identifier.
+        id: &'static str,
+        /// The other controller's number.
+        instance: u32,
+        /// The other namespace.
+        nsid: Nsid,
+    },
+    /// A namespace of another subsystem has the same identifier, which therefore is worth nothing.
+    NotUnique {
+        /// Which identifier.
+        id: &'static str,
+        /// The other controller's number.
+        instance: u32,
+        /// The other namespace.
+        nsid: Nsid,
+    },
+}
+
+/// All namespaces that are in use.
+pub(crate) struct Registry {
+    entries: KVec<Entry>,
+}
+
+impl Registry {
+    /// An empty one.
+    pub(crate) const fn new() -> Self {
+        Self {
+            entries: KVec::new(),
+        }
+    }
+
+    /// How `new` relates to those that are there; it is added unless it is a twin, and without its
+    /// identifiers if these are not unique.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn add(&mut self, mut new: Entry) -> Result<Relation> {
+        let relation = self.judge(&new);
+        if let Relation::Twin { .. } = relation {
+            return Ok(relation);
+        }
+        if let Relation::NotUnique { .. } = relation {
+            new.ids = UniqueIds::default();
+        }
+        self.entries.push(new, GFP_KERNEL)?;
+        Ok(relation)
+    }
+
+    /// Takes the namespace `nsid` of controller `instance` out.
+    pub(crate) fn remove(&mut self, instance: u32, nsid: Nsid) {
+        self.entries
+            .retain(|entry| entry.instance != instance || entry.nsid != nsid);
+        if self.entries.is_empty() {
+            // It is part of a static, which is not dropped when the module goes.
+            self.entries = KVec::new();
+        }
+    }
+
+    fn judge(&self, new: &Entry) -> Relation {
+        let mut relation = Relation::New;
+        for old in &self.entries {
+            let same_subsystem = *old.subsystem == *new.subsystem;
+            if same_subsystem && old.nsid == new.nsid && old.instance != new.instance {
+                relation = Relation::OtherPath {
+                    instance: old.instance,
+                };
+                continue;
+            }
+            let Some(id) = new.ids.clash(&old.ids) else {
+                continue;
+            };
+            let (instance, nsid) = (old.instance, old.nsid);
+            if same_subsystem || new.shared {
+                return Relation::Twin { id, instance, nsid };
+            }
+            relation = Relation::NotUnique { id, instance, nsid };
+        }
+        relation
+    }
+}
+
+#[kunit_tests(rnvme_registry)]
+mod tests {
+    use super::*;
+
+    /// Controller `instance` of subsystem `name` shows namespace `nsid` with an EUI64 that ends
+    /// with `eui`.
+    fn entry(name: u8, instance: u32, nsid: u32, eui: u8, shared: bool) -> Result<Entry> {
+        let mut subsystem = [0; 256];
+        subsystem[0] = name;
+        let mut ids = UniqueIds::default();
+        ids.eui64[7] = eui;
+        Ok(Entry {
+            instance,
+            subsystem: Arc::new(subsystem, GFP_KERNEL)?,
+            nsid: Nsid::new(nsid).ok_or(EINVAL)?,
+            ids,
+            shared,
+        })
+    }
+
+    fn twin(instance: u32, nsid: u32) -> Option<Relation> {
+        Nsid::new(nsid).map(|nsid| Relation::Twin {
+            id: "EUI64",
+            instance,
+            nsid,
+        })
+    }
+
+    fn not_unique(instance: u32, nsid: u32) -> Option<Relation> {
+        Nsid::new(nsid).map(|nsid| Relation::NotUnique {
+            id: "EUI64",
+            instance,
+            nsid,
+        })
+    }
+
+    #[test]
+    fn namespaces_are_told_apart() {
+        let mut registry = Registry::new();
+        let other_path = |instance| Some(Relation::OtherPath { instance });
+        // Subsystem, controller, namespace, last byte of the EUI64, whether shared: what it is.
+        for (name, instance, nsid, eui, shared, expected) in [
+            (b'a', 0, 1, 1, false, Some(Relation::New)),
+            (b'a', 0, 2, 2, false, Some(Relation::New)),
+            // No identifier at all is none in common.
+            (b'a', 0, 3, 0, false, Some(Relation::New)),
+            (b'a', 0, 4, 0, false, Some(Relation::New)),
+            // The same one in the same subsystem.
+            (b'a', 0, 5, 2, false, twin(0, 2)),
+            // Another controller of the subsystem.
+            (b'a', 1, 2, 2, true, other_path(0)),
+            (b'a', 1, 6, 1, true, twin(0, 1)),
+            // Another subsystem: its identifiers are not believed, and not remembered.
+            (b'b', 2, 1, 1, false, not_unique(0, 1)),
+            (b'b', 2, 2, 1, true, twin(0, 1)),
+            (b'b', 2, 3, 3, true, Some(Relation::New)),
+        ] {
+            let relation = entry(name, instance, nsid, eui, shared).and_then(|e| registry.add(e));
+            assert_eq!(relation.ok(), expected);
+        }
+        assert_eq!(registry.entries.len(), 7);
+    }
+
+    #[test]
+    fn what_is_removed_is_forgotten() {
+        let mut registry = Registry::new();
+        for (instance, nsid) in [(0, 1), (0, 2), (1, 1)] {
+            // CAST: 1 to 3.
+            let eui = (instance * 2 + nsid) as u8;
+            let added = entry(b'a' + instance as u8, instance, nsid, eui, false)
+                .and_then(|e| registry.add(e));
+            assert!(added.is_ok());
+        }
+        let remove = |registry: &mut Registry, instance, nsid| {
+            if let Some(nsid) = Nsid::new(nsid) {
+                registry.remove(instance, nsid);
+            }
+        };
+        remove(&mut registry, 0, 1);
+        remove(&mut registry, 7, 2);
+        assert_eq!(registry.entries.len(), 2);
+        let again = entry(b'c', 2, 1, 1, false).and_then(|e| registry.add(e));
+        assert_eq!(again.ok(), Some(Relation::New));
+        for (instance, nsid) in [(0, 2), (1, 1), (2, 1)] {
+            remove(&mut registry, instance, nsid);
+        }
+        assert_eq!(registry.entries.capacity(), 0);
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which commands that failed are tried again, how often, and after how long.
+//!
+//! Base 3.3.3.2.1 (Do Not Retry, Command Retry Delay), 5.17.2.1 (CRDT1 to CRDT3).
+
+use crate::nvme::{
+    RetryDelays,
+    Status, //
+};
+use kernel::prelude::*;
+
+/// Milliseconds of the unit of Command Retry Delay Times.
+const UNIT_MS: u32 = 100;
+/// The longest delay, in milliseconds, that a controller is granted: it could ask for almost two
+/// hours, and whoever waits for the command could not be told why.
+const LONGEST_MS: u32 = 60_000;
+
+/// What to do about commands that failed.
+#[derive(Clone, Copy)]
+pub(crate) struct RetryPolicy {
+    most: u8,
+    delays: RetryDelays,
+}
+
+impl RetryPolicy {
+    /// At most `most` more tries of a command, after the `delays` that the controller states.
+    pub(crate) fn new(most: u8, delays: RetryDelays) -> Self {
+        Self { most, delays }
+    }
+
+    /// Whether a command that ended with `status` is to be tried again, after it has been
+    /// `retries` times: then the milliseconds until that, at most a minute. `failfast`: the
+    /// submitter wants errors rather than retries.
+    pub(crate) fn decide(&self, status: Status, failfast: bool, retries: u8) -> Option<u32> {
+        if failfast || retries >= self.most || !status.is_retryable() {
+            return None;
+        }
+        let time = self.delays.get(status.retry_delay());
+        Some((u32::from(time) * UNIT_MS).min(LONGEST_MS))
+    }
+}
+
+#[kunit_tests(rnvme_retry)]
+mod tests {
+    use super::*;
+
+    const DELAYS: RetryDelays = RetryDelays([1, 20, 0xffff]);
+    /// Command Interrupted.
+    const AGAIN: u16 = 0x021;
+    const DNR: u16 = 1 << 14;
+
+    fn decide(most: u8, status: u16, failfast: bool, retries: u8) -> Option<u32> {
+        RetryPolicy::new(most, DELAYS).decide(Status::from_raw(status), failfast, retries)
+    }
+
+    #[test]
+    fn as_often_as_allowed() {
+        // The most retries, those that there were, whether there is another one.
+        for (most, retries, again) in [
+            (0, 0, false),
+            (0, 255, false),
+            (1, 0, true),
+            (1, 1, false),
+            (5, 4, true),
+            (5, 5, false),
+            (255, 254, true),
+            (255, 255, false),
+        ] {
+            let verdict = decide(most, AGAIN, false, retries);
+            assert_eq!(verdict, again.then_some(0));
+        }
+    }
+
+    #[test]
+    fn neither_against_the_device_nor_the_submitter() {
+        for delay in 0..4 {
+            let status = AGAIN | delay << 11;
+            assert!(decide(255, status, false, 0).is_some());
+            assert!(decide(255, status, true, 0).is_none());
+            assert!(decide(255, status | DNR, false, 0).is_none());
+            // Invalid Field in Command; success.
+            assert!(decide(255, 0x002 | delay << 11, false, 0).is_none());
+            assert!(decide(255, delay << 11, false, 0).is_none());
+        }
+    }
+
+    #[test]
+    fn after_the_delay_that_the_status_names() {
+        for (delay, ms) in [(0, 0), (1, 100), (2, 2000), (3, 60_000)] {
+            assert_eq!(decide(5, AGAIN | delay << 11, false, 0), Some(ms));
+            // More has nothing to do with it.
+            assert_eq!(decide(5, AGAIN | delay << 11 | 1 << 13, false, 0), Some(ms));
+        }
+    }
+
+    #[test]
+    fn no_delay_is_longer_than_a_minute() {
+        for (time, ms) in [(0, 0), (599, 59_900), (600, 60_000), (601, 60_000)] {
+            let policy = RetryPolicy::new(1, RetryDelays([time, 0, 0]));
+            let status = Status::from_raw(AGAIN | 1 << 11);
+            assert_eq!(policy.decide(status, false, 0), Some(ms));
+        }
+    }
+}

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The guest tests: which there are, running them, judging them, telling."""
+
+import fnmatch
+import glob
+import math
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+
+from . import pool
+from .machine import Definition, Guest, GuestDied, headers
+
+# Lines of the kernel log that no test may cause unless it says so.
+BAD_LOG = re.compile(
+    r"BUG:|WARNING:|Oops|KASAN|UBSAN|possible circular|possible recursive|inconsistent lock|"
+    r"suspicious RCU|INFO: task .* blocked|INFO: rcu|DMA-API: (?!preallocated|debugging)|"
+    r"kmemleak: \d+ new|general protection|Call Trace|Kernel panic|ODEBUG|rust_kernel: panicked")
+SKIP = 4
+# When the measurement begins: before what takes less than it.
+BENCH_WEIGHT = 600
+
+
+class Result:
+    """What a file did in the guest."""
+
+    def __init__(self):
+        self.status = None
+        self.reason = ""
+        self.output = []
+        self.seconds = 0.0
+
+
+class Test:
+    """A file of tests/guest and what its header says."""
+
+    def __init__(self, path):
+        self.file = path[path.index("/tests/guest/"):]
+        self.name = self.file.removeprefix("/tests/guest/").removesuffix(".sh")
+        head = headers(path)
+        self.timeout = int(head.get("timeout", ["60"])[0])
+        self.machine = head.get("machine", ["basic"])[0]
+        self.kernels = head.get("kernels", ["stock debug"])[0].split()
+        self.allow_log = [re.compile(text) for text in head.get("allow-log", [])]
+        self.allow_trace = " ".join(head.get("allow-trace", [])).split()
+        self.crashes_qemu = "qemu-crash" in head
+        self.allow_hostile = [re.compile(text) for text in head.get("allow-hostile", [])]
+
+
+def escape(text):
+    """A text as one line that the shell's printf %b turns back."""
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def run_file(guest, file, timeout, show=None, test=None):
+    """Run a file in the guest (booting it first if need be) and judge it."""
+    result = Result()
+    if guest.port is None:
+        guest.boot(60 * guest.kernel.slower)
+    begin = time.monotonic()
+    guest.calm_hostile()
+    guest.calm_trace()
+    guest.kept.clear()
+    log_start, trace_start = guest.log_size(guest.console), guest.log_size(guest.trace)
+    hostile_starts = [(one, guest.log_size(one.log)) for one in guest.hostile]
+    # The guest ends a test by itself at the limit; this is for a guest that hangs.
+    deadline = begin + timeout + 20
+    guest.send(f"run {timeout} {file}")
+    try:
+        while result.status is None:
+            line = guest.read_line(deadline)
+            if line == "@host again":
+                # QEMU's logs begin anew, too.
+                guest.restart(60 * guest.kernel.slower)
+                log_start = trace_start = 0
+                deadline = time.monotonic() + timeout + 20
+                guest.send(f"run {timeout} {file}")
+            elif line.startswith("@host "):
+                good, text = guest.answer(line[6:], trace_start)
+                guest.send(("0 " if good else "1 ") + escape(text))
+            elif line.startswith("@end "):
+                result.status = int(line[5:])
+            else:
+                result.output.append(line)
+                if show:
+                    show(line, flush=True)
+    except GuestDied as reason:
+        result.status, result.reason = -1, str(reason)
+    result.seconds = time.monotonic() - begin
+    if result.status == 143:
+        result.reason = f"not done after {timeout} s"
+    elif result.status not in (0, SKIP) and not result.reason:
+        last = [line for line in result.output if line.strip()][-1:] or [""]
+        result.reason = f"status {result.status}: {last[0]}"
+    if not guest.foreign:
+        judge_logs(guest, result, log_start, trace_start, test)
+        judge_hostile(guest, result, hostile_starts, test)
+    return result
+
+
+def judge_logs(guest, result, log_start, trace_start, test):
+    """Look for what must not be in the kernel's and QEMU's logs."""
+    allowed_log = test.allow_log if test else []
+    for line in guest.log_since(guest.console, log_start).splitlines():
+        if BAD_LOG.search(line) and not any(ok.search(line) for ok in allowed_log):
+            # What the kernel says is worth more than what the test thinks.
+            result.reason = f"kernel log: {line.strip()}"
+            break
+    allowed = test.allow_trace if test else []
+    for line in guest.log_since(guest.trace, trace_start).splitlines():
+        event = line.split(" ")[0]
+        if re.match(r"pci_nvme_(err|ub)_", event) and not any(
+                fnmatch.fnmatch(event, pattern) for pattern in allowed):
+            result.reason = result.reason or f"QEMU saw: {line.strip()}"
+            break
+
+
+def judge_hostile(guest, result, starts, test):
+    """The hostile controllers must be alive, and complain of nothing that is not announced."""
+    allowed = test.allow_hostile if test else []
+    for one, start in starts:
+        result.reason = one.died() or result.reason
+        for line in guest.log_since(one.log, start).splitlines():
+            if " driver: " in line and not any(ok.search(line) for ok in allowed):
+                result.reason = result.reason or f"the hostile controller saw: {line.strip()}"
+                break
+
+
+class Suite:
+    """All tests on one kernel."""
+
+    def __init__(self, kernel, options, top):
+        self.kernel = kernel
+        self.options = options
+        self.module = f"{options.build}/{kernel.kind}/rnvme.ko"
+        self.top = top
+        self.lock = threading.Lock()
+        self.counts = {"ok": 0, "FAIL": 0, "skip": 0}
+
+    def report(self, verdict, name, seconds=None, detail=""):
+        """Print one result line and count it."""
+        took = f"  ({seconds:.1f} s)" if seconds is not None else ""
+        with self.lock:
+            self.counts[verdict] += 1
+            print(f"{verdict:<4}  {self.kernel.kind}/{name}{took}"
+                  + (f"  {detail}" if detail else ""), flush=True)
+
+    def wanted(self, name):
+        """Whether -k asks for this name."""
+        plain = f"{self.kernel.kind}/{name}".replace("/", "-")
+        return self.options.pattern.replace("/", "-") in plain
+
+    def tests(self):
+        """The tests to run, in groups that share a machine."""
+        groups = {}
+        for path in sorted(glob.glob(f"{self.top}/tests/guest/*/*.sh")):
+            one = Test(path)
+            if "/lib/" not in path and self.kernel.kind in one.kernels and self.wanted(one.name):
+                groups.setdefault(one.machine, []).append(one)
+        return groups
+
+    def guest(self, machine, append=""):
+        """A guest that boots."""
+        definition = Definition(f"{self.top}/tests/machines/{machine}")
+        return Guest(self.kernel, definition, self.module, self.top, append=append)
+
+    def run_group(self, group):
+        """Run tests in one boot, and in a fresh one after each failure."""
+        while not group.empty():
+            guest = self.guest(group.machine, "kunit.enable=0")
+            try:
+                self.run_boot(guest, group)
+            finally:
+                guest.clean()
+
+    def run_boot(self, guest, group):
+        """Run tests from the group until one fails or none is left."""
+        name = guest.definition.name
+        try:
+            guest.boot(60 * self.kernel.slower)
+        except GuestDied as reason:
+            where = guest.keep_logs(f"{self.kernel.kind}-{name}-boot", {})
+            while test := group.take():
+                self.report("FAIL", test.name, None, f"boot: {reason} (logs: {where})")
+            return
+        while test := group.take():
+            if not self.run_test(guest, test):
+                return
+        if self.kernel.kind == "debug" and os.path.exists(self.top + "/scripts/lib/guest/jobs/leaks"):
+            result = run_file(guest, "/jobs/leaks", 120)
+            self.tell(guest, f"{name}: no leaks", result)
+        if not guest.quit():
+            self.report("FAIL", f"{name}: power off", None, "the guest did not go")
+
+    def run_test(self, guest, test):
+        """Run one test; whether the guest may be used for another."""
+        limit = test.timeout * self.kernel.slower
+        result = run_file(guest, test.file, limit, test=test)
+        if test.crashes_qemu and guest.has_crashed():
+            where = guest.keep_logs(f"{self.kernel.kind}-{test.name}", {})
+            print(f"      {test.name}: {result.reason}, once more (logs: {where})", flush=True)
+            guest.restart(60 * self.kernel.slower)
+            result = run_file(guest, test.file, limit, test=test)
+        if result.status == 0 and not result.reason:
+            left = run_file(guest, "/jobs/after", 60 * self.kernel.slower, test=test)
+            result.reason = left.reason and f"afterwards: {left.reason}"
+            result.output += left.output
+        return self.tell(guest, test.name, result)
+
+    def tell(self, guest, name, result):
+        """Report a result, keeping the logs of a failure; whether it was good."""
+        if result.reason:
+            where = guest.keep_logs(f"{self.kernel.kind}-{name}",
+                                    {"output": "\n".join(result.output) + "\n"})
+            self.report("FAIL", name, result.seconds, f"{result.reason} (logs: {where})")
+            return False
+        if result.status == SKIP:
+            why = [line for line in result.output if line.strip()][-1:] or ["no reason given"]
+            self.report("skip", name, result.seconds, why[0])
+        else:
+            self.report("ok", name, result.seconds)
+        return True
+
+    def run_kunit(self):
+        """Load the module where KUnit is, one result for each case."""
+        guest = self.guest("none")
+        try:
+            guest.boot(60 * self.kernel.slower)
+            result = run_file(guest, "/jobs/kunit", 300)
+            suite, cases = "", 0
+            for line in result.output:
+                match = re.match(r"\s*# Subtest: (\S+)", line)
+                if match:
+                    suite = match[1]
+                match = re.match(r"\s{4,}(ok|not ok) \d+ (\S+)(.*)", line)
+                if match:
+                    cases += 1
+                    verdict = "skip" if "# SKIP" in match[3] else \
+                        "ok" if match[1] == "ok" else "FAIL"
+                    if self.wanted(f"kunit/{suite}.{match[2]}"):
+                        self.report(verdict, f"kunit/{suite}.{match[2]}")
+            if not cases and not result.reason:
+                result.reason = "the module ran no KUnit case"
+            self.tell(guest, "kunit: the module loads, runs its cases and unloads", result)
+            guest.quit()
+        except GuestDied as reason:
+            where = guest.keep_logs(f"{self.kernel.kind}-kunit", {})
+            self.report("FAIL", "kunit", None, f"{reason} (logs: {where})")
+        finally:
+            guest.clean()
+
+    def pieces(self):
+        """The work there is, for the pool."""
+        tests = self.tests()
+        found = [pool.Group(self, *group) for group in tests.items()]
+        if self.kernel.kind == "debug" and (
+                not self.options.pattern or "kunit" in self.options.pattern or not tests):
+            # The arithmetic first: it is quick.
+            found.append(pool.Piece(math.inf, self.run_kunit))
+        return found
+
+
+def run(kernels, options, top):
+    """Run all tests on these kernels; the exit status."""
+    suites = [Suite(kernel, options, top) for kernel in kernels]
+    pieces = [piece for suite in suites for piece in suite.pieces()]
+    status = []
+    if options.bench:
+        pieces.append(pool.Piece(BENCH_WEIGHT, lambda: status.append(bench(options, top))))
+    pool.run(pieces, options.jobs)
+    counts = [sum(suite.counts[verdict] for suite in suites) for verdict in ("ok", "FAIL", "skip")]
+    if options.counts:
+        with open(options.counts, "a", encoding="utf-8") as out:
+            out.write("{} {} {}\n".format(*counts))
+    return 1 if counts[1] or any(status) else 0
+
+
+def bench(options, top):
+    """The instructions of an I/O: a program of its own, which reports and counts as we do."""
+    counts = ["--counts", options.counts] if options.counts else []
+    return subprocess.run([sys.executable, f"{top}/bench/measure", "gate", "--module",
+                           f"{options.build}/stock/rnvme.ko", *counts], check=False).returncode

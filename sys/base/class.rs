@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The class `rnvme` and its devices: `/sys/class/rnvme/rnvme0` and so on, one for each
+//! controller, parent of its disks. What can be read and written there is a table of
+//! [`Attribute`]s.
+
+use crate::sys::{
+    ffi as bindings,
+    pci::raw_device, //
+};
+use core::{
+    fmt::Write,
+    ptr::{
+        null,
+        null_mut,
+        NonNull, //
+    }, //
+};
+use kernel::{
+    device::Device,
+    error::{
+        from_err_ptr,
+        from_result,
+        to_result, //
+    },
+    fmt,
+    page::PAGE_SIZE,
+    prelude::*,
+    str::as_char_ptr_in_const_context,
+    sync::{
+        aref::ARef,
+        Arc,
+        SetOnce, //
+    }, //
+};
+
+/// A registered class; gone when dropped, which must be after its devices.
+pub(crate) struct Class(NonNull<bindings::class>);
+
+// SAFETY: a class is used from any thread.
+unsafe impl Send for Class {}
+// SAFETY: as above.
+unsafe impl Sync for Class {}
+
+/// The address of the one class of the module, for [`ClassDevice::new`].
+static CLASS: SetOnce<usize> = SetOnce::new();
+
+impl Class {
+    /// Registers the class `name`, once in the life of the module.
+    pub(crate) fn register(name: &'static CStr) -> Result<Self> {
+        // SAFETY: the name is static.
+        let class = from_err_ptr(unsafe { bindings::class_create(name.as_char_ptr()) })?;
+        let class = Self(NonNull::new(class).ok_or(ENOMEM)?);
+        if !CLASS.populate(class.0.as_ptr() as usize) {
+            return Err(EBUSY);
+        }
+        Ok(class)
+    }
+}
+
+impl Drop for Class {
+    fn drop(&mut self) {
+        // SAFETY: `register` made it; the module drops the driver, and with it every device of
+        // the class, before the class.
+        unsafe { bindings::class_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Shows an attribute of `D`; the end of the line comes by itself.
+type Show<D> = fn(&D, &mut fmt::Formatter<'_>) -> fmt::Result;
+/// Takes what was written to an attribute of `D`.
+type Store<D> = fn(&D, &[u8]) -> Result;
+
+/// A file of a [`ClassDevice`] with data `D`.
+///
+/// # Invariants
+///
+/// `raw` has callbacks of this type.
+#[repr(C)]
+pub(crate) struct Attribute<D: 'static> {
+    /// First, so that C's pointer to it is one to the whole.
+    raw: bindings::device_attribute,
+    show: Option<Show<D>>,
+    store: Option<Store<D>>,
+}
+
+// SAFETY: nothing in it is changed; the pointers are to what is static.
+unsafe impl<D> Sync for Attribute<D> {}
+
+impl<D> Attribute<D> {
+    /// A file that everybody can read.
+    pub(crate) const fn ro(name: &'static CStr, show: Show<D>) -> Self {
+        Self::new(name, 0o444, Some(show), None)
+    }
+
+    /// A file that root can write to.
+    pub(crate) const fn wo(name: &'static CStr, store: Store<D>) -> Self {
+        Self::new(name, 0o200, None, Some(store))
+    }
+
+    /// A file that everybody can read and root can write to.
+    pub(crate) const fn rw(name: &'static CStr, show: Show<D>, store: Store<D>) -> Self {
+        Self::new(name, 0o644, Some(show), Some(store))
+    }
+
+    const fn new(
+        name: &'static CStr,
+        mode: bindings::umode_t,
+        show: Option<Show<D>>,
+        store: Option<Store<D>>,
+    ) -> Self {
+        // With lockdep there is more in it.
+        let mut attr: bindings::attribute = pin_init::zeroed();
+        attr.name = as_char_ptr_in_const_context(name);
+        attr.mode = mode;
+        // INVARIANT: the callbacks are of this type. They do nothing without `show` and `store`.
+        Self {
+            raw: bindings::device_attribute {
+                attr,
+                __bindgen_anon_1: bindings::device_attribute__bindgen_ty_1 {
+                    show: Some(Self::show_callback),
+                },
+                __bindgen_anon_2: bindings::device_attribute__bindgen_ty_2 {
+                    store: Some(Self::store_callback),
+                },
+            },
+            show,
+            store,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// For `struct device_attribute` only, in an `Attribute<D>`, of a device with data `D`.
+    unsafe extern "C" fn show_callback(
+        dev: *mut bindings::device,
+        attr: *mut bindings::device_attribute,
+        buf: *mut c_char,
+    ) -> isize {
+        // SAFETY: sysfs calls this for an attribute of the table that `ClassDevice::new` was given,
+        // with its device. It does not outlive the device's unregistration (kernfs waits for the
+        // users of a file that it removes), after which alone the data may go.
+        let (show, data) = unsafe {
+            (
+                (*attr.cast::<Self>()).show,
+                &*bindings::dev_get_drvdata(dev).cast::<D>(),
+            )
+        };
+        // SAFETY: sysfs gives a page, zeroed, for the call.
+        let buf = unsafe { core::slice::from_raw_parts_mut(buf.cast::<u8>(), PAGE_SIZE) };
+        from_result(|| {
+            let show = show.ok_or(EIO)?;
+            Ok(print(buf, |f| show(data, f))?.try_into()?)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// For `struct device_attribute` only, in an `Attribute<D>`, of a device with data `D`.
+    unsafe extern "C" fn store_callback(
+        dev: *mut bindings::device,
+        attr: *mut bindings::device_attribute,
+        buf: *const c_char,
+        len: usize,
+    ) -> isize {
+        // SAFETY: as in `show_callback`.
+        let (store, data) = unsafe {
+            (
+                (*attr.cast::<Self>()).store,
+                &*bindings::dev_get_drvdata(dev).cast::<D>(),
+            )
+        };
+        // SAFETY: sysfs gives `len` bytes for the call.
+        let bytes = unsafe { core::slice::from_raw_parts(buf.cast::<u8>(), len) };
+        from_result(|| {
+            store.ok_or(EIO)?(data, bytes)?;
+            Ok(len.try_into()?)
+        })
+    }
+}
+
+/// Text in a buffer that it must fit into.
+struct Text<'a> {
+    buf: &'a mut [u8],
+    len: usize,
+}
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, s: &str) -> core::fmt::Result {
+        let end = self.len.checked_add(s.len()).ok_or(core::fmt::Error)?;
+        let place = self.buf.get_mut(self.len..end).ok_or(core::fmt::Error)?;
+        place.copy_from_slice(s.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+/// What prints by a function.
+struct By<F>(F);
+
+impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> core::fmt::Display for By<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0(f)
+    }
+}
+
+/// Prints a line by `show` to `buf`, and leaves room for a zero; returns the length.
+///
+/// # Errors
+///
+/// `EOVERFLOW` if it does not fit.
+fn print(buf: &mut [u8], show: impl Fn(&mut fmt::Formatter<'_>) -> fmt::Result) -> Result<usize> {
+    let (_, buf) = buf.split_last_mut().ok_or(EOVERFLOW)?;
+    let mut text = Text { buf, len: 0 };
+    text.write_fmt(core::format_args!("{}\n", By(show)))
+        .map_err(|_| EOVERFLOW)?;
+    Ok(text.len)
+}
+
+/// A table of attributes as C wants it: pointers to pointers.
+struct Groups {
+    list: [*const bindings::attribute_group; 2],
+    group: bindings::attribute_group,
+    attributes: KVec<*mut bindings::attribute>,
+}
+
+impl Groups {
+    fn new<D>(table: &'static [Attribute<D>]) -> Result<KBox<Self>> {
+        let mut attributes = KVec::with_capacity(table.len().saturating_add(1), GFP_KERNEL)?;
+        for attribute in table {
+            let raw = core::ptr::from_ref(&attribute.raw.attr).cast_mut();
+            attributes.push(raw, GFP_KERNEL)?;
+        }
+        attributes.push(null_mut(), GFP_KERNEL)?;
+        let mut groups = KBox::new(
+            Self {
+                list: [null(); 2],
+                group: pin_init::zeroed(),
+                attributes,
+            },
+            GFP_KERNEL,
+        )?;
+        groups.group.__bindgen_anon_2.attrs = groups.attributes.as_mut_ptr();
+        groups.list[0] = &groups.group;
+        Ok(groups)
+    }
+}
+
+/// A device of the class; unregistered when dropped.
+///
+/// # Invariants
+///
+/// `device` is registered, its data is `data`, and its attributes are `groups`.
+pub(crate) struct ClassDevice<D> {
+    device: ARef<Device>,
+    _data: Arc<D>,
+    _groups: KBox<Groups>,
+}
+
+// SAFETY: a device is used from any thread, the data may be, and the groups are not changed.
+unsafe impl<D: Send + Sync> Send for ClassDevice<D> {}
+// SAFETY: as above.
+unsafe impl<D: Send + Sync> Sync for ClassDevice<D> {}
+
+impl<D: Send + Sync + 'static> ClassDevice<D> {
+    /// Makes `rnvme<instance>` below `parent`, with the files of `table`, which are about `data`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `ENODEV` without a [`Class`]; `EEXIST` if there is such a device.
+    pub(crate) fn new(
+        parent: &Device,
+        instance: u32,
+        data: Arc<D>,
+        table: &'static [Attribute<D>],
+    ) -> Result<Self> {
+        let class = *CLASS.as_ref().ok_or(ENODEV)?;
+        let mut groups = Groups::new(table)?;
+        // SAFETY: `class` is registered as long as the driver is, `parent` is a valid device, and
+        // the format takes one unsigned int. The data and the groups live until the device is
+        // unregistered; the attributes are static, and of this type of data.
+        let dev = from_err_ptr(unsafe {
+            bindings::device_create_with_groups(
+                class as *const bindings::class,
+                raw_device(parent),
+                0,
+                Arc::as_ptr(&data).cast_mut().cast(),
+                groups.list.as_mut_ptr(),
+                c"rnvme%u".as_char_ptr(),
+                instance,
+            )
+        })?;
+        // SAFETY: `device_create` returned a registered device; `into` takes a reference of ours.
+        let dev: &Device = unsafe { Device::from_raw(dev) };
+        // INVARIANT: just made so.
+        Ok(Self {
+            device: dev.into(),
+            _data: data,
+            _groups: groups,
+        })
+    }
+}
+
+impl<D> ClassDevice<D> {
+    /// The device.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Tells user space that something has happened (`KOBJ_CHANGE`): `environment` says what, as
+    /// `NAME=value`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and what the listeners' sockets return: nobody may have heard it.
+    pub(crate) fn uevent(&self, environment: &[&CStr]) -> Result {
+        let mut pointers = KVec::with_capacity(environment.len().saturating_add(1), GFP_KERNEL)?;
+        for variable in environment {
+            pointers.push(variable.as_char_ptr().cast_mut(), GFP_KERNEL)?;
+        }
+        pointers.push(null_mut(), GFP_KERNEL)?;
+        // SAFETY: the device is registered; the list ends with a null pointer, and C copies what it
+        // points to.
+        to_result(unsafe {
+            let kobj = core::ptr::addr_of_mut!((*raw_device(self.device())).kobj);
+            let change = bindings::kobject_action_KOBJ_CHANGE;
+            bindings::kobject_uevent_env(kobj, change, pointers.as_mut_ptr())
+        })
+    }
+}
+
+impl<D> Drop for ClassDevice<D> {
+    fn drop(&mut self) {
+        // SAFETY: registered by `new`, unregistered once; `self.device` still holds a reference.
+        // This waits until no callback of an attribute runs, and the data goes after it.
+        unsafe { bindings::device_unregister(raw_device(&*self.device)) }
+    }
+}
+
+#[kunit_tests(rnvme_class)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_fits_or_is_refused() -> Result {
+        let mut buf = [0xff; 8];
+        assert_eq!(print(&mut buf, |f| write!(f, "{}", 12_345))?, 6);
+        assert_eq!(&buf, b"12345\n\xff\xff");
+        assert_eq!(print(&mut buf, |f| f.write_str("123456"))?, 7);
+        // The last byte is for a zero.
+        assert_eq!(print(&mut buf, |f| f.write_str("1234567")), Err(EOVERFLOW));
+        assert_eq!(print(&mut [], |_| Ok(())), Err(EOVERFLOW));
+        assert_eq!(print(&mut buf, |_| Ok(()))?, 1);
+        Ok(())
+    }
+}

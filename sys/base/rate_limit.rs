@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A budget of log lines that any context may use.
+
+use crate::policy::LogBudget;
+use kernel::{
+    prelude::*,
+    sync::{
+        new_spinlock_irq,
+        SpinLockIrq, //
+    },
+    time::Instant, //
+};
+
+/// One budget of log lines. Usable in any context.
+#[pin_data]
+pub(crate) struct RateLimit {
+    #[pin]
+    budget: SpinLockIrq<LogBudget>,
+}
+
+impl RateLimit {
+    /// A full budget.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            budget <- new_spinlock_irq!(LogBudget::default()),
+        })
+    }
+
+    /// Whether a line may be printed now: the number of lines missed since the last, or `None`.
+    pub(crate) fn admit(&self) -> Option<u32> {
+        self.budget.lock().admit(Instant::now())
+    }
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The requests that the hardware has, by tag and command id.
+//!
+//! [`InFlight::arm`] takes a started request for the time that the hardware works on it;
+//! [`Reaper::take`] gives it back at most once, and only for the command id that it was armed
+//! with. What the device says is therefore never followed to a request that is not the driver's:
+//! not to one that has ended, nor to one that was never started, nor twice to the same.
+
+use super::request::{
+    Started,
+    Types, //
+};
+use crate::{
+    nvme::{
+        CommandId,
+        CqeEnd, //
+    },
+    sys::{
+        ffi as bindings,
+        pci::vec_on, //
+    },
+};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicU32,
+        Ordering, //
+    }, //
+};
+use kernel::{
+    alloc::NumaNode,
+    prelude::*,
+    sync::Arc, //
+};
+
+/// One tag's entry of [`InFlight`].
+struct Slot {
+    /// The last command id of the tag; while the hardware has the request, what it says when that
+    /// has succeeded ([`CqeEnd::success`]), which is not a command id. So one comparison tells that a
+    /// completion is a success of a command in flight.
+    state: AtomicU32,
+    /// The request; valid while `state` is armed.
+    rq: UnsafeCell<NonNull<bindings::request>>,
+}
+
+/// What tells an armed slot's state from that of another.
+const ARMED: u32 = CqeEnd::success(CommandId::from_raw(0)).raw();
+
+/// What tells the state of a slot that is lent to a request of another queue. Such a state is no end
+/// of a new entry (`ARMED` is not in it), so that nothing that the device says is taken for it: these
+/// are taken by [`Reaper::take`] only, and what is taken may be another queue's then.
+const LENT: u32 = ARMED << 1;
+
+/// What is in the state of a slot in use.
+const IN_USE: u32 = ARMED | LENT;
+
+const _: () = {
+    assert!(LENT > 0xffff && IN_USE & 0xffff == 0);
+    assert!(ARMED > 0xffff);
+    assert!(CqeEnd::success(CommandId::from_raw(0xffff)).raw() == ARMED | 0xffff);
+};
+
+/// The requests that the hardware has, by tag: the side that puts them in.
+///
+/// Why the two sides need no lock between them: a slot that is not armed belongs to the one
+/// `InFlight`, one that is armed to the one [`Reaper`]; `state` says which, and each side hands it
+/// over by its last store. Each side is borrowed exclusively, so it does not race with itself.
+pub(crate) struct InFlight<T: Types> {
+    slots: Handle<T>,
+}
+
+/// The requests that the hardware has, by tag: the side that takes them out. There is one for
+/// each [`InFlight`], and taking needs it exclusively.
+pub(crate) struct Reaper<T: Types> {
+    slots: Handle<T>,
+}
+
+/// Where the slots are, without a detour.
+///
+/// # Invariants
+///
+/// `first` points to `len` slots that `keep` has.
+struct Handle<T: Types> {
+    first: NonNull<Slot>,
+    len: u16,
+    keep: Arc<Slots<T>>,
+}
+
+// SAFETY: it is a reference to `keep`, which may be sent.
+unsafe impl<T: Types> Send for Handle<T> {}
+// SAFETY: as above.
+unsafe impl<T: Types> Sync for Handle<T> {}
+
+impl<T: Types> Handle<T> {
+    fn new(slots: &Arc<Slots<T>>, len: u16) -> Self {
+        // INVARIANT: `InFlight::new` put `len` slots there, and they stay.
+        Self {
+            first: NonNull::from(slots.slots.as_slice()).cast(),
+            len,
+            keep: slots.clone(),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self, tag: u16) -> Option<&Slot> {
+        if tag >= self.len {
+            return None;
+        }
+        // SAFETY: by the type invariant there are `len` slots at `first`, and `tag` is less.
+        Some(unsafe { self.first.add(usize::from(tag)).as_ref() })
+    }
+}
+
+struct Slots<T: Types> {
+    slots: KVec<Slot>,
+    _types: PhantomData<T>,
+}
+
+// SAFETY: see the protocol at `InFlight`: no slot is accessed by two owners at once. The requests
+// in it are `Send`.
+unsafe impl<T: Types> Send for Slots<T> {}
+// SAFETY: as above.
+unsafe impl<T: Types> Sync for Slots<T> {}
+
+impl<T: Types> InFlight<T> {
+    /// Room for tags 0 to `depth - 1`, on `node`; nothing in flight.
+    pub(crate) fn new(depth: u16, node: NumaNode) -> Result<(Self, Reaper<T>)> {
+        let mut slots = vec_on(node, depth.into())?;
+        for tag in 0..depth {
+            slots.push(
+                Slot {
+                    state: AtomicU32::new(CommandId::new(tag, 0).raw().into()),
+                    rq: UnsafeCell::new(NonNull::dangling()),
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        let slots = Arc::new(
+            Slots {
+                slots,
+                _types: PhantomData,
+            },
+            GFP_KERNEL,
+        )?;
+        let reaper = Reaper {
+            slots: Handle::new(&slots, depth),
+        };
+        let slots = Handle::new(&slots, depth);
+        Ok((Self { slots }, reaper))
+    }
+
+    /// The command id under which the hardware has the request of `tag`, if it does.
+    pub(crate) fn command_id(&self, tag: u16) -> Option<CommandId> {
+        let state = self.slots.get(tag)?.state.load(Ordering::Relaxed);
+        // CAST: without `ARMED` it is a command id.
+        (state & ARMED != 0).then(|| CommandId::from_raw(state as u16))
+    }
+
+    /// Lends `rq` to the hardware and returns the command id to name it by.
+    ///
+    /// # Errors
+    ///
+    /// Gives the request back if the slot of its tag is in use, by a request of another queue, or
+    /// there is none, which only a bug of the block layer can cause.
+    #[inline(always)]
+    pub(crate) fn arm(&mut self, rq: Started<T>) -> Result<CommandId, Started<T>> {
+        self.arm_with(rq, ARMED)
+    }
+
+    /// The same, for a request of another queue.
+    pub(crate) fn lend(&mut self, rq: Started<T>) -> Result<CommandId, Started<T>> {
+        self.arm_with(rq, LENT)
+    }
+
+    #[inline(always)]
+    fn arm_with(&mut self, rq: Started<T>, how: u32) -> Result<CommandId, Started<T>> {
+        let tag = rq.tag();
+        let Some(slot) = self.slots.get(tag) else {
+            return Err(rq);
+        };
+        // Pairs with the release store in `release`.
+        let last = slot.state.load(Ordering::Acquire);
+        if last & IN_USE != 0 {
+            return Err(rq);
+        }
+        // CAST: without `IN_USE` it is a command id.
+        let cid = CommandId::from_raw(last as u16).next_generation();
+        // SAFETY: the slot is not in use, so it belongs to `self`, which is borrowed exclusively.
+        unsafe { *slot.rq.get() = rq.as_non_null() };
+        // Pairs with the acquire load in `take`: who sees the id sees the request, and all that
+        // was written to its private data.
+        slot.state
+            .store(how | u32::from(cid.raw()), Ordering::Release);
+        Ok(cid)
+    }
+}
+
+impl<T: Types> Reaper<T> {
+    /// Takes the request of which the device says `end` back, if that is a plain success and there is
+    /// such a request: the device may say anything.
+    #[inline(always)]
+    pub(crate) fn take_success(&mut self, end: CqeEnd) -> Option<Started<T>> {
+        let slot = self.slots.get(end.command_id().tag())?;
+        if slot.state.load(Ordering::Acquire) != end.raw() {
+            return None;
+        }
+        Some(Self::release(slot, end.command_id()))
+    }
+
+    /// Takes the request that was armed with command id `cid` back, if there is one, whichever queue
+    /// it is of.
+    pub(crate) fn take(&mut self, cid: CommandId) -> Option<Started<T>> {
+        let slot = self.slots.get(cid.tag())?;
+        let state = slot.state.load(Ordering::Acquire);
+        // CAST: without `IN_USE` it is a command id.
+        if state & IN_USE == 0 || state as u16 != cid.raw() {
+            return None;
+        }
+        Some(Self::release(slot, cid))
+    }
+
+    /// Whether the completion with command id `cid` is to be lost, because whoever tests asks for
+    /// it: the request stays in flight then, and its time runs out. Kernels that cannot be asked
+    /// (`CONFIG_FAIL_IO_TIMEOUT`) pay nothing.
+    #[inline(always)]
+    pub(crate) fn is_to_be_lost(&self, cid: CommandId) -> bool {
+        #[cfg(CONFIG_FAIL_IO_TIMEOUT)]
+        return self.slots.get(cid.tag()).is_some_and(|slot| {
+            if slot.state.load(Ordering::Acquire) != CqeEnd::success(cid).raw() {
+                return false;
+            }
+            // SAFETY: the slot is armed, so it belongs to the one reaper, which is borrowed, and
+            // its request is live.
+            unsafe { should_fake_timeout((*slot.rq.get()).as_ptr()) }
+        });
+        #[cfg(not(CONFIG_FAIL_IO_TIMEOUT))]
+        {
+            let _ = cid;
+            false
+        }
+    }
+
+    /// Takes any request that is still with the hardware, which must have been stopped.
+    pub(crate) fn take_any(&mut self) -> Option<Started<T>> {
+        let slot = self
+            .slots
+            .keep
+            .slots
+            .iter()
+            .find(|slot| slot.state.load(Ordering::Acquire) & IN_USE != 0)?;
+        // CAST: without `IN_USE` it is a command id.
+        let cid = CommandId::from_raw(slot.state.load(Ordering::Relaxed) as u16);
+        Some(Self::release(slot, cid))
+    }
+
+    /// Whether the hardware has any request.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.slots
+            .keep
+            .slots
+            .iter()
+            .all(|slot| slot.state.load(Ordering::Acquire) & IN_USE == 0)
+    }
+
+    #[inline(always)]
+    fn release(slot: &Slot, cid: CommandId) -> Started<T> {
+        // SAFETY: the slot is armed and there is one reaper, borrowed exclusively by our caller,
+        // so the slot is ours until `state` is cleared.
+        let rq = unsafe { *slot.rq.get() };
+        slot.state.store(cid.raw().into(), Ordering::Release);
+        // SAFETY: `arm` took the request, started, from its only owner, and stored it before it
+        // armed the slot; this is its one way out of it.
+        unsafe { Started::from_raw(rq.as_ptr()) }
+    }
+}
+
+/// Whether fault injection wants the completion of `rq` lost: `io-timeout-fail` of its disk, and
+/// `fail_io_timeout` in debugfs (`blk_should_fake_timeout`).
+///
+/// # Safety
+///
+/// `rq` is live.
+#[cfg(CONFIG_FAIL_IO_TIMEOUT)]
+unsafe fn should_fake_timeout(rq: *mut bindings::request) -> bool {
+    // SAFETY: the request is live, and so is its queue. The flags change at any time.
+    unsafe {
+        let q = (*rq).q;
+        let flags = core::ptr::addr_of!((*q).queue_flags).read_volatile();
+        flags & 1 << bindings::QUEUE_FLAG_FAIL_IO != 0 && bindings::__blk_should_fake_timeout(q)
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which hardware queues there are for what.
+
+use crate::{
+    policy::QueueCounts,
+    sys::ffi as bindings, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// How CPUs are mapped to hardware queues.
+pub(crate) struct QueueMap {
+    /// How many queues of which kind, in this order.
+    pub(crate) counts: QueueCounts,
+    /// The device whose vector `i` interrupts the CPUs of queue `i` (from 1 on), if each queue with
+    /// interrupts has a vector of its own; else CPUs are spread by topology.
+    pub(crate) vectors: Option<ARef<kernel::device::Device>>,
+}
+
+impl QueueMap {
+    /// The number of queues of a kind and the index of its first, if blk-mq has the first `total`
+    /// only.
+    pub(super) fn range(&self, kind: bindings::hctx_type, total: u32) -> (u32, u32) {
+        let (count, first) = match kind {
+            bindings::hctx_type_HCTX_TYPE_READ => (self.counts.read, self.counts.default),
+            bindings::hctx_type_HCTX_TYPE_POLL => (self.counts.poll, self.counts.interrupt()),
+            _ => (self.counts.default, 0),
+        };
+        (count.min(total.saturating_sub(first)), first)
+    }
+}
+
+#[kunit_tests(rnvme_blk)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_no_queues_that_blk_mq_does_not_have() {
+        use bindings::{
+            hctx_type_HCTX_TYPE_DEFAULT as DEFAULT,
+            hctx_type_HCTX_TYPE_POLL as POLL,
+            hctx_type_HCTX_TYPE_READ as READ, //
+        };
+        let map = QueueMap {
+            counts: QueueCounts {
+                default: 3,
+                read: 2,
+                poll: 1,
+            },
+            vectors: None,
+        };
+        for (total, counts) in [
+            (6, [3, 2, 1]),
+            (5, [3, 2, 0]),
+            (4, [3, 1, 0]),
+            (2, [2, 0, 0]),
+        ] {
+            assert_eq!(map.range(DEFAULT, total), (counts[0], 0));
+            assert_eq!(map.range(READ, total), (counts[1], 3));
+            assert_eq!(map.range(POLL, total), (counts[2], 5));
+        }
+    }
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory that the device reads and writes: lists ([`Words`], [`Span`]) and rings ([`Ring`]), and
+//! what the device can address.
+
+use crate::sys::{
+    ffi as bindings,
+    pci::{
+        ControllerMemory,
+        Mapping, //
+    },
+};
+
+use core::{
+    sync::atomic::{
+        fence,
+        Ordering, //
+    }, //
+};
+use kernel::{
+    device::{
+        Bound,
+        Core,
+        Device, //
+    },
+    dma::{
+        Coherent,
+        Device as _,
+        DmaAddress,
+        DmaMask, //
+    },
+    pci,
+    prelude::*,
+    sync::Arc, //
+};
+
+/// Coherent memory as an array of little-endian 64-bit words, shared with the device.
+///
+/// No reference into it ever exists: each access is one volatile load or store of a checked
+/// index, because the device may write at any moment.
+///
+/// # Invariants
+///
+/// `base` points to `len` words that `mem` keeps.
+pub(crate) struct Words<M = Memory> {
+    pub(super) base: *mut u64,
+    pub(super) len: usize,
+    pub(super) mem: M,
+}
+
+/// Words in 24 bytes: what is needed only once is elsewhere.
+pub(crate) type Ring = Words<KBox<Memory>>;
+
+/// What [`Words`] are in.
+pub(crate) struct Memory {
+    pub(super) address: DmaAddress,
+    owner: Owner,
+}
+
+/// Whose memory it is.
+enum Owner {
+    /// The host's.
+    Host { _memory: Coherent<[u64]> },
+    /// The controller's own.
+    Controller { _memory: Arc<Mapping> },
+}
+
+// SAFETY: the memory belongs to no thread and its owners are `Send`.
+unsafe impl<M: Send> Send for Words<M> {}
+// SAFETY: all access is by volatile loads and stores of aligned words, which do not tear; who may
+// write which word is agreed on above this layer, and a mix-up yields a wrong word, no more.
+unsafe impl<M: Send> Sync for Words<M> {}
+
+impl Words {
+    /// Allocates `len` zeroed words for `dev`; page-aligned in the device's view.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EINVAL` for a length of 0.
+    pub(crate) fn zeroed(dev: &Device<Bound>, len: usize) -> Result<Self> {
+        if len == 0 {
+            return Err(EINVAL);
+        }
+        let mem = Coherent::<u64>::zeroed_slice(dev, len, GFP_KERNEL)?;
+        // INVARIANT: `zeroed_slice` allocated `len` words.
+        Ok(Self {
+            base: mem.as_mut_ptr().cast(),
+            len,
+            mem: Memory {
+                address: mem.dma_address(),
+                owner: Owner::Host { _memory: mem },
+            },
+        })
+    }
+
+    /// The `index`th of pieces of `len` words of the controller's own memory, if it has that many;
+    /// with whatever is in it.
+    pub(crate) fn of_controller(
+        memory: &ControllerMemory,
+        index: usize,
+        len: usize,
+    ) -> Option<Self> {
+        let bytes = len.checked_mul(size_of::<u64>())?;
+        let mapping = memory.mapping();
+        let (base, address) = mapping.piece(index, bytes)?;
+        // INVARIANT: a piece has `len` words, which stay mapped as long as `mapping`. Plain
+        // volatile accesses are what `readq` and `writeq` are on x86-64; where they are more, it
+        // is order that they add, which the doorbell's own barrier adds for all of them.
+        Some(Self {
+            base,
+            len,
+            mem: Memory {
+                address,
+                owner: Owner::Controller {
+                    _memory: mapping.clone(),
+                },
+            },
+        })
+    }
+}
+
+impl Ring {
+    /// Makes a ring of `words`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(words: Words) -> Result<Self> {
+        // INVARIANT: the same memory, owned by what is in the box.
+        Ok(Self {
+            base: words.base,
+            len: words.len,
+            mem: KBox::new(words.mem, GFP_KERNEL)?,
+        })
+    }
+
+    /// The device's address of the first word.
+    pub(crate) fn address(&self) -> DmaAddress {
+        self.mem.address
+    }
+
+    /// Whether they are the controller's own memory.
+    pub(crate) fn is_in_controller(&self) -> bool {
+        matches!(self.mem.owner, Owner::Controller { .. })
+    }
+}
+
+impl<M> Words<M> {
+    /// Makes all words 0.
+    pub(crate) fn clear(&self) {
+        for index in 0..self.len {
+            self.write_block(index, [0]);
+        }
+    }
+
+    /// Reads word `index`; 0 if there is no such word.
+    #[inline(always)]
+    pub(crate) fn read(&self, index: usize) -> u64 {
+        if index >= self.len {
+            return 0;
+        }
+        // SAFETY: `index < len` words at `base`, which are allocated and aligned.
+        u64::from_le(unsafe { self.base.add(index).read_volatile() })
+    }
+
+    /// Reads the upper half of word `index`; 0 if there is no such word.
+    #[inline(always)]
+    pub(crate) fn read_upper(&self, index: usize) -> u32 {
+        if index >= self.len {
+            return 0;
+        }
+        // SAFETY: `index < len` words at `base`, which are allocated and aligned; this is the second
+        // half of one, in the order of the device.
+        u32::from_le(unsafe { self.base.add(index).cast::<u32>().add(1).read_volatile() })
+    }
+
+    /// Writes `N` words from word `index` on, one store each, in ascending order, if all of them
+    /// exist.
+    #[inline(always)]
+    pub(crate) fn write_block<const N: usize>(&self, index: usize, values: [u64; N]) {
+        // An index near `usize::MAX` wraps to a small end, below `index`.
+        let end = index.wrapping_add(N);
+        if end > self.len || end < index {
+            return;
+        }
+        // SAFETY: `index + N <= len`, so the block lies in the allocation.
+        let block = unsafe { self.base.add(index) };
+        let mut i = 0;
+        while i < N {
+            // SAFETY: `i < N`, inside the block.
+            unsafe { block.add(i).write_volatile(values[i].to_le()) };
+            i = i.wrapping_add(1);
+        }
+    }
+}
+
+/// Orders the load of a word that the device wrote last before the loads that follow
+/// (`dma_rmb`). On x86-64 loads are not reordered with loads; an acquire fence keeps the compiler
+/// from it and costs no instruction.
+#[inline(always)]
+pub(crate) fn read_barrier() {
+    #[cfg(target_arch = "x86_64")]
+    fence(Ordering::Acquire);
+    #[cfg(not(target_arch = "x86_64"))]
+    kernel::sync::barrier::dma_mb(kernel::sync::barrier::Read);
+}
+
+/// Allows the device to address 64 bits, and asks for bounce buffers, where they are needed, that
+/// keep the offset in a page of `page_size` bytes.
+///
+/// # Errors
+///
+/// What `dma_set_mask_and_coherent` returns; `EIO` as a rule.
+pub(crate) fn set_up(pdev: &pci::Device<Core<'_>>, page_size: usize) -> Result {
+    // SAFETY: the device is being probed, so nothing maps for it concurrently.
+    unsafe { pdev.dma_set_mask_and_coherent(DmaMask::new::<64>()) }?;
+    // SAFETY: as above. `dma_parms` of a PCI device is set when it is found.
+    unsafe {
+        (*(*crate::sys::pci::raw_device(pdev.as_ref())).dma_parms).min_align_mask =
+            u32::try_from(page_size - 1)?
+    };
+    Ok(())
+}
+
+/// The most bytes that one mapping of the device should have: more would not fit a bounce buffer,
+/// or be slow behind an IOMMU.
+pub(crate) fn max_mapping(dev: &Device<Bound>) -> usize {
+    // SAFETY: the device is valid and has its DMA mask.
+    unsafe { bindings::dma_opt_mapping_size(crate::sys::pci::raw_device(dev)) }
+}

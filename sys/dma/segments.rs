@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The memory of a request, piece by piece: what C's `rq_for_each_bvec` goes through.
+
+use crate::sys::{
+    block::{
+        Request,
+        Types, //
+    },
+    ffi as bindings, //
+};
+use core::marker::PhantomData;
+
+/// Bytes of a page, of the CPU and of the controller.
+const PAGE: u32 = 4096;
+
+/// A piece of physical memory.
+pub(in crate::sys) struct Segment {
+    /// Where it begins.
+    pub(in crate::sys) phys: bindings::phys_addr_t,
+    /// Its length in bytes, not 0.
+    pub(in crate::sys) len: u32,
+}
+
+// `page_to_phys` is a macro without an exported equivalent, and different everywhere.
+#[cfg(not(all(target_arch = "x86_64", CONFIG_SPARSEMEM_VMEMMAP)))]
+compile_error!(
+    "rnvme is for x86-64 kernels with CONFIG_SPARSEMEM_VMEMMAP: see sys/dma/segments.rs"
+);
+
+/// `page_to_phys`.
+#[inline(always)]
+fn page_to_phys(page: *mut bindings::page) -> bindings::phys_addr_t {
+    // SAFETY: set when the kernel starts, and never again.
+    let base = unsafe { (&raw const bindings::vmemmap_base).read() };
+    // CAST: both are addresses of 64 bits.
+    let distance = (page as u64).wrapping_sub(base as u64);
+    // It is a multiple of the size of a `struct page`, and that divides the size of a page.
+    const { assert!(PAGE as usize % size_of::<bindings::page>() == 0) };
+    distance.wrapping_mul(u64::from(PAGE) / size_of::<bindings::page>() as u64)
+}
+
+/// The pieces of a request's memory, in order.
+///
+/// # Invariants
+///
+/// `bio` is a bio of a request that is the driver's as long as `'a`, or null. `left` bytes of it
+/// are in the pieces from `next` on, the first `done` bytes of the first of which have gone by.
+pub(in crate::sys) struct Segments<'a> {
+    bio: *const bindings::bio,
+    next: *const bindings::bio_vec,
+    left: u32,
+    done: u32,
+    _request: PhantomData<&'a ()>,
+}
+
+impl<'a> Segments<'a> {
+    /// Those of `rq`.
+    #[inline(always)]
+    pub(in crate::sys) fn new<T: Types>(rq: &'a Request<T>) -> Self {
+        let mut segments = Self {
+            bio: rq.bio(),
+            next: core::ptr::null(),
+            left: 0,
+            done: 0,
+            _request: PhantomData,
+        };
+        segments.open();
+        segments
+    }
+
+    /// Begins with `bio`.
+    #[inline(always)]
+    fn open(&mut self) {
+        if self.bio.is_null() {
+            return;
+        }
+        // INVARIANT: what the bio's iterator says.
+        // SAFETY: by the type invariant it is a live bio, whose iterator points into its vector.
+        unsafe {
+            let iter = core::ptr::addr_of!((*self.bio).bi_iter);
+            // CAST: u32 to usize widens.
+            self.next = (*self.bio).bi_io_vec.add((*iter).bi_idx as usize);
+            self.left = (*iter).bi_size;
+            self.done = (*iter).bi_offset;
+        }
+    }
+
+    /// The next piece.
+    #[inline(always)]
+    pub(in crate::sys) fn next(&mut self) -> Option<Segment> {
+        if self.left == 0 {
+            if self.bio.is_null() {
+                return None;
+            }
+            // SAFETY: by the type invariant it is a live bio.
+            self.bio = unsafe { (*self.bio).bi_next };
+            self.open();
+            if self.left == 0 {
+                return None;
+            }
+        }
+        // SAFETY: by the type invariant there are bytes left, so there is a piece.
+        let (page, len, offset) = unsafe { read(self.next) };
+        let len = len.wrapping_sub(self.done).min(self.left);
+        let offset = offset.wrapping_add(self.done);
+        // INVARIANT: the piece has gone by; only the last one of a bio is not used up.
+        self.left = self.left.wrapping_sub(len);
+        self.done = 0;
+        // SAFETY: at most one past the end of the vector.
+        self.next = unsafe { self.next.add(1) };
+        Some(Segment {
+            phys: page_to_phys(page).wrapping_add(offset.into()),
+            len,
+        })
+    }
+}
+
+/// The memory of a request that is nothing but pages of one bio, but for the first: each piece is a
+/// page, the last from its beginning to anywhere. Most requests of several segments are so.
+///
+/// # Invariants
+///
+/// `at` points to pieces of a bio of a request that is the driver's as long as `'a`. They have
+/// `left` bytes, not 0.
+#[derive(Clone, Copy)]
+pub(in crate::sys) struct Pages<'a> {
+    at: *const bindings::bio_vec,
+    left: u32,
+    _request: PhantomData<&'a ()>,
+}
+
+impl<'a> Pages<'a> {
+    /// The first piece of `rq`, if a page ends with it, and what follows it, if there is more in the
+    /// same bio and nothing in another.
+    #[inline(always)]
+    pub(in crate::sys) fn of<T: Types>(rq: &'a Request<T>) -> Option<(Segment, Self)> {
+        if rq.segments() < 2 {
+            return None;
+        }
+        let (bio, bytes) = (rq.bio(), rq.bytes());
+        // SAFETY: a request with segments has a bio, which is live as long as the request, and whose
+        // iterator points into its vector.
+        let (first, done, size) = unsafe {
+            let iter = core::ptr::addr_of!((*bio).bi_iter);
+            // CAST: u32 to usize widens.
+            let first = (*bio).bi_io_vec.add((*iter).bi_idx as usize);
+            (first, (*iter).bi_offset, (*iter).bi_size)
+        };
+        // The bytes of a request are those of all its bios: so this one has them all, or not.
+        if size != bytes {
+            return None;
+        }
+        // SAFETY: the bio of a request with segments has data, so there is a piece.
+        let (page, len, offset) = unsafe { read(first) };
+        if len.wrapping_add(offset) != PAGE {
+            return None;
+        }
+        let len = len.wrapping_sub(done);
+        if bytes <= len {
+            return None;
+        }
+        let phys = page_to_phys(page)
+            .wrapping_add(offset.into())
+            .wrapping_add(done.into());
+        // INVARIANT: the first piece is used up, and there are more bytes, so there is another piece.
+        let pages = Self {
+            // SAFETY: as just said.
+            at: unsafe { first.add(1) },
+            left: bytes.wrapping_sub(len),
+            _request: PhantomData,
+        };
+        Some((Segment { phys, len }, pages))
+    }
+
+    /// How many bytes they have.
+    #[inline(always)]
+    pub(in crate::sys) fn bytes(self) -> usize {
+        // CAST: u32 to usize widens.
+        self.left as usize
+    }
+
+    /// Those that are whole pages, if they are pages.
+    #[inline(always)]
+    pub(in crate::sys) fn whole(self) -> Whole<'a> {
+        // CAST: u32 to isize widens.
+        let count = (self.left / PAGE) as isize;
+        // INVARIANT: so many pages are in `left`.
+        Whole {
+            at: self.at,
+            index: count.wrapping_neg(),
+            _request: PhantomData,
+        }
+    }
+
+    /// Whether there is more than whole pages.
+    #[inline(always)]
+    pub(in crate::sys) fn has_tail(self) -> bool {
+        self.left % PAGE != 0
+    }
+
+    /// What is left after the whole pages, if there is something and it is the beginning of a page.
+    ///
+    /// # Safety
+    ///
+    /// All of [`Self::whole`] were pages.
+    #[inline(always)]
+    pub(in crate::sys) unsafe fn tail(self) -> Option<Segment> {
+        let tail = self.left % PAGE;
+        if tail == 0 {
+            return None;
+        }
+        // CAST: u32 to usize widens.
+        let whole = (self.left / PAGE) as usize;
+        // SAFETY: by the type invariant, as the caller promises that each piece so far had the bytes
+        // of a page, and there are more, there is another piece.
+        let (page, len, offset) = unsafe { read(self.at.add(whole)) };
+        (offset == 0 && len >= tail).then(|| Segment {
+            phys: page_to_phys(page),
+            len: tail,
+        })
+    }
+}
+
+/// Pieces that are whole pages, as far as they are.
+///
+/// They are counted from the end, up to 0: a loop over them needs no register for where it ends.
+///
+/// # Invariants
+///
+/// `at` points to pieces of a bio of a request that is the driver's as long as `'a`, which have the
+/// bytes of `-index` pages; `index` is not positive.
+pub(in crate::sys) struct Whole<'a> {
+    at: *const bindings::bio_vec,
+    index: isize,
+    _request: PhantomData<&'a ()>,
+}
+
+impl Whole<'_> {
+    /// How many they are, if they are pages.
+    #[inline(always)]
+    pub(in crate::sys) fn len(&self) -> usize {
+        // CAST: not negative.
+        self.index.wrapping_neg() as usize
+    }
+
+    /// Where the next one is, counted from their end; 0 if there is none.
+    #[inline(always)]
+    pub(in crate::sys) fn index(&self) -> isize {
+        self.index
+    }
+
+    /// The next, if it is a page.
+    #[inline(always)]
+    pub(in crate::sys) fn next(&mut self) -> Option<bindings::phys_addr_t> {
+        if self.index == 0 {
+            return None;
+        }
+        // SAFETY: by the type invariant there are bytes left, so there is a piece.
+        let (page, len, offset) = unsafe { read(self.at) };
+        // One comparison.
+        if u64::from(len) | u64::from(offset) << 32 != u64::from(PAGE) {
+            return None;
+        }
+        // INVARIANT: a page has gone by.
+        self.index = self.index.wrapping_add(1);
+        // SAFETY: at most one past the end of the vector.
+        self.at = unsafe { self.at.add(1) };
+        Some(page_to_phys(page))
+    }
+}
+
+/// Page, length and offset of a piece.
+///
+/// # Safety
+///
+/// `at` points to one.
+#[inline(always)]
+unsafe fn read(at: *const bindings::bio_vec) -> (*mut bindings::page, u32, u32) {
+    // SAFETY: the caller promises it.
+    unsafe { ((*at).bv_page, (*at).bv_len, (*at).bv_offset) }
+}
+
+/// The memory of a request of one segment; `None` if it has none or more.
+#[inline(always)]
+pub(in crate::sys) fn single<T: Types>(rq: &Request<T>) -> Option<Segment> {
+    if rq.segments() != 1 {
+        return None;
+    }
+    let (bio, len) = (rq.bio(), rq.bytes());
+    // SAFETY: a request with a segment has a bio, which is live as long as the request, and whose
+    // iterator points into its vector.
+    let ((page, in_page, offset), done) = unsafe {
+        let iter = core::ptr::addr_of!((*bio).bi_iter);
+        // CAST: u32 to usize widens.
+        let first = (*bio).bi_io_vec.add((*iter).bi_idx as usize);
+        (read(first), (*iter).bi_offset)
+    };
+    // One segment is one piece, which has all of the request; this keeps a surprise from being a
+    // transfer to somebody else's memory.
+    if in_page.wrapping_sub(done) < len {
+        return None;
+    }
+    Some(Segment {
+        phys: page_to_phys(page).wrapping_add(offset.wrapping_add(done).into()),
+        len,
+    })
+}
+
+#[kernel::macros::kunit_tests(rnvme_segments)]
+mod tests {
+    use super::*;
+    use kernel::prelude::*;
+
+    struct Test;
+
+    impl Types for Test {
+        type Pdu = ();
+        type Queue = ();
+        type QueueData = ();
+    }
+
+    /// Frame, length and offset of a piece.
+    type Piece = (u64, u32, u32);
+
+    /// What a bio has: pieces, how many of them and how many bytes have gone by, bytes that are left.
+    type Bio<'a> = (&'a [Piece], u32, u32, u32);
+
+    /// Where memory begins and how long it is.
+    type Memory = KVec<(u64, u32)>;
+
+    fn vector(pieces: &[Piece]) -> Result<KVec<bindings::bio_vec>> {
+        let mut vector = KVec::new();
+        for (frame, bv_len, bv_offset) in pieces {
+            // SAFETY: set when the kernel starts, and never again.
+            let base = unsafe { (&raw const bindings::vmemmap_base).read() };
+            // CAST: a frame of the tests is a small number.
+            let bv_page = (base as *mut bindings::page).wrapping_add(*frame as usize);
+            vector.push(
+                bindings::bio_vec {
+                    bv_page,
+                    bv_len: *bv_len,
+                    bv_offset: *bv_offset,
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        Ok(vector)
+    }
+
+    fn bio(vector: &mut KVec<bindings::bio_vec>, of: Bio<'_>) -> Result<KBox<bindings::bio>> {
+        let mut bio = KBox::new(pin_init::zeroed::<bindings::bio>(), GFP_KERNEL)?;
+        bio.bi_io_vec = vector.as_mut_ptr();
+        (
+            _,
+            bio.bi_iter.bi_idx,
+            bio.bi_iter.bi_offset,
+            bio.bi_iter.bi_size,
+        ) = of;
+        Ok(bio)
+    }
+
+    /// The memory of a request of one or two bios, as [`Segments`] and as [`Pages`] see it.
+    fn walks(first: Bio<'_>, second: Option<Bio<'_>>) -> Result<(Memory, Option<Memory>)> {
+        let (mut vector1, mut vector2) = (vector(first.0)?, vector(second.map_or(&[], |b| b.0))?);
+        let mut bio1 = bio(&mut vector1, first)?;
+        let mut bio2 = second.map(|second| bio(&mut vector2, second)).transpose()?;
+        if let Some(bio2) = &mut bio2 {
+            bio1.bi_next = &raw mut **bio2;
+        }
+        let mut raw = KBox::new(pin_init::zeroed::<bindings::request>(), GFP_KERNEL)?;
+        raw.bio = &raw mut *bio1;
+        raw.__data_len = first.3 + second.map_or(0, |second| second.3);
+        raw.nr_phys_segments = u16::try_from(vector1.len() + vector2.len())?;
+        // SAFETY: it is as good as a request for what looks at its memory only, and nobody else has it.
+        let rq = unsafe { Request::<Test>::from_raw(&raw mut *raw) };
+        let mut all = Memory::new();
+        let mut segments = Segments::new(&rq);
+        while let Some(segment) = segments.next() {
+            all.push((segment.phys, segment.len), GFP_KERNEL)?;
+        }
+        Ok((all, pages(&rq)?))
+    }
+
+    fn pages(rq: &Request<Test>) -> Result<Option<Memory>> {
+        let Some((first, pages)) = Pages::of(rq) else {
+            return Ok(None);
+        };
+        let mut memory = Memory::new();
+        memory.push((first.phys, first.len), GFP_KERNEL)?;
+        let mut whole = pages.whole();
+        let len = whole.len();
+        while let Some(phys) = whole.next() {
+            memory.push((phys, PAGE), GFP_KERNEL)?;
+        }
+        if memory.len() != len + 1 {
+            return Ok(None);
+        }
+        if pages.has_tail() {
+            // SAFETY: all of them were pages.
+            let Some(tail) = (unsafe { pages.tail() }) else {
+                return Ok(None);
+            };
+            memory.push((tail.phys, tail.len), GFP_KERNEL)?;
+        }
+        Ok(Some(memory))
+    }
+
+    /// The memory of one bio, if it is pages.
+    fn one(of: Bio<'_>) -> Result<Option<Memory>> {
+        let (all, pages) = walks(of, None)?;
+        // Both see the same.
+        assert!(pages.as_ref().is_none_or(|pages| **pages == *all));
+        Ok(pages)
+    }
+
+    const THREE: &[Piece] = &[(0x100, 4096, 0), (0x200, 4096, 0), (0x300, 4096, 0)];
+
+    #[test]
+    fn pages_are_taken() -> Result {
+        for (of, expected) in [
+            (
+                (THREE, 0, 0, 12288),
+                &[(0x10_0000, 4096), (0x20_0000, 4096), (0x30_0000, 4096)][..],
+            ),
+            // Some of it has gone by, to the end of a page or into it.
+            ((THREE, 1, 0, 8192), &[(0x20_0000, 4096), (0x30_0000, 4096)]),
+            (
+                (THREE, 1, 512, 7680),
+                &[(0x20_0200, 3584), (0x30_0000, 4096)],
+            ),
+            // It ends before its last page does.
+            (
+                (THREE, 0, 0, 8704),
+                &[(0x10_0000, 4096), (0x20_0000, 4096), (0x30_0000, 512)],
+            ),
+            (
+                (THREE, 0, 3584, 4608),
+                &[(0x10_0e00, 512), (0x20_0000, 4096)],
+            ),
+            (
+                (THREE, 0, 3584, 1024),
+                &[(0x10_0e00, 512), (0x20_0000, 512)],
+            ),
+            // It begins within a page, and ends within one.
+            (
+                (&[(7, 512, 3584), (9, 4096, 0), (8, 1024, 0)], 0, 0, 5632),
+                &[(0x7e00, 512), (0x9000, 4096), (0x8000, 1024)],
+            ),
+        ] {
+            let memory = one(of)?.ok_or(EINVAL)?;
+            assert_eq!(&*memory, expected);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn other_memory_is_left() -> Result {
+        for of in [
+            // One piece, or all in the first.
+            (&[(1, 4096, 0)][..], 0, 0, 4096),
+            (THREE, 0, 0, 4096),
+            (THREE, 0, 0, 512),
+            // The first ends before its page, or after it.
+            (&[(1, 2048, 0), (2, 4096, 0)], 0, 0, 6144),
+            (&[(1, 8192, 0), (3, 4096, 0)], 0, 0, 12288),
+            // One in the middle is shorter, longer or begins later.
+            (&[(1, 4096, 0), (2, 2048, 0), (3, 4096, 0)], 0, 0, 10240),
+            (&[(1, 4096, 0), (2, 8192, 0), (4, 4096, 0)], 0, 0, 16384),
+            (&[(1, 4096, 0), (2, 4096, 512), (4, 4096, 0)], 0, 0, 12288),
+            // The last begins within a page, or is too short.
+            (&[(1, 4096, 0), (2, 2048, 2048)], 0, 0, 6144),
+            (&[(1, 4096, 0), (2, 1024, 0), (3, 1024, 0)], 0, 0, 6144),
+        ] {
+            assert!(one(of)?.is_none());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn several_bios_are_walked() -> Result {
+        let second = (&[(9, 4096, 0), (4, 4096, 0)][..], 0, 1024, 4096);
+        let (all, pages) = walks((THREE, 2, 0, 4096), Some(second))?;
+        assert_eq!(&*all, &[(0x30_0000, 4096), (0x9400, 3072), (0x4000, 1024)]);
+        assert!(pages.is_none());
+        // What follows in the vector of the first bio is not the request's.
+        let other = (&[(9, 4096, 0), (4, 4096, 0)][..], 0, 0, 8192);
+        let (all, pages) = walks((THREE, 0, 0, 4096), Some(other))?;
+        assert_eq!(&*all, &[(0x10_0000, 4096), (0x9000, 4096), (0x4000, 4096)]);
+        assert!(pages.is_none());
+        // Pages that are those of the first bio are not all.
+        let (all, pages) = walks((THREE, 0, 0, 12288), Some(second))?;
+        assert_eq!(all.len(), 5);
+        assert!(pages.is_none());
+        Ok(())
+    }
+}

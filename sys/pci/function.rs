@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel crate's PCI abstraction lacks: claiming BAR 0, stopping DMA, resetting the
+//! function. [`driver`] has the callbacks beyond probe and remove.
+
+use kernel::{
+    bindings,
+    device,
+    error::to_result,
+    pci,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// The C device behind `dev`.
+pub(in crate::sys) fn raw<C: device::DeviceContext>(
+    dev: &pci::Device<C>,
+) -> *mut bindings::pci_dev {
+    // CAST: `pci::Device` is `repr(transparent)` over `Opaque<pci_dev>`.
+    core::ptr::from_ref(dev).cast_mut().cast()
+}
+
+/// The C `struct device` behind `dev`.
+pub(in crate::sys) fn raw_device<C: device::DeviceContext>(
+    dev: &device::Device<C>,
+) -> *mut bindings::device {
+    // CAST: `device::Device` is `repr(transparent)` over `Opaque<device>`.
+    core::ptr::from_ref(dev).cast_mut().cast()
+}
+
+/// Decoding of memory accesses enabled and BAR 0 claimed; both undone when dropped.
+///
+/// Held by the driver's bound data: it must go while the device is still bound, so that the next
+/// driver finds the BAR free.
+pub(crate) struct Claim {
+    _region: Region,
+    /// After the region, as it came before it.
+    _enabled: Enabled,
+}
+
+impl Claim {
+    /// Enables the device's memory, lets it master the bus and claims BAR 0.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if another driver holds BAR 0; what `pci_enable_device_mem` returns.
+    pub(crate) fn new(pdev: &pci::Device<device::Core<'_>>) -> Result<Self> {
+        // SAFETY: `pdev` is a valid device that is being probed.
+        to_result(unsafe { bindings::pci_enable_device_mem(raw(pdev)) })?;
+        let normal: &pci::Device = pdev;
+        let enabled = Enabled(normal.into());
+        let region = Region::claim(normal, 0, c"rnvme").map_err(|_| {
+            dev_err!(pdev, "BAR 0 is in use by another driver\n");
+            EBUSY
+        })?;
+        pdev.set_master();
+        save(normal);
+        Ok(Self {
+            _region: region,
+            _enabled: enabled,
+        })
+    }
+}
+
+/// A device whose memory is enabled; undone when dropped.
+struct Enabled(ARef<pci::Device>);
+
+impl Drop for Enabled {
+    fn drop(&mut self) {
+        // SAFETY: `Claim::new` enabled the device; nobody else undid it. This also takes bus
+        // mastering away.
+        unsafe { bindings::pci_disable_device(raw(&self.0)) }
+    }
+}
+
+/// A claimed BAR, released when dropped.
+pub(in crate::sys) struct Region {
+    pdev: ARef<pci::Device>,
+    bar: c_int,
+}
+
+impl Region {
+    /// Claims BAR `bar` as `name`.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if somebody else holds it; `EINVAL` if there can be no such BAR.
+    pub(in crate::sys) fn claim(
+        pdev: &pci::Device,
+        bar: c_int,
+        name: &'static CStr,
+    ) -> Result<Self> {
+        // The standard BARs (`PCI_STD_NUM_BARS`).
+        if !(0..6).contains(&bar) {
+            return Err(EINVAL);
+        }
+        // SAFETY: `pdev` is a valid device, the number one of a BAR; the name is static.
+        to_result(unsafe { bindings::pci_request_region(raw(pdev), bar, name.as_char_ptr()) })?;
+        Ok(Self {
+            pdev: pdev.into(),
+            bar,
+        })
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: `claim` claimed it; nobody else released it.
+        unsafe { bindings::pci_release_region(raw(&self.pdev), self.bar) }
+    }
+}
+
+/// The bytes of BAR `bar`, if it is there and in memory space.
+pub(crate) fn memory_bar(pdev: &pci::Device<device::Bound>, bar: u32) -> Option<u64> {
+    // CAST: u32 to usize widens.
+    // SAFETY: `pdev` is a valid device; its resources do not change while it is bound.
+    let flags = unsafe { (*raw(pdev)).resource.get(bar as usize)?.flags };
+    if flags & bindings::IORESOURCE_MEM as usize == 0 {
+        return None;
+    }
+    pdev.resource_len(bar).ok()
+}
+
+/// Takes bus mastering from the device: it can start no DMA and no message interrupt any more.
+pub(crate) fn stop_dma(pdev: &pci::Device) {
+    // SAFETY: `pdev` is a valid device; clearing the bit needs nothing else.
+    unsafe { bindings::pci_clear_master(raw(pdev)) }
+}
+
+/// Undoes [`stop_dma`].
+pub(crate) fn allow_dma(pdev: &pci::Device) {
+    // SAFETY: `pdev` is a valid device; setting the bit needs nothing else.
+    unsafe { bindings::pci_set_master(raw(pdev)) }
+}
+
+/// Notes what is in config space for [`restore`].
+pub(crate) fn save(pdev: &pci::Device) {
+    // SAFETY: `pdev` is a valid device. What does not fit into the memory that was set aside for it
+    // when the device was found is left out, with a line in the log.
+    unsafe { bindings::pci_save_state(raw(pdev)) };
+}
+
+/// Writes to config space what was there at the last [`save`], or what the PCI core saved since:
+/// the device has been reset. Message interrupts are programmed as they are allocated now, so no
+/// vectors may be allocated or freed meanwhile.
+pub(crate) fn restore(pdev: &pci::Device) {
+    // SAFETY: `pdev` is a valid device. `Claim::new` saved its state, if the PCI core had not.
+    unsafe { bindings::pci_restore_state(raw(pdev)) }
+}
+
+/// The config space of a device, locked against user space and whoever else would reset the
+/// device, so that its function can be reset. When dropped it is as it was, and unlocked.
+///
+/// As for [`restore`], no vectors may be allocated, freed or masked while one is made or dropped.
+///
+/// # Invariants
+///
+/// Config space is locked, its contents are saved.
+pub(crate) struct LockedConfig<'a>(&'a pci::Device);
+
+impl<'a> LockedConfig<'a> {
+    /// Locks and saves it.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the device is gone. `ENOTTY`: its function cannot be reset. `EBUSY`: somebody else
+    /// has locked its config space, as for a reset.
+    pub(crate) fn new(pdev: &'a pci::Device) -> Result<Self> {
+        let raw = raw(pdev);
+        // SAFETY: `pdev` is a valid device; this only asks whether it can be reset so.
+        to_result(unsafe { bindings::pcie_reset_flr(raw, true) })?;
+        if !is_present(pdev) {
+            return Err(ENODEV);
+        }
+        // Not to be waited for: whoever has locked it may wait for us (`reset_prepare`).
+        // SAFETY: `pdev` is a valid device.
+        if !unsafe { bindings::pci_cfg_access_trylock(raw) } {
+            return Err(EBUSY);
+        }
+        save(pdev);
+        // INVARIANT: just locked and saved.
+        Ok(Self(pdev))
+    }
+
+    /// Resets the function, whatever state it is in.
+    ///
+    /// TIMEOUT: the PCI core waits for pending transactions for 0.7 s, for the reset for 0.1 s, and
+    /// for a device that does not come back for 60 s.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY`: it does not come back.
+    pub(crate) fn reset_function(&self) -> Result {
+        // SAFETY: `pdev` is a valid device; by the type invariant its config space is locked.
+        to_result(unsafe { bindings::pcie_reset_flr(raw(self.0), false) })
+    }
+}
+
+impl Drop for LockedConfig<'_> {
+    fn drop(&mut self) {
+        restore(self.0);
+        // SAFETY: by the type invariant it is locked, by us.
+        unsafe { bindings::pci_cfg_access_unlock(raw(self.0)) };
+    }
+}
+
+/// Whether the PCI core has cut the device off after an error of the bus, for the time being.
+pub(crate) fn is_frozen(pdev: &pci::Device) -> bool {
+    // SAFETY: `pdev` is a valid device; the PCI core changes the field by single stores.
+    let state = unsafe { core::ptr::addr_of!((*raw(pdev)).error_state).read_volatile() };
+    state == bindings::pci_channel_io_frozen
+}
+
+/// Whether config space still answers: a device that was pulled reads as all ones.
+pub(crate) fn is_present(pdev: &pci::Device) -> bool {
+    // SAFETY: `pdev` is a valid device.
+    unsafe { bindings::pci_device_is_present(raw(pdev)) }
+}
+
+/// The NUMA node of `dev`; -1 if it has none.
+pub(crate) fn node(dev: &device::Device) -> i32 {
+    #[cfg(CONFIG_NUMA)]
+    // SAFETY: `dev` is valid; the field is set when the device is added.
+    return unsafe { (*raw_device(dev)).numa_node };
+    #[cfg(not(CONFIG_NUMA))]
+    {
+        let _ = dev;
+        bindings::NUMA_NO_NODE
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory on the NUMA node of a device. The kernel crate's allocators take a node, its boxes and
+//! vectors do not yet.
+
+use core::{
+    alloc::Layout,
+    mem::MaybeUninit, //
+};
+use kernel::{
+    alloc::{
+        Allocator,
+        NumaNode, //
+    },
+    device::Device,
+    prelude::*, //
+};
+
+/// The node of `dev`; without one, any will do.
+pub(crate) fn of(dev: &Device) -> NumaNode {
+    NumaNode::new(super::function::node(dev)).unwrap_or(NumaNode::NO_NODE)
+}
+
+/// An empty vector with room for `capacity` elements, on `node` if there is memory. Where it grows
+/// beyond that, it moves anywhere.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn vec_on<T, A: Allocator>(node: NumaNode, capacity: usize) -> Result<Vec<T, A>> {
+    const { assert!(size_of::<T>() != 0) };
+    if capacity == 0 {
+        return Ok(Vec::new());
+    }
+    let layout = Layout::array::<T>(capacity).map_err(|_| ENOMEM)?;
+    let memory = A::alloc(layout, GFP_KERNEL, node)?;
+    // SAFETY: `A` allocated the memory just now, for `capacity` elements; none is initialised.
+    Ok(unsafe { Vec::from_raw_parts(memory.cast().as_ptr(), 0, capacity) })
+}
+
+/// A box of nothing yet, on `node` if there is memory.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn uninit_on<T>(node: NumaNode) -> Result<KBox<MaybeUninit<T>>> {
+    const { assert!(size_of::<T>() != 0) };
+    let memory = kernel::alloc::allocator::Kmalloc::alloc(Layout::new::<T>(), GFP_KERNEL, node)?;
+    // SAFETY: `Kmalloc`, the allocator of a `KBox`, allocated the memory just now, for a `T`; it need
+    // not be initialised.
+    Ok(unsafe { KBox::from_raw(memory.cast().as_ptr()) })
+}
+
+/// `value` in a box on `node`, if there is memory.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn box_on<T>(node: NumaNode, value: T) -> Result<KBox<T>> {
+    Ok(uninit_on(node)?.write(value))
+}

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# QEMU is killed under writes; what was acknowledged and flushed before is there
+# when another one boots with the same disk.
+#@ timeout: 60
+. /tests/guest/lib/recovery.sh
+if [[ $(host kept run) == "" ]]; then
+    start_driver
+    put_noise $disk 100
+    dd if=/tmp/noise of=/dev/$disk bs=64k seek=1920 oflag=direct conv=notrunc,fsync status=none
+    host keep noise "$(sha256sum </tmp/noise)"
+    start_noting $disk --sync=dsync
+    sleep 1
+    end_noting
+    host keep noted "$(tr '\n' ' ' </tmp/noted)"
+    host keep run "$noted_run"
+    # Elsewhere more is being written when it ends.
+    start_fio $disk --offset=128m --rw=randwrite
+    # The line ends this guest: nothing comes back.
+    echo "@host again" >/dev/hvc0
+    sleep 60
+    die "the guest was not killed"
+fi
+start_driver
+expect "the noise" "$(host kept noise)" "$(
+    dd if=/dev/$disk bs=64k skip=1920 count=16 iflag=direct status=none | sha256sum)"
+host kept noted | tr -s ' ' '\n' | grep . >/tmp/noted
+noted_run=$(host kept run)
+expect_noted $disk "QEMU was killed"
+row "QEMU is killed" "acknowledged writes are there" 0 boot
+stop_driver

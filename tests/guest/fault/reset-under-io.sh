@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Resets under verified I/O: of the controller, by its user, ten times (or as often
+# as `make soak` says), and of the function, by the bus.  No I/O fails, none is lost.
+#@ timeout: 60
+. /tests/guest/lib/recovery.sh
+rounds=$(soak_rounds resets 10)
+start_driver
+put_noise $disk 100
+start_oracle $disk
+reset_controller || must die "no reset"
+count_begin
+for ((round = 1; round <= rounds; round++)); do
+    mark
+    reset_controller || must die "round $round: no reset"
+    within "$took" $back_bound || must die "round $round: the reset took $took s"
+    must is_state live || die "round $round: $(ctrl_state)"
+    ((round > 1)) || row "reset_controller under I/O" "$(ctrl_state)" "$took" nothing
+    oracle_goes_on "round $round"
+done
+((rounds < 50)) || count_end "$rounds"
+for round in 1 2 3; do
+    start=$EPOCHREALTIME
+    echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function cannot be reset"
+    took=$(seconds_since "$start")
+    within "$took" $back_bound || must die "the reset of the function took $took s"
+    must wait_for 5 is_state live
+    ((round > 1)) || row "function level reset under I/O" "$(ctrl_state)" "$took" nothing
+    oracle_goes_on "reset of the function, round $round"
+done
+end_oracle
+expect_noise $disk 100
+stop_driver

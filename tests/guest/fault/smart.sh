@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The health of the drive becomes critical while it works: the log says so, and
+# I/O goes on.
+. /tests/guest/lib/recovery.sh
+start_driver
+start_oracle $disk
+mark
+# shellcheck disable=SC2329 # called by wait_for
+warned() { klog | grep -q -i -E 'critical|reliab|temperature'; }
+start=$EPOCHREALTIME
+qmp qom-set '{"path":"/machine/peripheral/nv0","property":"smart_critical_warning","value":4}'
+must wait_for 5 warned
+said=silence
+! warned || said="a warning in the log"
+row "SMART critical warning" "$said" "$(seconds_since "$start")" nothing
+must expect state live "$(ctrl_state)"
+oracle_goes_on "a warning"
+end_oracle
+qmp qom-set '{"path":"/machine/peripheral/nv0","property":"smart_critical_warning","value":0}'
+stop_driver

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The controller goes, or fails, at one register access after the other, of a bind and
+# of a reset: each ends within the bound, and the disk is to be had again.
+#@ machine: hostile
+#@ timeout: 120
+. /tests/guest/lib/recovery.sh
+start_driver
+put_noise $disk 8
+# How many accesses are left out each time: all are a matter of minutes.
+step=$(soak_rounds step 16)
+longest=0
+
+# Bind, or reset, with the fault after so many accesses; whether it was met.
+at_access() { # bind|reset FAULT AFTER
+    local start
+    [[ $1 == reset ]] || echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind
+    hostile "new; arm $2 step=access after=$3"
+    start=$EPOCHREALTIME
+    if [[ $1 == reset ]]; then
+        reset_controller
+    else
+        rebind
+    fi
+    took=$(seconds_since "$start")
+    within "$took" $dead_bound || must die "$1, $2 after $3 accesses: $took s"
+    ((10#${took/./} <= longest)) || longest=$((10#${took/./}))
+    local met
+    met=$(hostile count "$2")
+    hostile calm
+    repair || die "$1, $2 after $3 accesses: the disk is lost, $(ctrl_state)"
+    ((met))
+}
+
+for what in bind reset; do
+    for fault in gone fatal; do
+        after=0
+        while at_access $what $fault $after; do
+            after=$((after + step))
+            ((after < 400)) || die "$what makes accesses without end"
+        done
+        ((after >= 8)) || must die "$what, $fault: only $after accesses"
+        expect_noise $disk 8
+        row "$what: $fault at each access of $after" "disk back" "$((longest / 10)).$((longest % 10))" "$afterwards"
+        longest=0
+    done
+done
+hostile new
+stop_driver

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The controller stops: at each step of its start, idle, under I/O with one and
+# with 64 commands in flight, in a reset, at removal; until it is reset, or for
+# good.  Everything ends within the bounds; later, when the controller works
+# again, the disk is to be had again, with its data.  (One that never stops when it is
+# left alone keeps the memory that it may write to, which the debug kernel reports.)
+#@ machine: hostile
+#@ timeout: 240
+. /tests/guest/lib/recovery.sh
+
+# What is done while the controller stops; the verdict is in $outcome.
+bind() {
+    outcome="no disk"
+    ! rebind || outcome=disk
+}
+
+idle() {
+    hostile "${fault/arm stop/stop}"
+    fio_outcome --iodepth=1 --size=16k
+}
+
+# Reads only, many at a time: so all are in flight when it stops.
+deep() {
+    fio_outcome --rw=randread --verify=0 --iodepth=64 --size=1m --nrfiles=1
+}
+
+single() {
+    fio_outcome --iodepth=1 --size=64k
+}
+
+reset() {
+    outcome="no error"
+    reset_controller || outcome=error
+}
+
+unbind() {
+    outcome=unbound
+    timeout -k 1 $patience bash -c "echo $bdf >/sys/bus/pci/drivers/$driver/unbind" || outcome=hangs
+}
+
+start_driver
+put_noise $disk 8
+while IFS='|' read -r expected action fault; do
+    row_wanted "$expected" || continue
+    expected=${expected#stock }
+    [[ $action != bind ]] || echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind
+    hostile new
+    [[ $action == idle ]] || hostile "$fault"
+    echo "$action: $fault"
+    start=$EPOCHREALTIME
+    $action
+    seconds=$(seconds_since "$start")
+    state=$(ctrl_state)
+    [[ $action == idle ]] || (($(hostile count stop) > 0)) || must die "$action: $fault: it did not stop"
+    limit=$dead_bound
+    [[ $fault != *until=reset* ]] || limit=$back_bound
+    must expect_like "$action: $fault ($state)" "$expected" "$outcome"
+    must within "$seconds" $limit || die "$action: $fault: $seconds s, more than $limit"
+    hostile "calm"
+    repair
+    row "$action: $fault" "$outcome" "$seconds" "$afterwards"
+    [[ $afterwards != "not to be had" ]] || die "$action: $fault: the disk is lost"
+    must expect_noise $disk 8
+done <<'TABLE'
+no disk|bind|arm stop step=enable
+stock no disk|bind|arm stop step=ready
+stock no disk|bind|arm stop step=admin op=6
+stock no disk|bind|arm stop step=admin op=9
+stock no disk|bind|arm stop step=admin op=5
+stock no disk|bind|arm stop step=admin op=1
+no disk|bind|arm stop step=ready until=reset
+no disk|bind|arm stop step=admin op=6 until=reset
+no disk|bind|arm stop step=admin op=9 until=reset
+*|bind|arm stop step=admin op=5 until=reset
+*|bind|arm stop step=admin op=1 until=reset
+error|idle|arm stop
+no error|idle|arm stop until=reset
+error|single|arm stop step=io after=5
+no error|single|arm stop step=io after=5 until=reset
+error|deep|arm stop step=io after=70
+no error|deep|arm stop step=io after=70 until=reset
+error|reset|arm stop step=disable
+error|reset|arm stop step=enable
+error|reset|arm stop step=admin op=6
+*|reset|arm stop step=admin op=6 until=reset
+error|reset|arm stop step=admin op=5
+stock unbound|unbind|arm stop step=admin op=0
+unbound|unbind|arm stop step=admin op=0 until=reset
+stock unbound|unbind|arm stop step=shutdown
+unbound|unbind|arm stop step=shutdown until=reset
+stock unbound|unbind|arm stop step=disable
+TABLE
+stop_driver

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Allocations that fail.
+
+# Allocations may fail from now on, as /proc/self/fail-nth or the knobs say: only
+# what has the module on its stack, and not within ACPI's interpreter, which enabling
+# a PCI device runs: that uses freed objects when it is out of memory.
+fail_ours() {
+    local acpi text size kind knobs
+    acpi=$(awk '$3 ~ /^acpi_(ds|ex|ns|ps|rs|ut)_/ && $2 ~ /[tT]/ { print $1 }' /proc/kallsyms | sort)
+    text=$(($(cat /sys/module/rnvme/sections/.text)))
+    size=$(awk '/^rnvme / { print $2 }' /proc/modules)
+    for kind in failslab fail_page_alloc; do
+        knobs=/sys/kernel/debug/$kind
+        [[ -d $knobs ]] || skip "this kernel cannot make allocations fail"
+        printf '0x%x' "$text" >$knobs/require-start
+        printf '0x%x' $((text + size)) >$knobs/require-end
+        echo "0x${acpi%%$'\n'*}" >$knobs/reject-start
+        echo "0x${acpi##*$'\n'}" >$knobs/reject-end
+        echo N >$knobs/ignore-gfp-wait
+        echo 0 >$knobs/verbose
+    done
+    echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
+    echo N >/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
+}
+
+# None fails any more.
+fail_none() {
+    local kind
+    for kind in failslab fail_page_alloc; do
+        echo 0 >/sys/kernel/debug/$kind/probability
+        echo Y >/sys/kernel/debug/$kind/ignore-gfp-wait
+        echo 0 >/sys/kernel/debug/$kind/require-end
+    done
+}

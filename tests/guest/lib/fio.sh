@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# I/O on the disk, and what must be on it.
+
+# fio on a disk, everything that it writes read back and compared with its
+# crc32c.  The seed is in each block and another one each time, so what an
+# earlier run left behind is not taken for what should be there.
+verify() { # DISK FIO-OPTION...
+    local disk=$1 log=/tmp/verify.$BASHPID said
+    shift
+    if ! fio --name=verify --filename="/dev/$disk" --direct=1 --ioengine=io_uring \
+        --rw=randwrite --verify=crc32c --verify_fatal=1 --randseed=$((RANDOM << 15 | RANDOM)) \
+        --group_reporting "$@" >"$log" 2>&1; then
+        cat "$log"
+        die "fio failed: $disk $*"
+    fi
+    # A fio that did nothing succeeds, too.
+    said=$(<"$log")
+    [[ $said == *" read: IOPS"* && $said == *" write: IOPS"* ]] ||
+        die "fio did not write and read: $disk $*: $said"
+}
+
+# What was written is read back in every mode of the data path: PRPs and SGLs,
+# interrupts and polling, 512 bytes to 1 MiB, one command and 32 at a time.
+verify_modes() { # DISK...
+    local bs poll threshold disk jobs options
+    for threshold in 0 1; do
+        load poll_queues=1 sgl_threshold=$threshold
+        wait_for 20 test -b "/dev/${*: -1}"
+        for disk; do
+            echo 1024 >"/sys/block/$disk/queue/max_sectors_kb" ||
+                die "$disk has no transfers of 1 MiB"
+            for poll in 0 1; do
+                jobs=()
+                for bs in 512 4k 128k 1m; do
+                    options=("--bs=$bs" --stonewall)
+                    jobs+=(--name="$bs-1" "${options[@]}" --iodepth=1 --number_ios=8
+                        --name="$bs-32" "${options[@]}" --iodepth=32 --number_ios=40)
+                done
+                fio --filename="/dev/$disk" --direct=1 --ioengine=io_uring --hipri=$poll \
+                    --rw=randwrite --size=40m --iomem_align=4096 --verify=crc32c --do_verify=1 \
+                    --verify_fatal=1 --randseed=$RANDOM "${jobs[@]}" >/tmp/fio.log 2>&1 ||
+                    die "$disk threshold $threshold poll $poll: $(cat /tmp/fio.log)"
+                expect "jobs that wrote and read" 16 "$(grep -c -E '^ *(read|write): IOPS' /tmp/fio.log)"
+            done
+        done
+        unload
+    done
+}
+
+# 1 MiB of noise, written to and later expected at a place of a disk.
+put_noise() { # DISK MEBIBYTE
+    [[ -e /tmp/noise ]] || dd if=/dev/urandom of=/tmp/noise bs=1M count=1 status=none
+    dd if=/tmp/noise of="/dev/$1" bs=64k seek=$(($2 * 16)) oflag=direct conv=notrunc status=none ||
+        die "cannot write to $1"
+}
+
+expect_noise() { # DISK MEBIBYTE
+    dd if="/dev/$1" bs=64k skip=$(($2 * 16)) count=16 iflag=direct status=none | cmp - /tmp/noise ||
+        die "$1 has other data at $2 MiB than was written"
+}
+
+# Copy programs and libraries to a mounted file system, and remember their sums.
+copy_files() { # FOLDER
+    local files
+    mapfile -t files < <(find /usr/bin /usr/lib -maxdepth 1 -type f -size -3000k)
+    ((${#files[@]} > 20)) || die "too few files to copy: ${#files[@]}"
+    cp "${files[@]}" "$1/" || die "cannot copy to $1"
+    (cd "$1" && find . -type f -exec sha256sum {} +) >/tmp/sums
+}
+
+# The files that are there now must be the same.
+expect_files() { # FOLDER
+    local wrong
+    wrong=$(cd "$1" && sha256sum -c /tmp/sums 2>&1 | grep -v ': OK$')
+    [[ -z $wrong ]] || die "files have changed: $wrong"
+}
+
+# Whether commands are in flight.
+disk_busy() { # DISK
+    [[ $(<"/sys/block/$1/inflight") != *" 0"*" 0" ]]
+}
+
+# fio in the background that works until something ends it, on the first 64 MiB
+# of a disk; returns when it is at work.
+start_fio() { # DISK FIO-OPTION...
+    local disk=$1
+    shift
+    fio --name=background --filename="/dev/$disk" --direct=1 --ioengine=io_uring --rw=randrw \
+        --bs=4k --iodepth=16 --size=64m --time_based --runtime=600 "$@" >/tmp/background 2>&1 &
+    fio_job=$!
+    wait_for 30 disk_busy "$disk"
+}
+
+# The fio in the background must end by itself, with an error.
+expect_fio_fails() { # SECONDS
+    wait_gone "$1" kill -0 "$fio_job"
+    if wait "$fio_job"; then
+        cat /tmp/background
+        die "fio had no error although its disk was gone"
+    fi
+    # A disk that is gone has no size any more: no space there.
+    grep -q -E 'error=(Input/output error|No such device|No space left)' /tmp/background || {
+        cat /tmp/background
+        die "fio failed, but not for the disk"
+    }
+}
+
+# fio on a disk that may fail, but not have wrong data; its verdict is in
+# $fio_status, and it ends within so many seconds.
+fio_may_fail() { # SECONDS DISK FIO-OPTION...
+    local limit=$1 disk=$2
+    shift 2
+    fio_status=0
+    timeout -k 1 "$limit" fio --name=hostile --filename="/dev/$disk" --direct=1 \
+        --ioengine=io_uring --rw=randwrite --bs=4k --iodepth=16 --size=256k --verify=crc32c \
+        --verify_fatal=1 --allow_file_create=0 --randseed=$RANDOM "$@" >/tmp/hostile.fio 2>&1 || fio_status=$?
+    ((fio_status != 124 && fio_status != 137)) || die "fio does not end: $(hostile state)"
+    if grep -q -E 'verify: bad|verify failed|multibyte' /tmp/hostile.fio; then
+        die "wrong data: $(cat /tmp/hostile.fio)"
+    fi
+}
+
+# The driver is taken from a controller while fio works on its disk: fio must end
+# with errors.
+unbind_under_fio() { # BDF DISK
+    start_fio "$2"
+    echo "$1" >/sys/bus/pci/drivers/rnvme/unbind || die "$1 cannot be unbound"
+    expect_fio_fails 15
+}

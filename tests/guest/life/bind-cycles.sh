@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Bind and unbind, again and again (a thousand times in `make soak`), by turns idle
+# and under I/O: nothing is used up.
+#@ timeout: 60
+. /tests/guest/lib/recovery.sh
+rounds=$(soak_rounds binds 10)
+
+cycle() { # ROUND
+    if (($1 % 4 == 0)); then
+        start_fio $disk --size=4m
+        echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind || die "round $1: it cannot be unbound"
+        expect_fio_fails 15
+    else
+        echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind || die "round $1: it cannot be unbound"
+    fi
+    echo "$bdf" >/sys/bus/pci/drivers/$driver/bind || die "round $1: it cannot be bound"
+    [[ -b /dev/$disk ]] || wait_for 20 test -b /dev/$disk
+}
+
+start_driver
+put_noise $disk 100
+# What is allocated once only is there after these.
+for round in 1 2 3 4; do
+    cycle "$round"
+done
+count_begin
+for ((round = 1; round <= rounds; round++)); do
+    cycle "$round"
+done
+count_end "$rounds"
+expect_noise $disk 100
+verify $disk --bs=4k --size=512k --iodepth=16 --offset=16m
+stop_driver

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The device is unplugged under I/O and plugged in again, some times (a hundred in
+# `make soak`), by turns as the slot's owner asks for it and by the slot's power,
+# which goes without a word.  I/O ends with errors at once, what was acknowledged
+# is there again.
+# (7.3's pciehp takes its own two locks in both orders, which lockdep reports.)
+#@ timeout: 120
+#@ machine: hotplug
+#@ qemu-crash: its own heap does not survive each drive that goes under I/O
+#@ allow-log: possible circular locking dependency
+#@ allow-log: Call Trace
+# (QEMU ends the writes of a controller without power as if their queue was deleted.)
+#@ allow-trace: pci_nvme_ub_* pci_nvme_err_req_status
+. /tests/guest/lib/recovery.sh
+# A time-out would be seen.
+io_timeout=30
+start_driver
+put_noise $disk 100
+port=$(readlink -f "/sys/bus/pci/devices/$bdf/..")
+port=${port##*/}
+rounds=$(soak_rounds plugs 4)
+
+plug() { host qmp '{"execute":"device_add","arguments":{"driver":"nvme","id":"nv0","bus":"rp0","serial":"a","drive":"a"}}'; }
+present() { [[ -e /sys/bus/pci/devices/$bdf ]]; }
+
+for ((round = 1; round <= rounds; round++)); do
+    ((round != 3)) || count_begin
+    start_noting $disk
+    sleep 0.5
+    if ((round % 2)); then
+        how="unplugged"
+        qmp device_del '{"id":"nv0"}' >/dev/null
+        # The lamp of the slot blinks for 5 s.
+        start=$EPOCHREALTIME
+    else
+        how="slot power off"
+        start=$EPOCHREALTIME
+        # Power controller off, indicator off, behind the back of the driver of the slot.
+        # With these two off the device is gone at once.
+        setpci -s "$port" CAP_EXP+18.w=0700:0700
+    fi
+    wait_gone $patience kill -0 "$fio_job"
+    seconds=$(seconds_since "$start")
+    # Before any time-out: the lamp's 5 s are the slot's.
+    within "$seconds" 20 || must die "$how: I/O ended after $seconds s"
+    end_noting
+    # The slot's driver finds its power off already, and leaves the rest to others.
+    ((round % 2)) || echo 1 >"/sys/bus/pci/devices/$bdf/remove"
+    wait_gone 30 present
+    wait_gone 5 test -e /dev/$disk
+    wait_for 20 plug
+    setpci -s "$port" CAP_EXP+18.w=0100:0700
+    wait_for 30 test -b /dev/$disk
+    expect_noted $disk "$how"
+    expect_noise $disk 100
+    ((round > 2)) || row "$how under writes" "acknowledged writes are there" "$seconds" plugging
+done
+((rounds < 20)) || count_end "$rounds"
+if dmesg | grep -A100 "possible circular" | grep -q '\[rnvme\]'; then
+    die "a lock of the driver is taken in both orders: $(dmesg | grep -A100 "possible circular")"
+fi
+stop_driver
