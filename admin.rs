@@ -28,16 +28,16 @@ use crate::{
             BlkStatus,
             Buffer,
             Completed,
+            DriverQueue,
             Ended,
             Operations,
             QueueMap,
             Request,
-            RequestQueue,
             Started,
             Submissions,
             TagSet,
             TimedOut,
-            Timeout,
+            TimeoutVerdict,
             Types, //
         },
         pci::node, //
@@ -148,14 +148,14 @@ impl Operations for Admin {
         queue.poll(done)
     }
 
-    fn timeout(queue: &Queue<Admin>, rq: &TimedOut<'_, Self>) -> Timeout {
+    fn timeout(queue: &Queue<Admin>, rq: &TimedOut<'_, Self>) -> TimeoutVerdict {
         queue.late(rq)
     }
 }
 
 /// The admin queue as those who have commands to give see it.
 pub(crate) struct AdminQueue {
-    requests: RequestQueue<Admin>,
+    requests: DriverQueue<Admin>,
     queue: Arc<Queue<Admin>>,
     /// Milliseconds that a command may take as a rule.
     usual_ms: AtomicU32,
@@ -172,9 +172,9 @@ const RESET_COMMAND_MS: u32 = 2000;
 
 /// When a command that was posted is late.
 #[derive(Clone, Copy)]
-pub(crate) enum Lateness {
+pub(crate) enum CommandTimeout {
     /// When others are.
-    AsUsual,
+    Admin,
     /// Never: it waits for something to happen.
     Never,
 }
@@ -194,7 +194,7 @@ impl AdminQueue {
                 vectors: None,
             },
         )?;
-        let requests = RequestQueue::new(
+        let requests = DriverQueue::new(
             set,
             Arc::new((), GFP_KERNEL)?,
             crate::nvme::PAGE_SIZE,
@@ -226,7 +226,7 @@ impl AdminQueue {
         self.usual_ms.store(ms, Relaxed);
     }
 
-    fn patience(&self) -> u32 {
+    fn timeout(&self) -> u32 {
         match self.deadline_ms.load(Relaxed) {
             0 => self.timeout_ms(),
             deadline => {
@@ -246,12 +246,12 @@ impl AdminQueue {
     pub(crate) fn post<C: AdminCommand, D: Ended<Admin> + 'static>(
         &self,
         command: &C,
-        lateness: Lateness,
+        timeout: CommandTimeout,
         ended: Arc<D>,
     ) -> Result {
-        let timeout = match lateness {
-            Lateness::AsUsual => Some(self.patience()),
-            Lateness::Never => None,
+        let timeout = match timeout {
+            CommandTimeout::Admin => Some(self.timeout()),
+            CommandTimeout::Never => None,
         };
         let entry = command.sqe();
         let fill = |pdu: &mut AdminPdu| {
@@ -313,12 +313,12 @@ impl AdminQueue {
         let entry = command.sqe();
         self.requests.execute(
             buffer,
-            Some(self.patience()),
+            Some(self.timeout()),
             |pdu| {
                 pdu.queue.begin();
                 pdu.command = entry;
             },
-            || self.queue.look(),
+            || self.queue.check(),
             |pdu, result| match result {
                 Ok(()) => Ok(command.reply(pdu.result())),
                 Err(e) => {

@@ -23,14 +23,14 @@ mod jobs;
 
 use self::{
     attributes::Attributes,
-    events::Events,
+    events::EventRequest,
     hardware::{
         Hardware,
         Identity, //
     },
     jobs::Jobs,
     namespaces::{
-        Known,
+        LiveNamespaces,
         Namespace,
         Scanner, //
     },
@@ -174,13 +174,13 @@ struct Core {
     /// The disks' parent in sysfs.
     parent: ARef<Device>,
     /// What it tells without being asked.
-    events: Arc<Events>,
+    events: Arc<EventRequest>,
     /// LOCK: held while disks are added and removed, and so while I/O is waited for: nothing that
     /// brings the controller up again takes it.
     #[pin]
     disks: Mutex<KVec<Namespace>>,
     /// The namespaces that have disks.
-    known: Arc<Known>,
+    live: Arc<LiveNamespaces>,
 }
 
 impl Reset {
@@ -342,9 +342,9 @@ impl Enabled {
             entries: io.entries,
         };
         let class = attributes.publish(dev, number)?;
-        let events = Events::new(&self.jobs.events)?;
+        let events = EventRequest::new(&self.jobs.events)?;
         let subsystem = Arc::new(identified.subsystem, GFP_KERNEL)?;
-        let known = Known::new()?;
+        let live = LiveNamespaces::new()?;
         let (hardware, admin) = (hardware.clone(), self.admin.clone());
         let parent = class.device().into();
         let core = Arc::pin_init(
@@ -360,7 +360,7 @@ impl Enabled {
                 parent,
                 events,
                 disks <- new_mutex!(KVec::new()),
-                known,
+                live,
             }),
             GFP_KERNEL,
         )?;
@@ -377,7 +377,7 @@ impl Enabled {
         };
         let jobs = &controller.working.0;
         jobs.open(&controller.core, &controller.class)?;
-        if !controller.running.0.up() {
+        if !controller.running.0.brought_up() {
             return Err(ENODEV);
         }
         let core = &controller.core;
@@ -437,7 +437,7 @@ impl Core {
             subsystem: &self.subsystem,
             max_transfer: self.max_transfer,
             retries: RetryPolicy::new(self.params.retries(), self.info.retry_delays),
-            known: &self.known,
+            live: &self.live,
         }
     }
 }
@@ -502,7 +502,7 @@ impl Controller {
 
     /// The controller is brought up again.
     pub(crate) fn begin_wake(&self) {
-        self.running.0.settle();
+        self.running.0.wait_for_failed_reset();
         self.running.0.notify(Event::Wake, "");
     }
 

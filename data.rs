@@ -40,13 +40,13 @@ use crate::{
             Types, //
         },
         dma::{
+            FixedList,
             Lease,
-            Listed,
+            ListSpan, //
+            ListedData,
             MapError,
             Mapper,
             Mapping,
-            Slots,
-            Span, //
         },
     },
 };
@@ -266,7 +266,7 @@ impl Transfers {
                 rq.pdu_mut().pdu_mut().mapping.hold(lease);
             }
             let mut list = list.ok_or(BlkStatus::IOERR)?;
-            let mut builder = prp::Builder::new(len);
+            let mut builder = prp::PrpBuilder::new(len);
             builder
                 .push(addr, len, &mut list)
                 .and_then(|()| builder.finish())
@@ -293,7 +293,7 @@ impl Transfers {
             }
             return Ok(Data::prp(data));
         }
-        let mut builder = prp::Builder::new(bytes);
+        let mut builder = prp::PrpBuilder::new(bytes);
         self.list(rq, lease, |addr, len, list| {
             builder.push(addr, len, list).is_ok()
         })?;
@@ -305,7 +305,7 @@ impl Transfers {
         T: Types,
         T::Pdu: Carrier,
     {
-        let mut builder = sgl::Builder::new(rq.bytes());
+        let mut builder = sgl::SglBuilder::new(rq.bytes());
         let words = usize::from(rq.segments()) * sgl::WORDS;
         let lease = self.lease(words)?;
         let list = self.list(rq, lease, |addr, len, list| {
@@ -330,8 +330,8 @@ impl Transfers {
         &self,
         rq: &mut Request<T>,
         lease: Option<Lease>,
-        mut push: impl FnMut(u64, u32, &mut Span<'_>) -> bool,
-    ) -> Result<Span<'_>, BlkStatus>
+        mut push: impl FnMut(u64, u32, &mut ListSpan<'_>) -> bool,
+    ) -> Result<ListSpan<'_>, BlkStatus>
     where
         T: Types,
         T::Pdu: Carrier,
@@ -388,7 +388,7 @@ const fn direct(sgl: Option<SglThreshold>) -> u32 {
 
 /// The pointers to data that was mapped straight into `list`. Nothing of it need be unmapped.
 #[inline(always)]
-fn pointers<const N: usize>(listed: &Listed, list: Slots<'_, N>) -> DataPtr {
+fn pointers<const N: usize>(listed: &ListedData, list: FixedList<'_, N>) -> DataPtr {
     let first = || list.span().read(0);
     prp::listed(listed.start, listed.entries, first, list.address())
 }
@@ -400,7 +400,7 @@ fn refusal(error: MapError) -> BlkStatus {
     }
 }
 
-#[kernel::macros::kunit_tests(rnvme_transfer)]
+#[kernel::macros::kunit_tests(rnvme_data)]
 mod tests {
     use super::*;
 

@@ -28,8 +28,8 @@ use crate::{
     },
     queue::{
         Queue,
+        Route, //
         Series,
-        Way, //
     },
     sys::{
         base::RateLimit,
@@ -40,12 +40,12 @@ use crate::{
             Op,
             Operations,
             Request,
+            RequeueTimer, //
             Started,
             Submissions,
             TimedOut,
-            Timeout,
+            TimeoutVerdict,
             Types,
-            Waiting, //
         },
     },
 };
@@ -82,7 +82,7 @@ pub(crate) struct Geometry {
     /// What to do about commands that fail.
     pub(crate) retries: RetryPolicy,
     /// Which of them may wait before they are tried again.
-    pub(crate) waiting: Waiting,
+    pub(crate) requeue_timer: RequeueTimer,
     /// The controller's and the disk's number, to log by.
     pub(crate) name: (u32, u32),
     /// Keeps a failing medium from flooding the log.
@@ -149,8 +149,8 @@ impl DiskData for Geometry {
         self.ids.designator(to)
     }
 
-    fn waiting(&self) -> &Waiting {
-        &self.waiting
+    fn requeue_timer(&self) -> &RequeueTimer {
+        &self.requeue_timer
     }
 }
 
@@ -189,11 +189,11 @@ impl Operations for Io {
 
     #[cold]
     fn turned_away(queue: &Queue<Io>, mut rq: Started<Io>) {
-        let rq = match queue.way() {
-            Way::Nowhere => return rq.end(BlkStatus::IOERR),
-            Way::Again => rq,
-            Way::Through(heir) => match prepare(queue, &mut rq) {
-                Ok(command) => match heir.carry(rq, command) {
+        let rq = match queue.route() {
+            Route::None => return rq.end(BlkStatus::IOERR),
+            Route::Retry => rq,
+            Route::Via(fallback) => match prepare(queue, &mut rq) {
+                Ok(command) => match fallback.carry(rq, command) {
                     Ok(()) => return,
                     Err(rq) => queue.take_back(rq),
                 },
@@ -203,7 +203,7 @@ impl Operations for Io {
         };
         // Whoever waits for a delay that the controller asked for has the same timer: the one who comes
         // last says when it ends, for both.
-        rq.requeue_after(SOON_MS, |geometry| &geometry.waiting);
+        rq.requeue_after(SOON_MS, |geometry| &geometry.requeue_timer);
     }
 
     fn commit_rqs(queue: &Queue<Io>) {
@@ -225,7 +225,7 @@ impl Operations for Io {
         queue.poll(done)
     }
 
-    fn timeout(queue: &Queue<Io>, rq: &TimedOut<'_, Self>) -> Timeout {
+    fn timeout(queue: &Queue<Io>, rq: &TimedOut<'_, Self>) -> TimeoutVerdict {
         queue.late(rq)
     }
 }
@@ -363,7 +363,7 @@ fn fail(queue: &Queue<Io>, mut rq: Started<Io>, status: Status) {
     let policy = rq.queue_data().retries;
     if let Some(delay) = policy.decide(status, rq.is_failfast(), rq.pdu().retries()) {
         rq.pdu_mut().count_retry();
-        rq.requeue_after(delay, |geometry| &geometry.waiting);
+        rq.requeue_after(delay, |geometry| &geometry.requeue_timer);
         return;
     }
     let block_status = block_status(status.outcome());

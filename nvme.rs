@@ -33,7 +33,7 @@ mod command;
 
 pub(crate) use self::{
     cmb::{
-        Layout,
+        CmbLayout,
         CMBLOC,
         CMBSTS,
         CMBSZ, //

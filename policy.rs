@@ -31,8 +31,8 @@ pub(crate) use self::{
     },
     log_budget::LogBudget,
     namespace_registry::{
-        Entry,
         Registry,
+        RegistryEntry,
         Relation, //
     },
     params::Params,

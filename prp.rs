@@ -22,7 +22,7 @@
 // PRP lists, entry by entry.
 mod builder;
 
-pub(crate) use self::builder::Builder;
+pub(crate) use self::builder::PrpBuilder;
 
 use crate::nvme::{
     DataPtr,

@@ -28,7 +28,7 @@ mod polled;
 
 pub(crate) use self::{
     completions::Completions,
-    fallback::Way,
+    fallback::Route,
     timeout::Late, //
 };
 
@@ -62,7 +62,7 @@ use crate::{
             Started,
             Submissions,
             TimedOut,
-            Timeout,
+            TimeoutVerdict,
             Types, //
         },
         dma::{
@@ -97,12 +97,12 @@ use kernel::{
 const SQE_WORDS: usize = 8;
 
 /// Who decides when a request does not come back. Implemented above: mechanism does not judge.
-pub(crate) trait Watchdog: Send + Sync {
+pub(crate) trait TimeoutPolicy: Send + Sync {
     /// A command is late.
-    fn late(&self, command: &dyn Late) -> Timeout;
+    fn late(&self, command: &dyn Late) -> TimeoutVerdict;
 
     /// Looks for what nobody tells of: completions without interrupts, a controller that failed.
-    fn look(&self);
+    fn check(&self);
 }
 
 /// Whether commands get through to the device.
@@ -150,9 +150,9 @@ pub(crate) struct Queue<T: Types> {
     polled: SpinLock<Option<Completions<T>>>,
     // Hardly ever needed.
     _rest: [LineBegins; 0],
-    watchdog: Arc<dyn Watchdog>,
-    /// See [`heir`].
-    heir: SetOnce<Arc<Self>>,
+    watchdog: Arc<dyn TimeoutPolicy>,
+    /// See [`fallback`].
+    fallback: SetOnce<Arc<Self>>,
     completion_ring_address: u64,
     entries: u16,
     id: QueueId,
@@ -227,7 +227,7 @@ where
         dev: &Device<Bound>,
         bar: &Arc<Bar>,
         shape: &Shape<'_>,
-        watchdog: Arc<dyn Watchdog>,
+        watchdog: Arc<dyn TimeoutPolicy>,
     ) -> Result<Pair<T>> {
         let () = Self::LAYOUT;
         let entries = usize::from(shape.entries);
@@ -255,7 +255,7 @@ where
                 polled <- SpinLock::new(None, c"rnvme_polled", static_lock_class!()),
                 _rest: [],
                 watchdog,
-                heir: SetOnce::new(),
+                fallback: SetOnce::new(),
                 completion_ring_address,
                 entries: shape.entries,
                 id,
@@ -319,8 +319,8 @@ where
     }
 
     /// Has a look whether the controller is well, for somebody who waits for a command.
-    pub(crate) fn look(&self) {
-        self.watchdog.look();
+    pub(crate) fn check(&self) {
+        self.watchdog.check();
     }
 
     /// Makes the submission side as it was when it was new: the device forgot the queue.
@@ -462,7 +462,7 @@ where
     }
 
     /// A request of the queue is late.
-    pub(crate) fn late(&self, rq: &TimedOut<'_, T>) -> Timeout {
+    pub(crate) fn late(&self, rq: &TimedOut<'_, T>) -> TimeoutVerdict {
         self.watchdog.late(&LateCommand { queue: self, rq })
     }
 }

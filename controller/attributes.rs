@@ -109,7 +109,7 @@ impl Attributes {
 
     /// Resets the controller, and waits for it.
     fn reset(&self) -> Result {
-        self.hardware.settle();
+        self.hardware.wait_for_failed_reset();
         self.hardware.notify(Event::Asked, "somebody asks for it");
         self.reset.flush();
         if self.hardware.is_live() {

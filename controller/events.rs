@@ -15,7 +15,7 @@ use crate::{
         Admin,
         AdminPdu,
         AdminQueue,
-        Lateness, //
+        CommandTimeout, //
     },
     nvme::{
         AsyncEvent,
@@ -69,7 +69,7 @@ const LONGEST_ACTIVATION_MS: u32 = 300_000;
 /// The last reference to it may be dropped in an interrupt: so it has nothing that must not be, and
 /// of `job` the controller has another reference for longer than there are commands.
 #[pin_data]
-pub(super) struct Events {
+pub(super) struct EventRequest {
     job: Arc<Work>,
     /// Whether the controller has the request.
     asked: AtomicBool,
@@ -81,7 +81,7 @@ pub(super) struct Events {
     log: RateLimit,
 }
 
-impl Ended<Admin> for Events {
+impl Ended<Admin> for EventRequest {
     fn ended(&self, pdu: &AdminPdu, ok: bool) {
         if ok {
             self.last.store(pdu.result(), Release);
@@ -94,7 +94,7 @@ impl Ended<Admin> for Events {
     }
 }
 
-impl Events {
+impl EventRequest {
     /// Nothing is asked for yet.
     pub(super) fn new(job: &Arc<Work>) -> Result<Arc<Self>> {
         Arc::pin_init(
@@ -124,7 +124,7 @@ impl Events {
             return;
         }
         if admin
-            .post(&AsyncEventRequest, Lateness::Never, self.clone())
+            .post(&AsyncEventRequest, CommandTimeout::Never, self.clone())
             .is_err()
         {
             self.asked.store(false, Release);
@@ -147,8 +147,8 @@ impl Events {
 }
 
 /// What is done about events.
-pub(super) struct Handler {
-    pub(super) events: Arc<Events>,
+pub(super) struct EventHandler {
+    pub(super) events: Arc<EventRequest>,
     pub(super) admin: Arc<AdminQueue>,
     pub(super) hardware: Arc<Hardware>,
     pub(super) class: Arc<ClassDevice<Attributes>>,
@@ -156,7 +156,7 @@ pub(super) struct Handler {
     pub(super) info: ControllerInfo,
 }
 
-impl crate::sys::base::Job for Handler {
+impl crate::sys::base::Job for EventHandler {
     fn run(&self) {
         if !self.hardware.is_live() {
             // Whoever brings it up asks anew.
@@ -178,7 +178,7 @@ impl crate::sys::base::Job for Handler {
     }
 }
 
-impl Handler {
+impl EventHandler {
     fn handle(&self, event: AsyncEvent) {
         let dev = self.class.device();
         dev_info!(dev, "event: {}\n", event);
@@ -195,7 +195,7 @@ impl Handler {
             EventKind::Notice(Notice::FirmwareActivationStarting) => {
                 let longest = self.info.activation_ms.unwrap_or(ACTIVATION_MS);
                 let longest = Delta::from_millis(longest.min(LONGEST_ACTIVATION_MS).into());
-                self.hardware.sit_out(longest);
+                self.hardware.wait_while_paused(longest);
                 self.tell_firmware();
             }
             EventKind::Error => self.tell_errors(),

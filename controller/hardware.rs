@@ -29,7 +29,7 @@ pub(crate) use self::setup::Identity;
 use self::{
     aborts::Aborts,
     registers::gone,
-    vector_handler::Vector, //
+    vector_handler::VectorHandler, //
 };
 use crate::{
     admin::{
@@ -98,9 +98,9 @@ use kernel::{
 const POLL_INTERVAL: Delta = Delta::from_millis(1);
 
 struct Inner {
-    lines: KVec<Line<Vector>>,
+    lines: KVec<Line<VectorHandler>>,
     /// What the first line served, while it has none: the controller runs all the same.
-    parked: Option<KBox<Vector>>,
+    parked: Option<KBox<VectorHandler>>,
     /// The longest that an orderly shutdown may take.
     shutdown: Delta,
     admin: Option<Arc<Queue<Admin>>>,
@@ -139,8 +139,8 @@ pub(crate) struct Hardware {
     /// Whether it is to be quiet, from [`Event::Pause`] to [`Event::Wake`]: nobody may bring it up.
     /// Changed with `inner` held.
     paused: AtomicBool,
-    /// Whether somebody is in [`Self::sit_out`].
-    sitting_out: AtomicBool,
+    /// Whether somebody is in [`Self::wait_while_paused`].
+    waits_while_paused: AtomicBool,
     /// What brings the controller up again.
     reset: Arc<Work>,
     aborts: Arc<Aborts>,
@@ -232,7 +232,7 @@ impl Hardware {
     }
 
     /// It could not be brought up.
-    pub(crate) fn give_up(&self, e: Error) {
+    pub(crate) fn bring_up_failed(&self, e: Error) {
         let mut inner = self.inner.lock();
         if self.paused.load(Relaxed) {
             // It was not to be, for now: whoever wakes it up has it tried again.
@@ -247,7 +247,7 @@ impl Hardware {
 
     /// The controller was brought up, unless it was told to stop again meanwhile; returns whether it
     /// works now.
-    pub(crate) fn up(&self) -> bool {
+    pub(crate) fn brought_up(&self) -> bool {
         let mut inner = self.inner.lock();
         if self.paused.load(Relaxed) {
             return false;
@@ -429,11 +429,11 @@ impl Hardware {
 
     /// Keeps I/O back until the controller has done what it pauses for (CSTS.PP), new firmware for
     /// instance; resets it if that takes longer than `longest`.
-    pub(crate) fn sit_out(&self, longest: Delta) {
+    pub(crate) fn wait_while_paused(&self, longest: Delta) {
         let Some(set) = self.inner.lock().set.clone() else {
             return;
         };
-        self.sitting_out.store(true, Relaxed);
+        self.waits_while_paused.store(true, Relaxed);
         set.quiesce();
         let result = read_poll_timeout(
             || Ok(self.bar.read(CSTS)),
@@ -441,7 +441,7 @@ impl Hardware {
             POLL_INTERVAL,
             longest,
         );
-        self.sitting_out.store(false, Relaxed);
+        self.waits_while_paused.store(false, Relaxed);
         if result.is_err() {
             self.notify(Event::Fault, "it pauses for longer than it said (CSTS.PP)");
         }
@@ -450,7 +450,7 @@ impl Hardware {
 
     /// Has the commands on their way to `queue`, which the controller does not have any more, go
     /// through another, or fail if there is none.
-    pub(crate) fn lose(&self, queue: &Queue<Io>) {
+    pub(crate) fn close_queue(&self, queue: &Queue<Io>) {
         let _inner = self.inner.lock();
         queue.set_gate(Gate::Closed);
     }
@@ -459,14 +459,14 @@ impl Hardware {
 impl Inner {
     /// From now on the controller does not hear of completions: it is about to forget all queues.
     fn mute(&mut self) {
-        self.for_each_vector(Vector::mute);
+        self.for_each_vector(VectorHandler::mute);
         for queue in &self.io {
             let _ = queue.with_polled(|polled| polled.mute());
         }
     }
 
     /// Calls `f` on what each vector serves, while its handler is kept from running.
-    fn for_each_vector(&mut self, mut f: impl FnMut(&mut Vector)) {
+    fn for_each_vector(&mut self, mut f: impl FnMut(&mut VectorHandler)) {
         for line in &mut self.lines {
             line.with_disabled(&mut f);
         }

@@ -5,7 +5,7 @@
 
 use super::{
     attributes::Attributes,
-    events::Handler,
+    events::EventHandler,
     Core,
     Identified, //
 };
@@ -13,7 +13,7 @@ use crate::{
     admin::{
         Admin,
         AdminPdu,
-        Lateness, //
+        CommandTimeout, //
     },
     nvme::{
         ControllerInfo,
@@ -23,7 +23,7 @@ use crate::{
         Event,
         State, //
     },
-    queue::Watchdog,
+    queue::TimeoutPolicy,
     sys::{
         base::{
             ClassDevice,
@@ -85,7 +85,7 @@ impl Jobs {
             again: self.scan.clone(),
         };
         self.scan.open(Arc::new(scan, GFP_KERNEL)?);
-        let events = Handler {
+        let events = EventHandler {
             events: core.events.clone(),
             admin: core.admin.clone(),
             hardware: core.hardware.clone(),
@@ -130,13 +130,13 @@ impl Job for ResetJob {
         self.core.admin.set_deadline(None);
         match result {
             Ok(()) => {
-                if hardware.up() {
+                if hardware.brought_up() {
                     self.core.events.begin(&self.core.admin, &self.core.info);
                     // It may have changed meanwhile, and have other queues.
                     self.scan.queue();
                 }
             }
-            Err(e) => hardware.give_up(e),
+            Err(e) => hardware.bring_up_failed(e),
         }
     }
 }
@@ -175,7 +175,7 @@ impl Core {
             .counts
             .total()
             .saturating_mul(2)
-            .saturating_add(self.known.count())
+            .saturating_add(self.live.count())
             .saturating_add(8)
     }
 
@@ -244,7 +244,7 @@ struct ScanJob {
 }
 
 impl ScanJob {
-    fn look(&self) -> Result {
+    fn check(&self) -> Result {
         let core = &self.core;
         core.use_queues()?;
         core.scanner()
@@ -264,7 +264,7 @@ impl ScanJob {
 
 impl Job for ScanJob {
     fn run(&self) {
-        if self.core.hardware.is_live() && self.look() == Err(ENOMEM) {
+        if self.core.hardware.is_live() && self.check() == Err(ENOMEM) {
             // Memory is short for a moment.
             self.again.queue_after(WATCH_MS);
         }
@@ -289,7 +289,7 @@ impl WatchJob {
         if core.keep_alive().is_some_and(due) {
             // One that does not come back is late, as any command may be.
             if let Ok(unheard) = Arc::new(Unheard, GFP_KERNEL) {
-                let _ = core.admin.post(&KeepAlive, Lateness::AsUsual, unheard);
+                let _ = core.admin.post(&KeepAlive, CommandTimeout::Admin, unheard);
             }
         }
     }
@@ -297,12 +297,12 @@ impl WatchJob {
 
 impl Job for WatchJob {
     fn run(&self) {
-        self.core.hardware.look();
+        self.core.hardware.check();
         let ticks = self.ticks.fetch_add(1, Relaxed);
         match self.core.hardware.state() {
             State::Live => self.attend(ticks),
             // No retry is worth waiting for.
-            State::Dead => self.core.io.set.hurry(),
+            State::Dead => self.core.io.set.kick_requeued(),
             _ => {}
         }
         self.again.queue_after(WATCH_MS);

@@ -5,9 +5,9 @@
 // Namespaces that have disks.
 mod live;
 
-pub(crate) use self::live::Known;
+pub(crate) use self::live::LiveNamespaces;
 
-use self::live::Entered;
+use self::live::Membership;
 use super::hardware::Hardware;
 use crate::{
     admin::AdminQueue,
@@ -31,7 +31,7 @@ use crate::{
     },
     policy::{
         DiskLimits,
-        Entry,
+        RegistryEntry,
         Relation,
         RetryPolicy,
         Source, //
@@ -44,8 +44,8 @@ use crate::{
         block::{
             Disk,
             Limits,
+            RequeueTimer, //
             TagSet,
-            Waiting, //
         },
         dma::MAX_SEGMENTS, //
     },
@@ -72,7 +72,7 @@ pub(crate) struct Namespace {
     /// What it was known by, as the controller said it.
     ids: UniqueIds,
     /// What the disk was made from, for whoever brings the controller up again as well.
-    entered: Entered,
+    membership: Membership,
 }
 
 impl Namespace {
@@ -126,7 +126,7 @@ pub(crate) struct Scanner<'a> {
     /// What to do about commands that fail.
     pub(crate) retries: RetryPolicy,
     /// The namespaces that have disks.
-    pub(crate) known: &'a Arc<Known>,
+    pub(crate) live: &'a Arc<LiveNamespaces>,
 }
 
 impl Scanner<'_> {
@@ -291,7 +291,7 @@ impl Scanner<'_> {
     ///
     /// `EEXIST` if it cannot be told from another one.
     fn register(&self, nsid: Nsid, info: &NamespaceInfo, ids: UniqueIds) -> Result<Registered> {
-        let entry = Entry {
+        let entry = RegistryEntry {
             instance: self.instance,
             subsystem: self.subsystem.clone(),
             nsid,
@@ -299,7 +299,7 @@ impl Scanner<'_> {
             shared: self.info.multi_controller && info.shared,
         };
         let relation = with_registry(|registry| registry.add(entry))??;
-        let entered = |usable| {
+        let membership = |usable| {
             Ok(Registered {
                 instance: self.instance,
                 nsid,
@@ -307,7 +307,7 @@ impl Scanner<'_> {
             })
         };
         match relation {
-            Relation::New => entered(ids),
+            Relation::New => membership(ids),
             Relation::OtherPath { instance } => {
                 dev_warn!(
                     self.parent,
@@ -315,7 +315,7 @@ impl Scanner<'_> {
                     nsid.get(),
                     instance
                 );
-                entered(ids)
+                membership(ids)
             }
             Relation::Twin {
                 id,
@@ -346,7 +346,7 @@ impl Scanner<'_> {
                     other.get(),
                     instance
                 );
-                entered(UniqueIds::default())
+                membership(UniqueIds::default())
             }
         }
     }
@@ -419,7 +419,7 @@ impl Scanner<'_> {
                 deallocating_zeroes: disk.deallocating_zeroes,
                 ids: registered.usable,
                 retries: self.retries,
-                waiting: Waiting::new(),
+                requeue_timer: RequeueTimer::new(),
                 name: (self.instance, number),
                 log <- RateLimit::new(),
             }? Error),
@@ -438,7 +438,7 @@ impl Scanner<'_> {
         let registered = self.register(nsid, &info, ids)?;
         let limits = self.limits(nsid, &info, controller);
         let geometry = self.geometry(&registered, number, &info, &limits)?;
-        let entered = self.known.enter(&geometry, info)?;
+        let membership = self.live.enter(&geometry, info)?;
         let disk = Disk::add(
             self.set.clone(),
             self.parent,
@@ -452,7 +452,7 @@ impl Scanner<'_> {
             registered,
             number,
             ids,
-            entered,
+            membership,
         })
     }
 
@@ -463,15 +463,15 @@ impl Scanner<'_> {
         info: NamespaceInfo,
         controller: &Common,
     ) -> Result {
-        if namespace.entered.is_still(&info) {
+        if namespace.membership.is_still(&info) {
             return Ok(());
         }
         let (nsid, number) = (namespace.registered.nsid, namespace.number);
         let limits = self.limits(nsid, &info, controller);
         let geometry = self.geometry(&namespace.registered, number, &info, &limits)?;
-        let entered = self.known.enter(&geometry, info)?;
+        let membership = self.live.enter(&geometry, info)?;
         namespace.disk.update(geometry, &limits, info.sectors)?;
-        namespace.entered = entered;
+        namespace.membership = membership;
         dev_info!(
             self.parent,
             "namespace {} has changed: {} blocks of {} bytes\n",

@@ -72,7 +72,7 @@ impl Numbers {
     }
 }
 
-#[kunit_tests(rnvme_instance)]
+#[kunit_tests(rnvme_number)]
 mod tests {
     use super::*;
 

@@ -11,6 +11,7 @@ use crate::{
     nvme::{
         cmb,
         regs,
+        CmbLayout,
         ControllerInfo,
         CreateIoCq,
         CreateIoSq,
@@ -18,7 +19,6 @@ use crate::{
         DeleteIoSq,
         DisableCoalescing,
         DoorbellBufferConfig,
-        Layout,
         QueueId,
         SetInterruptCoalescing,
         SetNumberOfQueues,
@@ -242,7 +242,7 @@ impl Plan<'_> {
         // CAST: usize to u64 is lossless on 64-bit machines.
         let registers_end = last as u64 + 4;
         let (location, size) = (bar.read(CMBLOC), bar.read(CMBSZ));
-        let layout = Layout::decode(location, size, registers_end, |bar| {
+        let layout = CmbLayout::decode(location, size, registers_end, |bar| {
             memory_bar(self.pdev, bar)
         });
         let layout = match layout {
@@ -312,7 +312,7 @@ impl Plan<'_> {
         }
         if let Some(((first, _), others)) = pairs.split_first() {
             for (queue, _) in others {
-                queue.set_heir(first);
+                queue.set_fallback(first);
             }
         }
         Ok(pairs)
@@ -389,7 +389,7 @@ impl IoQueues {
             return Err(EIO);
         }
         for queue in self.queues.iter().skip(made) {
-            hardware.lose(queue);
+            hardware.close_queue(queue);
         }
         self.made.store(made, Relaxed);
         self.set_coalescing(admin, params);

@@ -11,10 +11,10 @@ use crate::{
     prp,
     sys::{
         dma::{
+            FixedList,
             Lease,
-            Pieces,
-            Slots,
-            Span,
+            ListPool,
+            ListSpan,
             Words,
             LEASES, //
         },
@@ -38,7 +38,7 @@ pub(crate) const SMALL: usize = 32;
 /// The lists of one queue.
 pub(crate) struct Lists {
     /// Small lists, by tag.
-    small: Pieces<SMALL>,
+    small: ListPool<SMALL>,
     /// Large lists, by lease.
     large: KVec<Words>,
 }
@@ -59,32 +59,32 @@ impl Lists {
             )?;
         }
         Ok(Self {
-            small: Pieces::zeroed(dev, tags.into())?,
+            small: ListPool::zeroed(dev, tags.into())?,
             large,
         })
     }
 
     /// The small list of `tag`.
     #[inline(always)]
-    pub(crate) fn small(&self, tag: u16) -> Option<Slots<'_, SMALL>> {
+    pub(crate) fn small(&self, tag: u16) -> Option<FixedList<'_, SMALL>> {
         self.small.get(tag.into())
     }
 
     /// The first page of the large list of `lease`.
-    pub(crate) fn large(&self, lease: &Lease) -> Option<Slots<'_, { prp::ENTRIES_PER_PAGE }>> {
+    pub(crate) fn large(&self, lease: &Lease) -> Option<FixedList<'_, { prp::ENTRIES_PER_PAGE }>> {
         self.large.get(lease.index())?.first()
     }
 
     /// The list of a request: the large one of its lease, else the small one of its tag.
-    pub(crate) fn list(&self, tag: u16, lease: Option<&Lease>) -> Option<Span<'_>> {
+    pub(crate) fn list(&self, tag: u16, lease: Option<&Lease>) -> Option<ListSpan<'_>> {
         match lease {
             Some(lease) => self.large.get(lease.index()).map(Words::span),
-            None => self.small(tag).map(Slots::span),
+            None => self.small(tag).map(FixedList::span),
         }
     }
 }
 
-impl prp::List for Span<'_> {
+impl prp::List for ListSpan<'_> {
     #[inline(always)]
     fn set(&mut self, slot: usize, value: u64) -> bool {
         self.write(slot, value)

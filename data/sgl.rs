@@ -58,14 +58,14 @@ impl fmt::Display for SglError {
 }
 
 /// Turns segments, in the order of the data, into an SGL.
-pub(crate) struct Builder {
+pub(crate) struct SglBuilder {
     /// Bytes of the transfer that no segment has brought yet.
     missing: u32,
     count: usize,
     first: DataPtr,
 }
 
-impl Builder {
+impl SglBuilder {
     /// A transfer of `total_len` bytes.
     pub(crate) const fn new(total_len: u32) -> Self {
         Self {
@@ -143,7 +143,7 @@ mod tests {
 
     fn build(total: u32, segments: &[(u64, u32)]) -> (Result<DataPtr, SglError>, [u64; 8]) {
         let mut list = Memory { slots: [0; 8] };
-        let mut builder = Builder::new(total);
+        let mut builder = SglBuilder::new(total);
         for (addr, len) in segments {
             if let Err(e) = builder.push(*addr, *len, &mut list) {
                 return (Err(e), list.slots);

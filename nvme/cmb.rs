@@ -47,7 +47,7 @@ register! {
 
 /// Where the buffer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Layout {
+pub(crate) struct CmbLayout {
     /// The BAR.
     pub(crate) bar: u32,
     /// Its first byte there; a multiple of 4096.
@@ -77,7 +77,7 @@ impl fmt::Display for Unusable {
     }
 }
 
-impl Layout {
+impl CmbLayout {
     /// Decodes the registers. `bar_len` says how many bytes a BAR has, if it is one in memory;
     /// in BAR 0 the buffer must begin at `registers_end` or later.
     pub(crate) fn decode(
@@ -143,7 +143,7 @@ mod tests {
     const SIZE: u32 = 16 << 12 | 1 << 8 | 1;
 
     fn decode(location: u32, size: u32) -> Result<(u32, u64, u64), Unusable> {
-        let layout = Layout::decode(
+        let layout = CmbLayout::decode(
             CMBLOC::from_raw(location),
             CMBSZ::from_raw(size),
             0x2000,
@@ -196,13 +196,13 @@ mod tests {
 
     #[test]
     fn addresses_are_told() {
-        assert_eq!(Layout::control(0xfe00_0000), Some(0xfe00_0003));
-        assert_eq!(Layout::control(0xfe00_0800), None);
+        assert_eq!(CmbLayout::control(0xfe00_0000), Some(0xfe00_0003));
+        assert_eq!(CmbLayout::control(0xfe00_0800), None);
     }
 
     #[test]
     fn pieces_do_not_overlap() {
-        let layout = Layout {
+        let layout = CmbLayout {
             bar: 2,
             offset: 0,
             len: 0x3800,

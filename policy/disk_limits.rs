@@ -121,7 +121,7 @@ impl fmt::Display for Ignored {
 }
 
 /// What is being worked out.
-struct Work<'a> {
+struct Calculation<'a> {
     source: &'a Source<'a>,
     block: u32,
     ignored: Ignored,
@@ -131,41 +131,41 @@ impl DiskLimits {
     /// The limits that follow from `source`.
     pub(crate) fn new(source: &Source<'_>) -> (Self, Ignored) {
         let namespace = source.namespace;
-        let mut work = Work {
+        let mut calculation = Calculation {
             source,
             // `NamespaceInfo` validated the shift: 9 to 16.
             block: 1u32.wrapping_shl(namespace.lba_shift),
             ignored: Ignored::default(),
         };
-        let chunk_sectors = work.chunk();
-        let (atomic, atomic_block) = work.atomic(chunk_sectors);
-        let hints = *work.hints();
-        let io_min = work
+        let chunk_sectors = calculation.chunk();
+        let (atomic, atomic_block) = calculation.atomic(chunk_sectors);
+        let hints = *calculation.hints();
+        let io_min = calculation
             .hint(hints.write_granularity_z, Ignored::NPWG)
-            .unwrap_or(work.block);
+            .unwrap_or(calculation.block);
         let io_opt = match hints.write_size_z {
             0 => 0,
-            size_z => work.hint(size_z, Ignored::NOWS).unwrap_or(0),
+            size_z => calculation.hint(size_z, Ignored::NOWS).unwrap_or(0),
         };
         // File systems take the physical block for what is written atomically.
         let physical_block = power_below(io_min.min(atomic_block).min(source.max_transfer).into());
-        let zeroes_sectors = work.zeroes();
+        let zeroes_sectors = calculation.zeroes();
         let limits = Self {
-            logical_block: work.block,
+            logical_block: calculation.block,
             physical_block,
             io_min,
             io_opt,
             chunk_sectors,
-            discard: work.discard(physical_block),
+            discard: calculation.discard(physical_block),
             zeroes_sectors,
             deallocating_zeroes: zeroes_sectors != 0 && namespace.deallocating_zeroes,
             atomic,
         };
-        (limits, work.ignored)
+        (limits, calculation.ignored)
     }
 }
 
-impl Work<'_> {
+impl Calculation<'_> {
     fn hints(&self) -> &NamespaceHints {
         &self.source.namespace.hints
     }

@@ -158,7 +158,7 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
     }
 }
 
-#[kernel::macros::kunit_tests(rnvme_recovery)]
+#[kernel::macros::kunit_tests(rnvme_lifecycle)]
 mod tests {
     use super::{
         Action::*,

@@ -37,7 +37,7 @@ impl LogBudget {
     }
 }
 
-#[kernel::macros::kunit_tests(rnvme_limit)]
+#[kernel::macros::kunit_tests(rnvme_log_budget)]
 mod tests {
     use super::*;
 

@@ -16,7 +16,7 @@ use kernel::{
 };
 
 /// A namespace, as one controller shows it.
-pub(crate) struct Entry {
+pub(crate) struct RegistryEntry {
     /// The controller's number.
     pub(crate) instance: u32,
     /// The subsystem of the controller.
@@ -62,7 +62,7 @@ pub(crate) enum Relation {
 
 /// All namespaces that are in use.
 pub(crate) struct Registry {
-    entries: KVec<Entry>,
+    entries: KVec<RegistryEntry>,
 }
 
 impl Registry {
@@ -79,7 +79,7 @@ impl Registry {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn add(&mut self, mut new: Entry) -> Result<Relation> {
+    pub(crate) fn add(&mut self, mut new: RegistryEntry) -> Result<Relation> {
         let relation = self.judge(&new);
         if let Relation::Twin { .. } = relation {
             return Ok(relation);
@@ -101,7 +101,7 @@ impl Registry {
         }
     }
 
-    fn judge(&self, new: &Entry) -> Relation {
+    fn judge(&self, new: &RegistryEntry) -> Relation {
         let mut relation = Relation::New;
         for old in &self.entries {
             let same_subsystem = *old.subsystem == *new.subsystem;
@@ -124,18 +124,18 @@ impl Registry {
     }
 }
 
-#[kunit_tests(rnvme_registry)]
+#[kunit_tests(rnvme_namespace_registry)]
 mod tests {
     use super::*;
 
     /// Controller `instance` of subsystem `name` shows namespace `nsid` with an EUI64 that ends
     /// with `eui`.
-    fn entry(name: u8, instance: u32, nsid: u32, eui: u8, shared: bool) -> Result<Entry> {
+    fn entry(name: u8, instance: u32, nsid: u32, eui: u8, shared: bool) -> Result<RegistryEntry> {
         let mut subsystem = [0; 256];
         subsystem[0] = name;
         let mut ids = UniqueIds::default();
         ids.eui64[7] = eui;
-        Ok(Entry {
+        Ok(RegistryEntry {
             instance,
             subsystem: Arc::new(subsystem, GFP_KERNEL)?,
             nsid: Nsid::new(nsid).ok_or(EINVAL)?,

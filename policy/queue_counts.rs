@@ -88,7 +88,7 @@ impl QueueCounts {
     }
 }
 
-#[kernel::macros::kunit_tests(rnvme_counts)]
+#[kernel::macros::kunit_tests(rnvme_queue_counts)]
 mod tests {
     use super::*;
 

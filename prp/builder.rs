@@ -16,7 +16,7 @@ use crate::nvme::DataPtr;
 use kernel::prelude::*;
 
 /// Turns segments, in the order of the data, into PRPs.
-pub(crate) struct Builder {
+pub(crate) struct PrpBuilder {
     /// PRP2 is the list, or the second page, or 0.
     data: DataPtr,
     /// Bytes of the transfer that no segment has brought yet.
@@ -40,7 +40,7 @@ enum Stage {
     Closed,
 }
 
-impl Builder {
+impl PrpBuilder {
     /// A transfer of `total_len` bytes.
     #[inline(always)]
     pub(crate) const fn new(total_len: u32) -> Self {
@@ -261,7 +261,7 @@ mod tests {
     }
 
     fn build(total: u32, segments: &[(u64, u32)], list: &mut Memory) -> Result<DataPtr, PrpError> {
-        let mut builder = Builder::new(total);
+        let mut builder = PrpBuilder::new(total);
         for (addr, len) in segments {
             builder.push(*addr, *len, list)?;
         }
@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn a_failed_builder_stays_failed() -> Result {
         let mut list = Memory::new(BASE, MANY)?;
-        let mut builder = Builder::new(3 * 4096);
+        let mut builder = PrpBuilder::new(3 * 4096);
         assert!(builder.push(0x1000, 4096, &mut list).is_ok());
         assert_eq!(builder.push(0x3200, 8192, &mut list), Err(PrpError::Gap));
         assert_eq!(builder.finish(), Err(PrpError::WrongLength));
@@ -491,7 +491,7 @@ mod tests {
                 512
             }
         }
-        let mut builder = Builder::new(5 * 4096);
+        let mut builder = PrpBuilder::new(5 * 4096);
         let refused = builder.push(0x1000, 5 * 4096, &mut Liar);
         assert_eq!(refused, Err(PrpError::ListTooSmall));
         assert_eq!(builder.finish(), Err(PrpError::WrongLength));

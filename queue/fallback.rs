@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the commands of a queue go that the controller does not have any more: through its heir,
+//! Where the commands of a queue go that the controller does not have any more: through its fallback,
 //! until the block layer uses the queues that there are.
 //!
-//! A request keeps the tag that it has in its own queue, and is armed in the heir's slot of the same
+//! A request keeps the tag that it has in its own queue, and is armed in the fallback's slot of the same
 //! number. So there never are more commands than slots, and the ring cannot overflow; if the slot
 //! is in use, the one who comes later waits a moment. Its data is its own queue's, before and after.
 
@@ -23,13 +23,13 @@ use crate::{
 use kernel::sync::Arc;
 
 /// What becomes of a request that a queue does not take.
-pub(crate) enum Way<'a, T: Types> {
+pub(crate) enum Route<'a, T: Types> {
     /// It is to be tried again soon.
-    Again,
+    Retry,
     /// Another queue may take its command.
-    Through(&'a Queue<T>),
+    Via(&'a Queue<T>),
     /// There is none.
-    Nowhere,
+    None,
 }
 
 impl<T: Types> Queue<T>
@@ -38,24 +38,24 @@ where
 {
     /// Says which queue, of as many entries, commands go through when the controller has lost this
     /// one. Once.
-    pub(crate) fn set_heir(&self, heir: &Arc<Self>) {
-        self.heir.populate(heir.clone());
+    pub(crate) fn set_fallback(&self, fallback: &Arc<Self>) {
+        self.fallback.populate(fallback.clone());
     }
 
     /// The way for a request that [`Operations::turned_away`] has.
     ///
     /// [`Operations::turned_away`]: crate::sys::block::Operations::turned_away
-    pub(crate) fn way(&self) -> Way<'_, T> {
+    pub(crate) fn route(&self) -> Route<'_, T> {
         if self.gate() != Gate::Closed {
-            return Way::Again;
+            return Route::Retry;
         }
-        let Some(heir) = self.heir.as_ref() else {
-            return Way::Nowhere;
+        let Some(fallback) = self.fallback.as_ref() else {
+            return Route::None;
         };
-        match heir.gate() {
-            Gate::Open => Way::Through(heir),
-            Gate::Held => Way::Again,
-            Gate::Closed => Way::Nowhere,
+        match fallback.gate() {
+            Gate::Open => Route::Via(fallback),
+            Gate::Held => Route::Retry,
+            Gate::Closed => Route::None,
         }
     }
 

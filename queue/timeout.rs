@@ -9,8 +9,8 @@ use crate::{
         QueueId, //
     },
     sys::block::{
-        Patience,
         TimedOut,
+        Timeout,
         Types, //
     },
 };
@@ -62,10 +62,10 @@ impl<T: Types> Late for LateCommand<'_, T> {
     }
 
     fn had_grace(&self) -> bool {
-        self.rq.patience() == Patience::from_millis(GRACE_MS)
+        self.rq.timeout() == Timeout::from_millis(GRACE_MS)
     }
 
     fn give_grace(&self) {
-        self.rq.set_patience(Patience::from_millis(GRACE_MS));
+        self.rq.set_timeout(Timeout::from_millis(GRACE_MS));
     }
 }

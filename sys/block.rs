@@ -37,8 +37,8 @@ pub(crate) use self::{
     },
     driver_queue::{
         Buffer,
+        DriverQueue, //
         Ended,
-        RequestQueue, //
     },
     in_flight::{
         InFlight,
@@ -53,16 +53,16 @@ pub(crate) use self::{
         Types,
         REQUEST_SIZE, //
     },
-    requeue::Waiting,
+    requeue::RequeueTimer,
     tag_set::{
         finish,
         possible_queues,
         Operations,
         TagSet,
-        Timeout, //
+        TimeoutVerdict, //
     },
     timeout::{
-        Patience,
         TimedOut, //
+        Timeout,
     },
 };

@@ -15,9 +15,9 @@ mod mapping_direct;
 
 pub(crate) use self::{
     list_memory::{
-        Pieces,
-        Slots,
-        Span, //
+        FixedList,
+        ListPool,
+        ListSpan, //
     },
     mapping::{
         Lease,
@@ -27,7 +27,7 @@ pub(crate) use self::{
         LEASES,
         MAX_SEGMENTS, //
     },
-    mapping_direct::Listed,
+    mapping_direct::ListedData,
     memory::{
         max_mapping,
         read_barrier,

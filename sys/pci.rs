@@ -42,7 +42,7 @@ pub(crate) use self::{
     },
     irq::{
         has_messages,
-        Handler,
+        InterruptHandler,
         Line,
         Vectors, //
     },
@@ -53,7 +53,7 @@ pub(crate) use self::{
 };
 
 pub(in crate::sys) use self::{
-    controller_memory::Mapping,
+    controller_memory::CmbMapping,
     function::{
         raw_device, //
     },

@@ -49,7 +49,7 @@ impl Hardware {
     /// the controller any more that it was. `ETIMEDOUT`: it is not ready within CAP.TO (or CRTO).
     pub(crate) fn start_admin(&self) -> Result {
         self.check_caps()?;
-        let (queue, patience) = {
+        let (queue, timeout) = {
             let mut inner = self.inner.lock();
             let queue = inner.admin.clone().ok_or(ENODEV)?;
             if !self.is_coming_up() {
@@ -70,14 +70,14 @@ impl Hardware {
                     .with_const_en::<1>(),
             );
             let worst = self.caps.ready_ms(|| bar.read(CRTO));
-            (queue, self.patience(&inner, worst))
+            (queue, self.timeout(&inner, worst))
         };
-        self.wait_ready(true, patience).inspect_err(|_| {
+        self.wait_ready(true, timeout).inspect_err(|_| {
             dev_err!(
                 self.pdev,
                 "controller is not ready: CSTS {:#x} (it had {} ms to become so)\n",
                 self.csts(),
-                patience.as_millis()
+                timeout.as_millis()
             );
         })?;
         self.open(&queue)
@@ -107,10 +107,10 @@ impl Hardware {
     /// # Errors
     ///
     /// As for [`Self::start_admin`].
-    pub(super) fn disable(&self, patience: Delta) -> Result {
+    pub(super) fn disable(&self, timeout: Delta) -> Result {
         self.bar
             .update(CC, |cc| cc.with_const_en::<0>().with_const_shn::<0>());
-        self.wait_ready(false, patience)
+        self.wait_ready(false, timeout)
     }
 
     /// How long the controller may take to become ready, or not ready: `worst_ms` milliseconds.
@@ -118,7 +118,7 @@ impl Hardware {
     /// TIMEOUT: CAP.TO is the worst case that the controller itself states (NVMe Base 2.0,
     /// 3.1.3.1) for either direction, or CRTO for becoming ready. In a reset both together get it
     /// once, and a little more.
-    fn patience(&self, inner: &Inner, worst_ms: u32) -> Delta {
+    fn timeout(&self, inner: &Inner, worst_ms: u32) -> Delta {
         let worst = Delta::from_millis(worst_ms.into());
         match inner.since {
             None => worst,
@@ -129,7 +129,7 @@ impl Hardware {
         }
     }
 
-    fn wait_ready(&self, ready: bool, patience: Delta) -> Result {
+    fn wait_ready(&self, ready: bool, timeout: Delta) -> Result {
         let status = read_poll_timeout(
             || Ok(self.bar.read(CSTS)),
             |csts| {
@@ -138,7 +138,7 @@ impl Hardware {
                     || (csts.rdy() == 1) == ready
             },
             POLL_INTERVAL,
-            patience,
+            timeout,
         )?;
         if gone(status) || (ready && !self.is_coming_up()) {
             return Err(ENODEV);
@@ -171,7 +171,7 @@ impl Hardware {
         }
         // Not earlier: with a pin, and no doorbell, the interrupt would stay.
         inner.mute();
-        let stopped = match self.disable(self.patience(inner, self.caps.timeout_ms)) {
+        let stopped = match self.disable(self.timeout(inner, self.caps.timeout_ms)) {
             Ok(()) => true,
             Err(e) => e == ENODEV,
         };

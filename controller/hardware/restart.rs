@@ -7,7 +7,7 @@ use super::{
         LAST_CHANCE,
         RESET_MARGIN, //
     },
-    vector_handler::Vector,
+    vector_handler::VectorHandler,
     Hardware,
     Inner,
     Stop, //
@@ -55,7 +55,7 @@ const COMMAND_MARGIN: Delta = Delta::from_millis(20);
 impl Hardware {
     /// Waits for what a reset that failed may still be at, a PCI function that does not come back: I/O,
     /// which fails now, should not have to wait for that when the controller is brought up again.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn wait_for_failed_reset(&self) {
         if self.state() == State::Dead {
             self.reset.flush();
         }
@@ -93,7 +93,7 @@ impl Hardware {
             return Err(EIO);
         }
         // It has forgotten all queues and has nothing of them any more.
-        inner.for_each_vector(Vector::reset);
+        inner.for_each_vector(VectorHandler::reset);
         if let Some(queue) = &inner.admin {
             queue.reset();
         }
@@ -110,7 +110,7 @@ impl Hardware {
     }
 
     /// Resets the PCI function of a controller that does not stop, with `inner` released meanwhile:
-    /// what waits for it too long fails, see [`Self::look_at_function`].
+    /// what waits for it too long fails, see [`Self::check_function_reset`].
     fn reset_function<'a>(
         &'a self,
         mut inner: Guard<'a, Inner, MutexBackend>,
@@ -138,7 +138,7 @@ impl Hardware {
 
     /// Ends I/O that has waited too long for a PCI function to come back from its reset: the PCI
     /// core waits for it much longer.
-    pub(super) fn look_at_function(&self, inner: &mut Inner) {
+    pub(super) fn check_function_reset(&self, inner: &mut Inner) {
         if !inner.function_reset || !self.is_coming_up() {
             return;
         }

@@ -4,7 +4,7 @@
 //! back at the end.
 
 use super::{
-    vector_handler::Vector,
+    vector_handler::VectorHandler,
     Aborts,
     Counters,
     Fate,
@@ -107,7 +107,7 @@ impl Hardware {
                 threads,
                 state: AtomicU8::new(State::New as u8),
                 paused: AtomicBool::new(false),
-                sitting_out: AtomicBool::new(false),
+                waits_while_paused: AtomicBool::new(false),
                 reset,
                 aborts,
                 counters: Counters::default(),
@@ -149,7 +149,7 @@ impl Hardware {
         completions: Completions<Admin>,
     ) -> Result {
         let vectors = Vectors::allocate(&self.pdev, 1, 0, self.threads)?;
-        let vector = Vector::of_admin(completions)?;
+        let vector = VectorHandler::of_admin(completions)?;
         let mut inner = self.inner.lock();
         inner.parked = Some(KBox::new(vector, GFP_KERNEL)?);
         inner.admin = Some(queue.clone());
@@ -234,7 +234,7 @@ impl Hardware {
         }
         self.serve_parked(inner, vectors)?;
         for (index, completions) in (1..).zip(own) {
-            let vector = box_on(vectors.node(), Vector::of_queue(completions))?;
+            let vector = box_on(vectors.node(), VectorHandler::of_queue(completions))?;
             let line =
                 Line::request(vectors, index, self.instance, index, vector).map_err(|(e, _)| e)?;
             inner.lines.push(line, GFP_KERNEL)?;
@@ -268,13 +268,13 @@ impl Hardware {
         self.halt(&mut inner, Stop::Orderly, Fate::Fail);
         let stopped = inner.stopped;
         for line in take(&mut inner.lines) {
-            discard(line.free(), stopped);
+            free_or_leak(line.free(), stopped);
         }
-        discard(inner.parked.take(), stopped);
+        free_or_leak(inner.parked.take(), stopped);
         for queue in take(&mut inner.io) {
-            discard(queue.detach_polled(), stopped);
+            free_or_leak(queue.detach_polled(), stopped);
         }
-        discard(inner.shadows.take(), stopped);
+        free_or_leak(inner.shadows.take(), stopped);
         inner.memory = None;
         inner.admin = None;
         let above = (inner.commands.take(), inner.set.take());
@@ -291,7 +291,7 @@ impl Hardware {
 }
 
 /// Frees `memory` that the device knew, unless it has not `stopped`.
-fn discard<T>(memory: T, stopped: bool) {
+fn free_or_leak<T>(memory: T, stopped: bool) {
     if stopped {
         drop(memory);
     } else {

@@ -8,7 +8,7 @@ use super::{
     Inner, //
 };
 use crate::{
-    admin::Lateness,
+    admin::CommandTimeout,
     nvme::{
         Abort,
         CSTS, //
@@ -19,14 +19,14 @@ use crate::{
     },
     queue::{
         Late,
-        Watchdog, //
+        TimeoutPolicy, //
     },
     sys::{
-        block::Timeout,
+        block::TimeoutVerdict,
         pci::{
             is_frozen,
             is_present,
-            Handler, //
+            InterruptHandler, //
         },
     },
 };
@@ -84,7 +84,7 @@ impl Hardware {
             command,
         };
         if commands
-            .post(&abort, Lateness::AsUsual, self.aborts.clone())
+            .post(&abort, CommandTimeout::Admin, self.aborts.clone())
             .is_err()
         {
             self.aborts.give_back();
@@ -92,10 +92,10 @@ impl Hardware {
     }
 }
 
-impl Watchdog for Hardware {
-    fn look(&self) {
+impl TimeoutPolicy for Hardware {
+    fn check(&self) {
         let mut inner = self.inner.lock();
-        self.look_at_function(&mut inner);
+        self.check_function_reset(&mut inner);
         // As long as it is not, the controller need not be ready.
         if !inner.admin.as_ref().is_some_and(|queue| queue.is_open()) {
             return;
@@ -105,16 +105,16 @@ impl Watchdog for Hardware {
             return;
         }
         let mut lost = 0;
-        inner.for_each_vector(|vector| lost += u32::from(vector.look()));
+        inner.for_each_vector(|vector| lost += u32::from(vector.check()));
         if lost > 0 {
             self.note_lost(lost);
         }
     }
 
-    fn late(&self, late: &dyn Late) -> Timeout {
+    fn late(&self, late: &dyn Late) -> TimeoutVerdict {
         let mut inner = self.inner.lock();
         if !late.is_in_flight() {
-            return Timeout::Done;
+            return TimeoutVerdict::Done;
         }
         inner.for_each_vector(|vector| {
             let _ = vector.handle();
@@ -125,12 +125,12 @@ impl Watchdog for Hardware {
         let (queue, tag) = (late.queue().raw(), late.tag());
         if !late.is_in_flight() {
             self.note_lost(1);
-            return Timeout::Done;
+            return TimeoutVerdict::Done;
         }
-        let is_waiting = self.sitting_out.load(Relaxed) || is_frozen(&self.pdev);
+        let is_waiting = self.waits_while_paused.load(Relaxed) || is_frozen(&self.pdev);
         if self.is_live() && is_waiting {
-            // `sit_out` waits for it, and not for ever.
-            return Timeout::Again;
+            // `wait_while_paused` waits for it, and not for ever.
+            return TimeoutVerdict::Again;
         }
         // One that went through another queue is not known by its own.
         let may_abort = !late.queue().is_admin() && late.command().is_some();
@@ -155,10 +155,10 @@ impl Watchdog for Hardware {
                 );
                 self.abort(&inner, late);
                 late.give_grace();
-                Timeout::Again
+                TimeoutVerdict::Again
             }
-            _ if late.is_in_flight() => Timeout::Again,
-            _ => Timeout::Done,
+            _ if late.is_in_flight() => TimeoutVerdict::Again,
+            _ => TimeoutVerdict::Done,
         }
     }
 }

@@ -7,27 +7,27 @@ use crate::{
     io::Io,
     nvme::Status,
     queue::Completions,
-    sys::pci::Handler, //
+    sys::pci::InterruptHandler, //
 };
 use kernel::prelude::*;
 
 /// All that one interrupt vector serves.
-pub(crate) struct Vector {
+pub(crate) struct VectorHandler {
     /// Those of an I/O queue: the one, as a rule.
     pub(crate) io: Option<Completions<Io>>,
     /// What the first vector serves besides.
-    pub(crate) more: Option<KBox<More>>,
+    pub(crate) more: Option<KBox<AdminAndShared>>,
 }
 
 /// What the first vector serves besides, or alone.
-pub(crate) struct More {
+pub(crate) struct AdminAndShared {
     /// The admin queue's completions.
     pub(crate) admin: Completions<Admin>,
     /// Those of further I/O queues, where vectors are short.
     pub(crate) io: KVec<Completions<Io>>,
 }
 
-impl Vector {
+impl VectorHandler {
     /// Serves an I/O queue.
     pub(crate) const fn of_queue(completions: Completions<Io>) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl Vector {
     ///
     /// `ENOMEM`.
     pub(crate) fn of_admin(admin: Completions<Admin>) -> Result<Self> {
-        let more = More {
+        let more = AdminAndShared {
             admin,
             io: KVec::new(),
         };
@@ -97,7 +97,7 @@ impl Vector {
 
     /// Takes what waits although nobody told of it when this was asked before; returns whether
     /// there was any.
-    pub(crate) fn look(&mut self) -> bool {
+    pub(crate) fn check(&mut self) -> bool {
         let mut overlooked = self.io.as_mut().is_some_and(Completions::is_overlooked);
         if let Some(more) = &mut self.more {
             overlooked |= more.admin.is_overlooked();
@@ -149,7 +149,7 @@ impl Vector {
     }
 }
 
-impl Handler for Vector {
+impl InterruptHandler for VectorHandler {
     /// Most interrupts are those of one queue, and there is something.
     #[inline(always)]
     fn handle(&mut self) -> bool {

@@ -20,26 +20,26 @@ use kernel::{
 
 /// The namespaces of a controller that have disks.
 #[pin_data]
-pub(crate) struct Known {
+pub(crate) struct LiveNamespaces {
     /// LOCK: taken by what I/O waits for; nothing is waited for with it held, memory that I/O has to
     /// give included.
     #[pin]
-    list: Mutex<KVec<Arc<Entry>>>,
+    list: Mutex<KVec<Arc<Member>>>,
 }
 
 /// A namespace as its disk takes it.
-struct Entry {
+struct Member {
     geometry: Arc<Geometry>,
     info: NamespaceInfo,
 }
 
 /// A namespace that is in the list until this is dropped.
-pub(super) struct Entered {
-    known: Arc<Known>,
-    entry: Arc<Entry>,
+pub(super) struct Membership {
+    live: Arc<LiveNamespaces>,
+    member: Arc<Member>,
 }
 
-impl Known {
+impl LiveNamespaces {
     /// None so far.
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
@@ -53,17 +53,17 @@ impl Known {
         self: &Arc<Self>,
         geometry: &Arc<Geometry>,
         info: NamespaceInfo,
-    ) -> Result<Entered> {
-        let entry = Entry {
+    ) -> Result<Membership> {
+        let member = Member {
             geometry: geometry.clone(),
             info,
         };
-        let entry = Arc::new(entry, GFP_KERNEL)?;
+        let member = Arc::new(member, GFP_KERNEL)?;
         let _noio = NoIo::new();
-        self.list.lock().push(entry.clone(), GFP_KERNEL)?;
-        Ok(Entered {
-            known: self.clone(),
-            entry,
+        self.list.lock().push(member.clone(), GFP_KERNEL)?;
+        Ok(Membership {
+            live: self.clone(),
+            member,
         })
     }
 
@@ -74,29 +74,29 @@ impl Known {
     }
 
     /// All of them.
-    fn all(&self) -> Result<KVec<Arc<Entry>>> {
+    fn all(&self) -> Result<KVec<Arc<Member>>> {
         let mut all = KVec::new();
         let _noio = NoIo::new();
-        for entry in self.list.lock().iter() {
-            all.push(entry.clone(), GFP_KERNEL)?;
+        for member in self.list.lock().iter() {
+            all.push(member.clone(), GFP_KERNEL)?;
         }
         Ok(all)
     }
 }
 
-impl Entered {
+impl Membership {
     /// Whether its disk is what `info` makes of it, and its I/O does not fail (see
     /// [`Scanner::check`]).
     pub(super) fn is_still(&self, info: &NamespaceInfo) -> bool {
-        self.entry.info == *info && !self.entry.geometry.blocks.are_refused()
+        self.member.info == *info && !self.member.geometry.blocks.are_refused()
     }
 }
 
-impl Drop for Entered {
+impl Drop for Membership {
     fn drop(&mut self) {
-        let entry = Arc::as_ptr(&self.entry);
-        let mut list = self.known.list.lock();
-        list.retain(|other| Arc::as_ptr(other) != entry);
+        let member = Arc::as_ptr(&self.member);
+        let mut list = self.live.list.lock();
+        list.retain(|other| Arc::as_ptr(other) != member);
     }
 }
 
@@ -108,10 +108,10 @@ impl Scanner<'_> {
     ///
     /// `ENOMEM`. One of which the controller says nothing is taken for what it was.
     pub(crate) fn check(&self) -> Result {
-        for entry in self.known.all()? {
-            let nsid = entry.geometry.nsid;
+        for member in self.live.all()? {
+            let nsid = member.geometry.nsid;
             match self.namespace_info(nsid) {
-                Ok(now) if now.is_alike(&entry.info) => {}
+                Ok(now) if now.is_alike(&member.info) => {}
                 Err(e) if e == ENOMEM => return Err(e),
                 Err(e) if e != ENODEV => {}
                 Ok(_) | Err(_) => {
@@ -120,7 +120,7 @@ impl Scanner<'_> {
                         "namespace {} is not what it was: I/O that waited for it fails\n",
                         nsid.get()
                     );
-                    entry.geometry.blocks.refuse();
+                    member.geometry.blocks.refuse();
                 }
             }
         }

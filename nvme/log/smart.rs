@@ -15,7 +15,7 @@ use zerocopy_derive::{
 };
 
 /// A count of 128 bits, the low half first.
-type Count = [u64; 2];
+type Counter128 = [u64; 2];
 
 /// The log (log page 02h). Only what the driver looks at has a name.
 #[repr(C)]
@@ -27,14 +27,14 @@ pub(crate) struct SmartLog {
     pub(crate) spare_thresh: u8,
     pub(crate) percent_used: u8,
     _endurance: [u8; 26],
-    pub(crate) data_units_read: Count,
-    pub(crate) data_units_written: Count,
-    _host_reads: [Count; 3],
-    pub(crate) power_cycles: Count,
-    pub(crate) power_on_hours: Count,
-    pub(crate) unsafe_shutdowns: Count,
-    pub(crate) media_errors: Count,
-    pub(crate) num_err_log_entries: Count,
+    pub(crate) data_units_read: Counter128,
+    pub(crate) data_units_written: Counter128,
+    _host_reads: [Counter128; 3],
+    pub(crate) power_cycles: Counter128,
+    pub(crate) power_on_hours: Counter128,
+    pub(crate) unsafe_shutdowns: Counter128,
+    pub(crate) media_errors: Counter128,
+    pub(crate) num_err_log_entries: Counter128,
     _rest: [u8; 320],
 }
 
@@ -125,7 +125,7 @@ pub(crate) struct Health {
 impl Health {
     /// What the log says: all of it may be nonsense, none of it is dangerous.
     pub(crate) fn decode(raw: &SmartLog) -> Self {
-        let count = |[low, high]: Count| if high == 0 { low } else { u64::MAX };
+        let count = |[low, high]: Counter128| if high == 0 { low } else { u64::MAX };
         let kelvin = u16::from_le_bytes(raw.temperature);
         Self {
             warnings: Warnings(raw.critical_warning),

@@ -4,8 +4,8 @@
 
 use super::{
     power_below,
+    Calculation,
     Ignored,
-    Work,
     LARGEST_POWER,
     SECTOR_SHIFT, //
 };
@@ -43,7 +43,7 @@ impl Atomic {
     }
 }
 
-impl Work<'_> {
+impl Calculation<'_> {
     /// Atomic writes, and the bytes up to which physical blocks are written atomically.
     ///
     /// Only what survives a power failure, and only what the namespace says of itself, counts:

@@ -3,8 +3,8 @@
 //! Discards: what Dataset Management (NVM 3.2.3) can do in one command, and how finely.
 
 use super::{
+    Calculation,
     Ignored,
-    Work,
     SECTOR_SHIFT, //
 };
 use crate::nvme::RangeCount;
@@ -26,7 +26,7 @@ pub(crate) struct Discard {
     pub(crate) ranges: u16,
 }
 
-impl Work<'_> {
+impl Calculation<'_> {
     pub(super) fn discard(&mut self, physical_block: u32) -> Discard {
         let source = self.source;
         if !source.controller.dataset_management {

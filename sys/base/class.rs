@@ -180,12 +180,12 @@ impl<D> Attribute<D> {
 }
 
 /// Text in a buffer that it must fit into.
-struct Text<'a> {
+struct AttributeText<'a> {
     buf: &'a mut [u8],
     len: usize,
 }
 
-impl Write for Text<'_> {
+impl Write for AttributeText<'_> {
     fn write_str(&mut self, s: &str) -> core::fmt::Result {
         let end = self.len.checked_add(s.len()).ok_or(core::fmt::Error)?;
         let place = self.buf.get_mut(self.len..end).ok_or(core::fmt::Error)?;
@@ -211,7 +211,7 @@ impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> core::fmt::Display for By<F>
 /// `EOVERFLOW` if it does not fit.
 fn print(buf: &mut [u8], show: impl Fn(&mut fmt::Formatter<'_>) -> fmt::Result) -> Result<usize> {
     let (_, buf) = buf.split_last_mut().ok_or(EOVERFLOW)?;
-    let mut text = Text { buf, len: 0 };
+    let mut text = AttributeText { buf, len: 0 };
     text.write_fmt(core::format_args!("{}\n", By(show)))
         .map_err(|_| EOVERFLOW)?;
     Ok(text.len)

@@ -41,14 +41,14 @@ pub(crate) enum Urgency {
 }
 
 /// A workqueue of the module; destroyed when dropped.
-struct Queue(NonNull<bindings::workqueue_struct>);
+struct KernelQueue(NonNull<bindings::workqueue_struct>);
 
 // SAFETY: a workqueue is used from any thread.
-unsafe impl Send for Queue {}
+unsafe impl Send for KernelQueue {}
 // SAFETY: as above.
-unsafe impl Sync for Queue {}
+unsafe impl Sync for KernelQueue {}
 
-impl Queue {
+impl KernelQueue {
     fn new(name: &'static CStr) -> Result<Self> {
         let flags = bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_MEM_RECLAIM;
         // SAFETY: the format takes one string. 0: as many works at a time as is usual.
@@ -59,7 +59,7 @@ impl Queue {
     }
 }
 
-impl Drop for Queue {
+impl Drop for KernelQueue {
     fn drop(&mut self) {
         // SAFETY: `new` made it; that nothing is queued any more, see `Queues`.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) }
@@ -68,8 +68,8 @@ impl Drop for Queue {
 
 /// The workqueues of the module, gone when dropped: which must be after every [`Work`].
 pub(crate) struct Queues {
-    _reset: Queue,
-    _background: Queue,
+    _reset: KernelQueue,
+    _background: KernelQueue,
 }
 
 /// The addresses of the workqueues, for [`Work::new`].
@@ -78,8 +78,8 @@ static QUEUES: SetOnce<(usize, usize)> = SetOnce::new();
 impl Queues {
     /// Makes them, once in the life of the module.
     pub(crate) fn new() -> Result<Self> {
-        let reset = Queue::new(c"rnvme-reset")?;
-        let background = Queue::new(c"rnvme")?;
+        let reset = KernelQueue::new(c"rnvme-reset")?;
+        let background = KernelQueue::new(c"rnvme")?;
         let addresses = (reset.0.as_ptr() as usize, background.0.as_ptr() as usize);
         if !QUEUES.populate(addresses) {
             return Err(EBUSY);
@@ -91,7 +91,7 @@ impl Queues {
     }
 }
 
-enum Stage {
+enum JobStage {
     New,
     Open(Arc<dyn Job>),
     Closed,
@@ -110,7 +110,7 @@ pub(crate) struct Work {
     queue: NonNull<bindings::workqueue_struct>,
     is_urgent: bool,
     #[pin]
-    stage: Mutex<Stage>,
+    stage: Mutex<JobStage>,
 }
 
 // SAFETY: C synchronises access to the work; the rest does not change or has a lock.
@@ -162,7 +162,7 @@ impl Work {
                 // INVARIANT: the module drops `Queues` after all else.
                 queue,
                 is_urgent: urgency == Urgency::Reset,
-                stage <- new_mutex!(Stage::New),
+                stage <- new_mutex!(JobStage::New),
             }),
             GFP_KERNEL,
         )
@@ -171,8 +171,8 @@ impl Work {
     /// From now on what is asked for is done, by `job`. Once; not after [`Self::close`].
     pub(crate) fn open(&self, job: Arc<dyn Job>) {
         let mut stage = self.stage.lock();
-        if let Stage::New = *stage {
-            *stage = Stage::Open(job);
+        if let JobStage::New = *stage {
+            *stage = JobStage::Open(job);
             // SAFETY: by the type invariant the work is initialised. It is disabled once for not
             // having been open, and this is the only place that takes that back.
             unsafe { bindings::enable_delayed_work(self.work.get()) };
@@ -208,7 +208,7 @@ impl Work {
     pub(crate) fn close(&self) {
         // SAFETY: by the type invariant the work is initialised.
         unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
-        let stage = core::mem::replace(&mut *self.stage.lock(), Stage::Closed);
+        let stage = core::mem::replace(&mut *self.stage.lock(), JobStage::Closed);
         // Without the lock: the job may have the last reference to something.
         drop(stage);
     }
@@ -222,8 +222,8 @@ impl Work {
         // `drop` waits for the end of this call.
         let this = unsafe { &*work.byte_sub(OFFSET).cast::<Self>() };
         let job = match &*this.stage.lock() {
-            Stage::Open(job) => job.clone(),
-            Stage::New | Stage::Closed => return,
+            JobStage::Open(job) => job.clone(),
+            JobStage::New | JobStage::Closed => return,
         };
         // Not under the lock, which `close` of another thread may want. `stage` keeps the job, as
         // `close` waits for this call before it drops it: so what is dropped here is not the last.

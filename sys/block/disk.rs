@@ -4,7 +4,7 @@
 
 use super::{
     freeze::Frozen,
-    requeue::Waiting,
+    requeue::RequeueTimer,
     tag_set::{
         Operations,
         TagSet, //
@@ -121,7 +121,7 @@ pub(crate) trait DiskData {
     /// beginning of `to`; returns its length, if it has one.
     fn designator(&self, to: &mut [u8; 16]) -> Option<usize>;
     /// Which requests may wait before they are tried again.
-    fn waiting(&self) -> &Waiting;
+    fn requeue_timer(&self) -> &RequeueTimer;
 }
 
 impl<T: Operations> Disk<T>
@@ -195,7 +195,7 @@ where
     fn let_wait(self) -> Self {
         let (data, q) = self.data();
         // SAFETY: `drop` closes it.
-        unsafe { data.waiting().open(q) };
+        unsafe { data.requeue_timer().open(q) };
         self
     }
 
@@ -240,11 +240,11 @@ where
         let (old, q) = self.data();
         // Requests that wait would hold up the freeze.
         // SAFETY: the queue is shut down by `drop` only.
-        unsafe { old.waiting().close(q) };
+        unsafe { old.requeue_timer().close(q) };
         let replaced = self.replace(data, limits, sectors);
         let (now, q) = self.data();
         // SAFETY: `drop` closes it, or the next update.
-        unsafe { now.waiting().open(q) };
+        unsafe { now.requeue_timer().open(q) };
         let old = replaced?;
         // For `get_unique_id`, which may still look at it.
         rcu::synchronize_rcu();
@@ -369,7 +369,7 @@ where
     fn drop(&mut self) {
         let (data, q) = self.data();
         // SAFETY: `del_gendisk`, just below, is what shuts the queue down.
-        unsafe { data.waiting().close(q) };
+        unsafe { data.requeue_timer().close(q) };
         // SAFETY: by the type invariant the disk was added. `del_gendisk` waits for its requests;
         // the last opener may hold it for longer, and with it the module.
         unsafe { bindings::del_gendisk(self.disk.as_ptr()) };

@@ -12,8 +12,8 @@ use super::{
         Operations,
         TagSet, //
     },
-    timeout::Patience,
-    wait::Awaited, //
+    timeout::Timeout,
+    wait::CommandWait, //
 };
 use crate::sys::ffi as bindings;
 use core::ptr::NonNull;
@@ -34,16 +34,16 @@ use pin_init::stack_pin_init;
 const LOOK_MS: u32 = 200;
 
 /// A request queue without a disk, for commands of the driver's own.
-pub(crate) struct RequestQueue<T: Operations> {
+pub(crate) struct DriverQueue<T: Operations> {
     q: NonNull<bindings::request_queue>,
     _data: Arc<T::QueueData>,
     _set: Arc<TagSet<T>>,
 }
 
 // SAFETY: a request queue is used from any thread; the data is `Send` and `Sync`.
-unsafe impl<T: Operations> Send for RequestQueue<T> {}
+unsafe impl<T: Operations> Send for DriverQueue<T> {}
 // SAFETY: as above.
-unsafe impl<T: Operations> Sync for RequestQueue<T> {}
+unsafe impl<T: Operations> Sync for DriverQueue<T> {}
 
 /// Which way the data of a command goes, and where it is: memory of `kmalloc` in any case. Of other
 /// memory, a module's constants for instance, the block layer may not find the pages.
@@ -56,7 +56,7 @@ pub(crate) enum Buffer<'a> {
     Write(&'a KVec<u8>),
 }
 
-impl<T: Operations> RequestQueue<T> {
+impl<T: Operations> DriverQueue<T> {
     /// A queue of `set` for commands with up to `max_transfer` bytes of data, the pieces of which
     /// meet at multiples of `boundary` bytes.
     pub(crate) fn new(
@@ -122,7 +122,7 @@ impl<T: Operations> RequestQueue<T> {
         // afterwards.
         let mut owned = unsafe { Request::<T>::from_raw(rq) };
         if let Some(ms) = timeout_ms {
-            owned.set_patience(Patience::from_millis(ms));
+            owned.set_timeout(Timeout::from_millis(ms));
         }
         fill(owned.pdu_mut());
         let mapped = match u32::try_from(len).unwrap_or(u32::MAX) {
@@ -133,7 +133,7 @@ impl<T: Operations> RequestQueue<T> {
             len => unsafe { bindings::blk_rq_map_kern(rq, data.cast(), len, bindings::GFP_KERNEL) },
         };
         let result = to_result(mapped).and_then(|()| {
-            stack_pin_init!(let awaited = Awaited::new());
+            stack_pin_init!(let awaited = CommandWait::new());
             // SAFETY: the request is set up, with a driver's operation; it comes back ended.
             let status = unsafe { awaited.execute(rq, LOOK_MS, meanwhile) };
             // SAFETY: converts a number.
@@ -166,7 +166,7 @@ impl<T: Operations> RequestQueue<T> {
         })?;
         // SAFETY: the request was just allocated and is ours until it is executed.
         let mut owned = unsafe { Request::<T>::from_raw(rq) };
-        owned.set_patience(timeout_ms.map_or(Patience::FOREVER, Patience::from_millis));
+        owned.set_timeout(timeout_ms.map_or(Timeout::FOREVER, Timeout::from_millis));
         fill(owned.pdu_mut());
         // SAFETY: the request is ours, set up, and has a driver's operation. `end_io` is called
         // once, when it ends, for whatever reason; it takes back the count that `into_raw` gave.
@@ -202,7 +202,7 @@ pub(crate) trait Ended<T: Types>: Send + Sync {
     fn ended(&self, pdu: &T::Pdu, ok: bool);
 }
 
-impl<T: Operations> Drop for RequestQueue<T> {
+impl<T: Operations> Drop for DriverQueue<T> {
     /// Waits for all requests: whoever has posted one that is never late must have ended it, by
     /// stopping the controller and cancelling what it had.
     fn drop(&mut self) {

@@ -86,7 +86,7 @@ pub(crate) struct Reaper<T: Types> {
 struct Handle<T: Types> {
     first: NonNull<Slot>,
     len: u16,
-    keep: Arc<Slots<T>>,
+    keep: Arc<InFlightSlots<T>>,
 }
 
 // SAFETY: it is a reference to `keep`, which may be sent.
@@ -95,7 +95,7 @@ unsafe impl<T: Types> Send for Handle<T> {}
 unsafe impl<T: Types> Sync for Handle<T> {}
 
 impl<T: Types> Handle<T> {
-    fn new(slots: &Arc<Slots<T>>, len: u16) -> Self {
+    fn new(slots: &Arc<InFlightSlots<T>>, len: u16) -> Self {
         // INVARIANT: `InFlight::new` put `len` slots there, and they stay.
         Self {
             first: NonNull::from(slots.slots.as_slice()).cast(),
@@ -114,16 +114,16 @@ impl<T: Types> Handle<T> {
     }
 }
 
-struct Slots<T: Types> {
+struct InFlightSlots<T: Types> {
     slots: KVec<Slot>,
     _types: PhantomData<T>,
 }
 
 // SAFETY: see the protocol at `InFlight`: no slot is accessed by two owners at once. The requests
 // in it are `Send`.
-unsafe impl<T: Types> Send for Slots<T> {}
+unsafe impl<T: Types> Send for InFlightSlots<T> {}
 // SAFETY: as above.
-unsafe impl<T: Types> Sync for Slots<T> {}
+unsafe impl<T: Types> Sync for InFlightSlots<T> {}
 
 impl<T: Types> InFlight<T> {
     /// Room for tags 0 to `depth - 1`, on `node`; nothing in flight.
@@ -139,7 +139,7 @@ impl<T: Types> InFlight<T> {
             )?;
         }
         let slots = Arc::new(
-            Slots {
+            InFlightSlots {
                 slots,
                 _types: PhantomData,
             },

@@ -306,7 +306,7 @@ impl<T: Types> Request<T> {
     pub(crate) fn queue_data(&self) -> &T::QueueData {
         let q = field!(self.q);
         // SAFETY: the queue is live as long as the request, and its `queuedata` was set to a
-        // `T::QueueData` that outlives it when it was made (`RequestQueue::new`, `Disk::add`).
+        // `T::QueueData` that outlives it when it was made (`DriverQueue::new`, `Disk::add`).
         unsafe { &*(*q).queuedata.cast::<T::QueueData>() }
     }
 

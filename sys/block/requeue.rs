@@ -4,7 +4,7 @@
 //! goes.
 //!
 //! `del_gendisk` waits for all requests of the disk, and those that are to be queued again later
-//! would make it wait, too. So nothing begins to wait once [`Waiting::close`] was called, and what
+//! would make it wait, too. So nothing begins to wait once [`RequeueTimer::close`] was called, and what
 //! does wait is queued at once.
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
         Started,
         Types, //
     },
-    timeout::Patience, //
+    timeout::Timeout, //
 };
 use crate::sys::ffi as bindings;
 use core::{
@@ -25,9 +25,9 @@ use core::{
 use kernel::sync::rcu;
 
 /// Whether requests may wait: those of the one queue that is in it.
-pub(crate) struct Waiting(AtomicPtr<bindings::request_queue>);
+pub(crate) struct RequeueTimer(AtomicPtr<bindings::request_queue>);
 
-impl Waiting {
+impl RequeueTimer {
     /// Requests of no queue.
     pub(crate) const fn new() -> Self {
         Self(AtomicPtr::new(null_mut()))
@@ -60,7 +60,7 @@ impl Waiting {
 impl<T: Types> Started<T> {
     /// Gives the request back to be queued again.
     pub(crate) fn requeue(mut self) {
-        self.set_patience(Patience::OF_QUEUE);
+        self.set_timeout(Timeout::OF_QUEUE);
         // SAFETY: by the type invariant the request is ours; ownership ends here.
         unsafe { bindings::blk_mq_requeue_request(self.as_ptr(), true) }
     }
@@ -70,16 +70,16 @@ impl<T: Types> Started<T> {
     pub(crate) fn requeue_after(
         mut self,
         ms: u32,
-        waiting: impl FnOnce(&T::QueueData) -> &Waiting,
+        requeue_timer: impl FnOnce(&T::QueueData) -> &RequeueTimer,
     ) {
         // SAFETY: by the type invariant the request is live.
         let q = unsafe { (*self.as_ptr()).q };
         let _guard = rcu::read_lock();
-        if ms == 0 || waiting(self.queue_data()).0.load(Ordering::Relaxed) != q {
+        if ms == 0 || requeue_timer(self.queue_data()).0.load(Ordering::Relaxed) != q {
             self.requeue();
             return;
         }
-        self.set_patience(Patience::OF_QUEUE);
+        self.set_timeout(Timeout::OF_QUEUE);
         // SAFETY: by the type invariant the request is ours; ownership ends here. The queue may
         // have no other request, but it is not shut down before the lock is released: `close` waits
         // for that (the request was live when `q` was seen to be open, so `close` was not over).

@@ -20,8 +20,8 @@ use super::{
         Types, //
     },
     timeout::{
-        Patience,
         TimedOut, //
+        Timeout,
     },
 };
 use crate::{
@@ -54,7 +54,7 @@ use kernel::{
 };
 
 /// What a timeout handler decides.
-pub(crate) enum Timeout {
+pub(crate) enum TimeoutVerdict {
     /// The request has been completed or will be.
     Done,
     /// Wait once more.
@@ -82,7 +82,7 @@ pub(crate) trait Operations: Types {
     /// Looks for completions of a queue without interrupts; returns whether there were any.
     fn poll(queue: &Self::Queue, done: &mut Completed<Self>) -> bool;
     /// A request has been with the hardware for too long.
-    fn timeout(queue: &Self::Queue, rq: &TimedOut<'_, Self>) -> Timeout;
+    fn timeout(queue: &Self::Queue, rq: &TimedOut<'_, Self>) -> TimeoutVerdict;
 }
 
 /// Finishes a request here and now, on behalf of its own queue, whichever queue its command went
@@ -115,12 +115,12 @@ fn refused<T: Types>(
 }
 
 /// The hardware queues of a set, and how CPUs are mapped to them.
-struct Hardware<T: Operations> {
+struct QueueSet<T: Operations> {
     queues: KVec<Arc<T::Queue>>,
     map: QueueMap,
 }
 
-impl<T: Operations> Hardware<T> {
+impl<T: Operations> QueueSet<T> {
     /// Checks that there are as many queues as the map says.
     fn new(queues: KVec<Arc<T::Queue>>, map: QueueMap) -> Result<(Self, u32)> {
         let total = map.counts.total();
@@ -135,7 +135,7 @@ impl<T: Operations> Hardware<T> {
 /// A set of tags and hardware queues.
 pub(crate) struct TagSet<T: Operations> {
     /// Boxed, so that the address does not change: C keeps pointers into it.
-    inner: ManuallyDrop<Pin<KBox<Inner<T>>>>,
+    inner: ManuallyDrop<Pin<KBox<SetState<T>>>>,
 }
 
 /// # Invariants
@@ -144,9 +144,9 @@ pub(crate) struct TagSet<T: Operations> {
 /// `map_queues` only, which blk-mq calls when the set is made, when a queue is made with it and when
 /// the set is updated: with `changes` held, too. blk-mq has no more queues than there are.
 #[pin_data]
-struct Inner<T: Operations> {
+struct SetState<T: Operations> {
     set: UnsafeCell<bindings::blk_mq_tag_set>,
-    hardware: UnsafeCell<Hardware<T>>,
+    hardware: UnsafeCell<QueueSet<T>>,
     /// Whether blk-mq has looked at the queues since they were changed.
     taken: AtomicBool,
     #[pin]
@@ -159,14 +159,14 @@ struct Inner<T: Operations> {
 /// The disks' queues, and how often they were forbidden to dispatch.
 struct Quiesced {
     depth: u32,
-    queues: KVec<Listed>,
+    queues: KVec<ListedQueue>,
 }
 
 /// A queue that [`TagSet::list`] was given.
-struct Listed(*mut bindings::request_queue);
+struct ListedQueue(*mut bindings::request_queue);
 
 // SAFETY: it is used by C functions that may be called by any thread.
-unsafe impl Send for Listed {}
+unsafe impl Send for ListedQueue {}
 
 /// The hardware queues of a set do not change as long as this lives, and its thread gets no memory
 /// that I/O would have to be waited for: a change may wait for this one, and I/O for the change.
@@ -175,7 +175,7 @@ pub(in crate::sys) struct Steady<'a> {
     _noio: NoIo,
 }
 
-// SAFETY: blk-mq synchronises access to the tag set itself; for the rest see `Inner`.
+// SAFETY: blk-mq synchronises access to the tag set itself; for the rest see `SetState`.
 unsafe impl<T: Operations> Send for TagSet<T> {}
 // SAFETY: as above.
 unsafe impl<T: Operations> Sync for TagSet<T> {}
@@ -211,9 +211,9 @@ impl<T: Operations> TagSet<T> {
             return Err(EINVAL);
         }
         let polled = map.counts.poll > 0;
-        let (hardware, total) = Hardware::new(queues, map)?;
+        let (hardware, total) = QueueSet::new(queues, map)?;
         let inner = KBox::pin_init(
-            pin_init!(Inner::<T> {
+            pin_init!(SetState::<T> {
                 set: UnsafeCell::new(pin_init::zeroed()),
                 hardware: UnsafeCell::new(hardware),
                 taken: AtomicBool::new(false),
@@ -231,7 +231,7 @@ impl<T: Operations> TagSet<T> {
         set.queue_depth = depth.into();
         set.cmd_size = u32::try_from(size_of::<T::Pdu>())?;
         set.numa_node = node;
-        set.timeout = Patience::from_millis(timeout_ms).jiffies();
+        set.timeout = Timeout::from_millis(timeout_ms).jiffies();
         set.driver_data = core::ptr::from_ref(&*inner).cast_mut().cast();
         // SAFETY: `set` is filled in, boxed, and freed by `Drop` only.
         to_result(unsafe { bindings::blk_mq_alloc_tag_set(set) })?;
@@ -263,7 +263,7 @@ impl<T: Operations> TagSet<T> {
     ///
     /// `EINVAL` if the map does not fit. `ENOMEM`: the old queues stay in use.
     pub(crate) fn update_queues(&self, queues: KVec<Arc<T::Queue>>, map: QueueMap) -> Result<u32> {
-        let (new, total) = Hardware::new(queues, map)?;
+        let (new, total) = QueueSet::new(queues, map)?;
         let count = c_int::try_from(total)?;
         let _steady = self.keep_steady();
         let hardware = self.inner.hardware.get();
@@ -325,7 +325,7 @@ impl<T: Operations> TagSet<T> {
     }
 
     /// What waits before it is queued again need not any longer.
-    pub(crate) fn hurry(&self) {
+    pub(crate) fn kick_requeued(&self) {
         for queue in &self.inner.quiesced.lock().queues {
             // SAFETY: what is listed is live: see `list`.
             unsafe { bindings::blk_mq_kick_requeue_list(queue.0) }
@@ -345,7 +345,7 @@ impl<T: Operations> TagSet<T> {
         // Memory is not waited for with I/O: see `quiesced`.
         let _noio = NoIo::new();
         let mut quiesced = self.inner.quiesced.lock();
-        quiesced.queues.push(Listed(q), GFP_KERNEL)?;
+        quiesced.queues.push(ListedQueue(q), GFP_KERNEL)?;
         if quiesced.depth > 0 {
             // SAFETY: the caller promises that it is live.
             unsafe { bindings::blk_mq_quiesce_queue_nowait(q) }
@@ -415,8 +415,8 @@ impl<T: Operations> TagSet<T> {
         // SAFETY: blk-mq calls this with a request of this set that it holds a reference to.
         let (queue, rq) = unsafe { (hardware_queue::<T>((*rq).mq_hctx), TimedOut::from_raw(rq)) };
         match T::timeout(queue, &rq) {
-            Timeout::Done => bindings::blk_eh_timer_return_BLK_EH_DONE,
-            Timeout::Again => bindings::blk_eh_timer_return_BLK_EH_RESET_TIMER,
+            TimeoutVerdict::Done => bindings::blk_eh_timer_return_BLK_EH_DONE,
+            TimeoutVerdict::Again => bindings::blk_eh_timer_return_BLK_EH_RESET_TIMER,
         }
     }
 
@@ -428,9 +428,9 @@ impl<T: Operations> TagSet<T> {
         data: *mut c_void,
         index: c_uint,
     ) -> c_int {
-        // SAFETY: `data` is the `driver_data` that `new` set: the boxed `Inner`, which the tag
+        // SAFETY: `data` is the `driver_data` that `new` set: the boxed `SetState`, which the tag
         // set keeps while it has queues.
-        let inner = unsafe { &*data.cast::<Inner<T>>() };
+        let inner = unsafe { &*data.cast::<SetState<T>>() };
         inner.taken.store(true, Ordering::Relaxed);
         // SAFETY: by the type invariant `changes` is held.
         let hardware = unsafe { &*inner.hardware.get() };
@@ -447,8 +447,8 @@ impl<T: Operations> TagSet<T> {
     ///
     /// For `struct blk_mq_ops` only.
     unsafe extern "C" fn map_queues(set: *mut bindings::blk_mq_tag_set) {
-        // SAFETY: `set` is that of a boxed `Inner`, see `new`; its maps are being set up.
-        let (inner, set) = unsafe { (&*(*set).driver_data.cast::<Inner<T>>(), &mut *set) };
+        // SAFETY: `set` is that of a boxed `SetState`, see `new`; its maps are being set up.
+        let (inner, set) = unsafe { (&*(*set).driver_data.cast::<SetState<T>>(), &mut *set) };
         // SAFETY: by the type invariant `changes` is held, or the set is being made.
         let hardware = unsafe { &*inner.hardware.get() };
         let total = set.nr_hw_queues;

@@ -15,9 +15,9 @@ use kernel::prelude::*;
 
 /// How long a request may be with the hardware before it is late, in jiffies.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Patience(u32);
+pub(crate) struct Timeout(u32);
 
-impl Patience {
+impl Timeout {
     /// As long as the request's queue says.
     pub(in crate::sys) const OF_QUEUE: Self = Self(0);
 
@@ -45,13 +45,13 @@ impl Patience {
 
 impl<T: Types> Request<T> {
     /// Sets how long it may be with the hardware from its next start on; with
-    /// [`Patience::OF_QUEUE`], as long as its queue says.
+    /// [`Timeout::OF_QUEUE`], as long as its queue says.
     #[inline(always)]
-    pub(in crate::sys) fn set_patience(&mut self, patience: Patience) {
+    pub(in crate::sys) fn set_timeout(&mut self, timeout: Timeout) {
         // SAFETY: by the type invariant the request is live. A time-out handler that was called
         // before the hardware gave it back may still write to this, too.
         unsafe {
-            core::ptr::addr_of_mut!((*self.as_ptr()).timeout).write_volatile(patience.jiffies())
+            core::ptr::addr_of_mut!((*self.as_ptr()).timeout).write_volatile(timeout.jiffies())
         }
     }
 }
@@ -101,33 +101,33 @@ impl<T: Types> TimedOut<'_, T> {
     }
 
     /// How long it was allowed to take, at this try.
-    pub(crate) fn patience(&self) -> Patience {
+    pub(crate) fn timeout(&self) -> Timeout {
         // SAFETY: as above.
-        Patience(unsafe { core::ptr::addr_of!((*self.rq.get()).timeout).read_volatile() })
+        Timeout(unsafe { core::ptr::addr_of!((*self.rq.get()).timeout).read_volatile() })
     }
 
-    /// Sets how long it gets from now on, if the handler says [`Timeout::Again`]. Of a request
+    /// Sets how long it gets from now on, if the handler says [`TimeoutVerdict::Again`]. Of a request
     /// that is not in flight any more it does not matter much: that may be the next try's.
     ///
-    /// [`Timeout::Again`]: super::tag_set::Timeout::Again
-    pub(crate) fn set_patience(&self, patience: Patience) {
+    /// [`TimeoutVerdict::Again`]: super::tag_set::TimeoutVerdict::Again
+    pub(crate) fn set_timeout(&self, timeout: Timeout) {
         // SAFETY: as above. The block layer reads it when it sets the timer: after the handler, and
         // when the request is started again; it is a number in either case.
         unsafe {
-            core::ptr::addr_of_mut!((*self.rq.get()).timeout).write_volatile(patience.jiffies())
+            core::ptr::addr_of_mut!((*self.rq.get()).timeout).write_volatile(timeout.jiffies())
         }
     }
 }
 
-#[kunit_tests(rnvme_late)]
+#[kunit_tests(rnvme_timeout)]
 mod tests {
     use super::*;
 
     #[test]
     fn patience_is_never_the_queues_own() {
-        assert!(Patience::from_millis(0) != Patience::OF_QUEUE);
-        assert!(Patience::from_millis(0) == Patience::from_millis(1));
-        assert!(Patience::from_millis(30_000).0 > Patience::from_millis(29_000).0);
-        assert!(Patience::from_millis(u32::MAX) == Patience::FOREVER);
+        assert!(Timeout::from_millis(0) != Timeout::OF_QUEUE);
+        assert!(Timeout::from_millis(0) == Timeout::from_millis(1));
+        assert!(Timeout::from_millis(30_000).0 > Timeout::from_millis(29_000).0);
+        assert!(Timeout::from_millis(u32::MAX) == Timeout::FOREVER);
     }
 }

@@ -22,7 +22,7 @@ use kernel::{
 ///
 /// `done` is initialised, and never moves.
 #[pin_data]
-pub(in crate::sys) struct Awaited {
+pub(in crate::sys) struct CommandWait {
     #[pin]
     done: Opaque<bindings::completion>,
     /// How it ended, once `done` is complete.
@@ -30,9 +30,9 @@ pub(in crate::sys) struct Awaited {
 }
 
 // SAFETY: a completion is for several threads; the rest is atomic.
-unsafe impl Sync for Awaited {}
+unsafe impl Sync for CommandWait {}
 
-impl Awaited {
+impl CommandWait {
     /// That of a request which is not executed yet.
     pub(in crate::sys) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
@@ -59,7 +59,7 @@ impl Awaited {
         mut meanwhile: impl FnMut(),
     ) -> bindings::blk_status_t {
         let this: &Self = &self;
-        let patience: Jiffies = msecs_to_jiffies(ms);
+        let interval: Jiffies = msecs_to_jiffies(ms);
         // SAFETY: the request is the caller's, with what it needs. `end` is called once, and what it
         // is given stays until then: this waits for it.
         unsafe {
@@ -68,7 +68,7 @@ impl Awaited {
             bindings::blk_execute_rq_nowait(rq, false);
         }
         // SAFETY: by the type invariant it is initialised. May sleep, as who executes may.
-        while unsafe { bindings::wait_for_completion_io_timeout(this.done.get(), patience) } == 0 {
+        while unsafe { bindings::wait_for_completion_io_timeout(this.done.get(), interval) } == 0 {
             meanwhile();
         }
         this.status.load(Relaxed)

@@ -27,7 +27,7 @@ use kernel::{
 /// `base` points to `len` words of some [`Words`] that live as long as `'a`, the device's address
 /// of which is `address`.
 #[derive(Clone, Copy)]
-pub(crate) struct Span<'a> {
+pub(crate) struct ListSpan<'a> {
     base: *mut u64,
     len: usize,
     address: DmaAddress,
@@ -36,9 +36,9 @@ pub(crate) struct Span<'a> {
 
 impl Words {
     /// All of them.
-    pub(crate) fn span(&self) -> Span<'_> {
+    pub(crate) fn span(&self) -> ListSpan<'_> {
         // INVARIANT: as `self` says.
-        Span {
+        ListSpan {
             base: self.base,
             len: self.len,
             address: self.mem.address,
@@ -47,9 +47,9 @@ impl Words {
     }
 
     /// The first `N` of them, if they are as many.
-    pub(crate) fn first<const N: usize>(&self) -> Option<Slots<'_, N>> {
+    pub(crate) fn first<const N: usize>(&self) -> Option<FixedList<'_, N>> {
         // INVARIANT: as `self` says, there are `N`.
-        (self.len >= N).then_some(Slots {
+        (self.len >= N).then_some(FixedList {
             base: self.base,
             address: self.mem.address,
             _words: PhantomData,
@@ -57,7 +57,7 @@ impl Words {
     }
 }
 
-impl<'a> Span<'a> {
+impl<'a> ListSpan<'a> {
     /// How many there are.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
@@ -108,24 +108,24 @@ impl<'a> Span<'a> {
     }
 }
 
-/// A [`Span`] of `N` words: two words to hand over.
+/// A [`ListSpan`] of `N` words: two words to hand over.
 ///
 /// # Invariants
 ///
-/// As for [`Span`], with `N` words.
+/// As for [`ListSpan`], with `N` words.
 #[derive(Clone, Copy)]
-pub(crate) struct Slots<'a, const N: usize> {
+pub(crate) struct FixedList<'a, const N: usize> {
     base: *mut u64,
     address: DmaAddress,
     _words: PhantomData<&'a Words>,
 }
 
-impl<'a, const N: usize> Slots<'a, N> {
+impl<'a, const N: usize> FixedList<'a, N> {
     /// The same.
     #[inline(always)]
-    pub(crate) fn span(self) -> Span<'a> {
+    pub(crate) fn span(self) -> ListSpan<'a> {
         // INVARIANT: as `self` says.
-        Span {
+        ListSpan {
             base: self.base,
             len: N,
             address: self.address,
@@ -195,8 +195,8 @@ impl Writer<'_> {
 }
 
 /// Many spans of `N` words, for whoever needs one: they are parts of pages.
-pub(crate) struct Pieces<const N: usize> {
-    pages: KVec<Page>,
+pub(crate) struct ListPool<const N: usize> {
+    pages: KVec<PoolPage>,
     _words: KVec<Words>,
 }
 
@@ -204,19 +204,19 @@ pub(crate) struct Pieces<const N: usize> {
 ///
 /// # Invariants
 ///
-/// `base` points to [`Pieces::PAGE`] words of one of the [`Words`] of the `Pieces` that it is in,
+/// `base` points to [`ListPool::PAGE`] words of one of the [`Words`] of the `ListPool` that it is in,
 /// the device's address of which is `address`.
-struct Page {
+struct PoolPage {
     base: *mut u64,
     address: DmaAddress,
 }
 
 // SAFETY: the addresses are of memory that `_words` keeps, which may be sent.
-unsafe impl<const N: usize> Send for Pieces<N> {}
+unsafe impl<const N: usize> Send for ListPool<N> {}
 // SAFETY: as for `Words`: all access is by volatile loads and stores of aligned words.
-unsafe impl<const N: usize> Sync for Pieces<N> {}
+unsafe impl<const N: usize> Sync for ListPool<N> {}
 
-impl<const N: usize> Pieces<N> {
+impl<const N: usize> ListPool<N> {
     /// Words of a page.
     const PAGE: usize = (PAGE_MASK as usize + 1) / size_of::<u64>();
 
@@ -238,7 +238,7 @@ impl<const N: usize> Pieces<N> {
         for _ in 0..count {
             let words = Words::zeroed(dev, Self::PAGE)?;
             // INVARIANT: of `PAGE` words, which `kept` keeps.
-            let page = Page {
+            let page = PoolPage {
                 base: words.base,
                 address: words.mem.address,
             };
@@ -253,13 +253,13 @@ impl<const N: usize> Pieces<N> {
 
     /// Piece `index`, if there are as many.
     #[inline(always)]
-    pub(crate) fn get(&self, index: usize) -> Option<Slots<'_, N>> {
+    pub(crate) fn get(&self, index: usize) -> Option<FixedList<'_, N>> {
         let page = self.pages.get(index / Self::PER_PAGE)?;
         let first = index % Self::PER_PAGE * N;
         // SAFETY: `first + N` is at most `PAGE`, as `N` divides that.
         let base = unsafe { page.base.add(first) };
         // INVARIANT: as just seen; `self` keeps the words.
-        Some(Slots {
+        Some(FixedList {
             base,
             // CAST: usize to u64 is lossless on 64-bit machines.
             address: page

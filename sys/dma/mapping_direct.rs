@@ -11,7 +11,7 @@
 //! describe.
 
 use super::{
-    list_memory::Slots,
+    list_memory::FixedList,
     mapping::{
         map_phys,
         Mapper, //
@@ -40,7 +40,7 @@ use kernel::dma::DmaAddress;
 const PAGE: u64 = PAGE_SIZE as u64;
 
 /// Where data is that was mapped straight into a list.
-pub(crate) struct Listed {
+pub(crate) struct ListedData {
     /// The device's address of the first byte.
     pub(crate) start: DmaAddress,
     /// How many words of the list were written: one for each further controller page.
@@ -65,8 +65,8 @@ impl Mapper {
     pub(crate) fn map_pages<T: Types, const N: usize>(
         &self,
         rq: &Request<T>,
-        list: Slots<'_, N>,
-    ) -> Option<Listed> {
+        list: FixedList<'_, N>,
+    ) -> Option<ListedData> {
         let (Segment { phys, len }, pages) = Pages::of(rq)?;
         // CAST: 4096.
         if pages.bytes() > N.wrapping_mul(PAGE as usize) {
@@ -98,7 +98,7 @@ impl Mapper {
             self.forget(rq, start, list, entries);
             return None;
         }
-        Some(Listed { start, entries })
+        Some(ListedData { start, entries })
     }
 
     /// Maps `pages` for `dev` and writes their addresses to the words from `to` on. Returns where that
@@ -138,8 +138,8 @@ impl Mapper {
     pub(crate) fn map_pieces<T: Types, const N: usize>(
         &self,
         rq: &Request<T>,
-        list: Slots<'_, N>,
-    ) -> Option<Listed> {
+        list: FixedList<'_, N>,
+    ) -> Option<ListedData> {
         // There is room for all pages, so what is mapped at a page is also written.
         let mut pages = list.span().writer();
         let mut segments = Segments::new(rq);
@@ -163,7 +163,7 @@ impl Mapper {
             self.forget(rq, start, list, entries);
             return None;
         }
-        Some(Listed { start, entries })
+        Some(ListedData { start, entries })
     }
 
     /// Undoes what [`Self::map_pieces`] has done, which wrote `written` words. The device has not
@@ -174,7 +174,7 @@ impl Mapper {
         &self,
         rq: &Request<T>,
         start: DmaAddress,
-        list: Slots<'_, N>,
+        list: FixedList<'_, N>,
         written: usize,
     ) {
         if self.need_unmap() {

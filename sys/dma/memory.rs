@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that the device reads and writes: lists ([`Words`], [`Span`]) and rings ([`Ring`]), and
+//! Memory that the device reads and writes: lists ([`Words`], [`ListSpan`]) and rings ([`Ring`]), and
 //! what the device can address.
 
 use crate::sys::{
     ffi as bindings,
     pci::{
+        CmbMapping, //
         ControllerMemory,
-        Mapping, //
     },
 };
 
@@ -62,7 +62,7 @@ enum Owner {
     /// The host's.
     Host { _memory: Coherent<[u64]> },
     /// The controller's own.
-    Controller { _memory: Arc<Mapping> },
+    Controller { _memory: Arc<CmbMapping> },
 }
 
 // SAFETY: the memory belongs to no thread and its owners are `Send`.

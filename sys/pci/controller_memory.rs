@@ -12,7 +12,7 @@ use super::{
 };
 use crate::nvme::{
     cmb,
-    Layout, //
+    CmbLayout, //
 };
 use kernel::{
     bindings,
@@ -31,19 +31,19 @@ use kernel::{
 ///
 /// `addr` is a mapping made by `pci_iomap_range` of `layout.len` bytes; it is unmapped only by
 /// `Drop`.
-pub(in crate::sys) struct Mapping {
+pub(in crate::sys) struct CmbMapping {
     pdev: ARef<pci::Device>,
     addr: *mut c_void,
-    layout: Layout,
+    layout: CmbLayout,
     bus_address: u64,
 }
 
 // SAFETY: the mapping belongs to no thread; there is nothing but its address.
-unsafe impl Send for Mapping {}
+unsafe impl Send for CmbMapping {}
 // SAFETY: as above.
-unsafe impl Sync for Mapping {}
+unsafe impl Sync for CmbMapping {}
 
-impl Mapping {
+impl CmbMapping {
     /// The memory of the `index`th of pieces of `bytes`, page-aligned, and the controller's
     /// address of it, if the buffer has that many.
     pub(in crate::sys) fn piece(&self, index: usize, bytes: usize) -> Option<(*mut u64, u64)> {
@@ -57,7 +57,7 @@ impl Mapping {
     }
 }
 
-impl Drop for Mapping {
+impl Drop for CmbMapping {
     fn drop(&mut self) {
         // SAFETY: by the type invariant this address came from `pci_iomap_range` of this device,
         // and `self` was its last user.
@@ -68,7 +68,7 @@ impl Drop for Mapping {
 /// The buffer in use. To be dropped when the controller has stopped; the mapping stays as long as
 /// a queue is in it.
 pub(crate) struct ControllerMemory {
-    mapping: Arc<Mapping>,
+    mapping: Arc<CmbMapping>,
     bar: Arc<Bar>,
     /// What the controller is told (CMBMSC), if it must be, and must be told to forget.
     control: Option<u64>,
@@ -85,7 +85,7 @@ impl ControllerMemory {
     pub(crate) fn map(
         pdev: &pci::Device<Bound>,
         bar: &Arc<Bar>,
-        layout: Layout,
+        layout: CmbLayout,
         tell: bool,
     ) -> Result<Self> {
         let normal: &pci::Device = pdev;
@@ -98,9 +98,9 @@ impl ControllerMemory {
         let bus_address = bus_address(normal, layout.bar)?
             .checked_add(layout.offset)
             .ok_or(EINVAL)?;
-        let control = Layout::control(bus_address).ok_or(EINVAL)?;
-        // SAFETY: `pdev` is bound, so it is a valid device; `Layout` keeps the range in the BAR,
-        // and `pci_iomap_range` returns null if it is not. CAST: as in `Mapping::piece`.
+        let control = CmbLayout::control(bus_address).ok_or(EINVAL)?;
+        // SAFETY: `pdev` is bound, so it is a valid device; `CmbLayout` keeps the range in the BAR,
+        // and `pci_iomap_range` returns null if it is not. CAST: as in `CmbMapping::piece`.
         let addr = unsafe {
             bindings::pci_iomap_range(
                 raw(normal),
@@ -113,7 +113,7 @@ impl ControllerMemory {
             return Err(ENOMEM);
         }
         // INVARIANT: just mapped.
-        let mapping = Mapping {
+        let mapping = CmbMapping {
             pdev: normal.into(),
             addr,
             layout,
@@ -143,7 +143,7 @@ impl ControllerMemory {
     }
 
     /// The mapping, for a queue to be in.
-    pub(in crate::sys) fn mapping(&self) -> &Arc<Mapping> {
+    pub(in crate::sys) fn mapping(&self) -> &Arc<CmbMapping> {
         &self.mapping
     }
 }

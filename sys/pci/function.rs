@@ -35,7 +35,7 @@ pub(in crate::sys) fn raw_device<C: device::DeviceContext>(
 pub(crate) struct Claim {
     _region: Region,
     /// After the region, as it came before it.
-    _enabled: Enabled,
+    _enabled: EnabledDevice,
 }
 
 impl Claim {
@@ -48,7 +48,7 @@ impl Claim {
         // SAFETY: `pdev` is a valid device that is being probed.
         to_result(unsafe { bindings::pci_enable_device_mem(raw(pdev)) })?;
         let normal: &pci::Device = pdev;
-        let enabled = Enabled(normal.into());
+        let enabled = EnabledDevice(normal.into());
         let region = Region::claim(normal, 0, c"rnvme").map_err(|_| {
             dev_err!(pdev, "BAR 0 is in use by another driver\n");
             EBUSY
@@ -63,9 +63,9 @@ impl Claim {
 }
 
 /// A device whose memory is enabled; undone when dropped.
-struct Enabled(ARef<pci::Device>);
+struct EnabledDevice(ARef<pci::Device>);
 
-impl Drop for Enabled {
+impl Drop for EnabledDevice {
     fn drop(&mut self) {
         // SAFETY: `Claim::new` enabled the device; nobody else undid it. This also takes bus
         // mastering away.

@@ -142,7 +142,7 @@ impl Drop for Vectors {
 }
 
 /// What an interrupt handler does.
-pub(crate) trait Handler: Send + 'static {
+pub(crate) trait InterruptHandler: Send + 'static {
     /// Handles one interrupt, in hard-interrupt context or in a thread; returns whether it was this
     /// device's.
     fn handle(&mut self) -> bool;
@@ -168,7 +168,7 @@ fn handled(found: bool) -> bindings::irqreturn_t {
 ///
 /// The line is requested with `shared` for its cookie, which came out of a `KBox`; `shared.state`
 /// is used only by whoever has set `shared.busy`.
-pub(crate) struct Line<H: Handler> {
+pub(crate) struct Line<H: InterruptHandler> {
     vectors: Arc<Vectors>,
     index: u32,
     shared: *mut Shared<H>,
@@ -218,11 +218,11 @@ impl<H> Shared<H> {
 }
 
 // SAFETY: the state is `Send`; access to it is exclusive, see the module's head.
-unsafe impl<H: Handler> Send for Line<H> {}
+unsafe impl<H: InterruptHandler> Send for Line<H> {}
 // SAFETY: nothing can be done with a shared reference to a `Line`.
-unsafe impl<H: Handler> Sync for Line<H> {}
+unsafe impl<H: InterruptHandler> Sync for Line<H> {}
 
-impl<H: Handler> Line<H> {
+impl<H: InterruptHandler> Line<H> {
     /// Has `state` handle vector `index`; `rnvme<instance>q<queue>` in `/proc/interrupts`.
     ///
     /// # Errors
@@ -360,7 +360,7 @@ impl<H: Handler> Line<H> {
     }
 }
 
-impl<H: Handler> Drop for Line<H> {
+impl<H: InterruptHandler> Drop for Line<H> {
     fn drop(&mut self) {
         drop(self.free_irq());
     }
