@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What bench/guest.sh and bench/device.sh share: a controller is given to a
-# driver, its disk set up, fio run on it.  What is for the runner
-# (bench/lib/output.py) goes to descriptor 3.  To be sourced after
-# scripts/bindlib.sh, by what has a function `die`.
+# Shared by bench/guest.sh and bench/device.sh: give a controller to a driver, set up its
+# disk, run fio on it.  Output for the runner (bench/lib/output.py) goes to descriptor 3.
+# To be sourced after scripts/bindlib.sh by a script that has a function `die`.
 
 disk=''
-# How much of the disk fio works on.
+# The part of the disk that fio uses.
 size=1g
-# Nobody writes to it: a sleep without a process.
+# A pipe without a writer: a read with a timeout is a sleep without a process.
 exec {never}<> <(:)
 
 tell() { # WORD...
@@ -20,7 +19,7 @@ release() { # BDF
     [[ ! -e $PCI/devices/$1/driver ]] || echo "$1" >"$PCI/devices/$1/driver/unbind"
 }
 
-# The first disk of a controller, in $disk. No other process: this is timed.
+# $disk: the first disk of a controller. Starts no process, because this is timed.
 find_disk() { # BDF DRIVER
     local path control
     for control in "$PCI/devices/$1/$2/$2"*; do
@@ -33,20 +32,20 @@ find_disk() { # BDF DRIVER
     return 1
 }
 
-# Give a controller to a driver, and say how long it took until its disk was there.
+# Give a controller to a driver and report the microseconds until its disk exists.
 take() { # BDF DRIVER
     local start until
     release "$1"
     start=${EPOCHREALTIME/./} until=$((SECONDS + 20))
     give "$1" "$2" || die "$2 did not take $1"
     until find_disk "$1" "$2"; do
-        ((SECONDS < until)) || die "$2 makes no disk of $1"
+        ((SECONDS < until)) || die "expected a disk of $1 from $2 within 20 s, saw none"
         read -r -t 0.002 -u "$never" || true
     done
     tell "probe $2 $((${EPOCHREALTIME/./} - start))"
 }
 
-# The same for both drivers, and nothing that the block layer does by the way.
+# Equal settings for both drivers, and no optional work of the block layer.
 set_queue() { # DISK
     local file queue=/sys/block/${1##*/}/queue
     for file in scheduler=none nomerges=2 iostats=0 rq_affinity=1 wbt_lat_usec=0 \
@@ -56,23 +55,23 @@ set_queue() { # DISK
     done
 }
 
-# Give a controller to a driver, ready to be measured.
+# Give a controller to a driver and make it ready for measuring.
 use() { # BDF DRIVER
     take "$1" "$2"
     set_queue "$disk"
-    # What happens once happens now.
+    # A first run, so that one-time costs are not measured.
     measured --number_ios=64 --rw=randread --bs=4k --iodepth=4 >/dev/null
 }
 
 measured() { # FIO-OPTION...
-    # fio's own thread stays out of the way of its jobs, which say where they run.
+    # fio's main thread runs on the last CPU; the jobs set their own CPUs.
     taskset -c $(($(nproc --all) - 1)) fio --name=cell --filename="$disk" --direct=1 \
         --ioengine=io_uring --size="$size" --norandommap --randrepeat=1 --group_reporting \
         --output-format=json "$@" 2>/tmp/fio.err ||
         { cat /tmp/fio.err; die "fio failed: $*"; }
 }
 
-# What fio says goes to the runner.
+# Send fio's output to the runner.
 keep() { # NAME FILE
     tell "sample $1"
     cat "$2" >&3

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plugin of QEMU's code generator: counts how often each block of the guest's
- * kernel is executed in regions of time: the guest marks where one begins, where it
- * ends, where the next begins, and so on.
+ * A TCG plugin of QEMU: counts how often the guest executes each block of its kernel,
+ * in regions of time. The guest executes a marking instruction where a region begins
+ * and where it ends.
  *
  *     -plugin count.so,out=FILE[,cpus=N][,modules=ADDRESS]
  *
- * Only the first N CPUs count, if that is given: what is measured runs there, and
- * what else the guest does may run on the others. Modules are from ADDRESS on: where
- * the kernel may be anywhere (RANDOMIZE_BASE), if nothing is said.
+ * With cpus=N only the first N CPUs count: the measured jobs run there, the guest's
+ * other work may run on the other CPUs. Modules are from ADDRESS on; the default is for
+ * a kernel with RANDOMIZE_BASE.
  *
- * In C because QEMU's plugin interface is. Debian ships no header of it; what is
- * used is declared here (API version 7, which QEMU 11.1 takes and no other).
+ * It is in C because QEMU's plugin interface is. Debian ships no header of it, so the
+ * functions used are declared here (API version 7, the only one that QEMU 11.1 accepts).
  *
  * The file is a sequence of records, native byte order, no padding:
  *
@@ -81,7 +81,7 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 7;
 
 /* Instructions of a block: QEMU's TCG_MAX_INSNS. */
 #define MOST 512
-/* Blocks that can be told apart; the first stands for all programs. */
+/* The most blocks; the first one stands for all user space. */
 #define BLOCKS (1u << 18)
 #define TABLE (BLOCKS * 2)
 #define PLACES 1024
@@ -228,7 +228,7 @@ static void on_store(unsigned int vcpu, uint32_t info, uint64_t address, void *d
 
 /* ------------------------------------------------------------ translation --- */
 
-/* nopl MARK(%rax,%rax): does nothing, and no compiler makes it. */
+/* nopl MARK(%rax,%rax): does nothing, and no compiler emits it. */
 static bool is_mark(const uint8_t *code, size_t size)
 {
 	static const uint8_t mark[8] = { 0x0f, 0x1f, 0x84, 0x00, 'R', 'N', 'V', 'M' };
@@ -252,8 +252,8 @@ static bool is_atomic(const uint8_t *code, size_t size)
 }
 
 /*
- * The number of a block. A block that is translated again keeps its number; other
- * code at the same place (another module, a patched branch) gets another.
+ * The number of a block. A block keeps its number when it is translated again; other
+ * code at the same address (another module, a patched branch) gets another number.
  */
 static uint32_t number_of(uint64_t address, const uint8_t *insns, uint16_t n)
 {
@@ -300,9 +300,9 @@ static void count_insn(struct qemu_plugin_insn *insn, uint32_t block)
 }
 
 /*
- * Blocks of the kernel are counted as a whole, instructions of modules one by one:
- * at a device's register QEMU leaves a block in the middle, translates what follows
- * anew and goes on with that, so that counting blocks would count it twice.
+ * Blocks of the kernel are counted as a whole, instructions of modules one by one: at a
+ * device's register QEMU leaves a block in the middle and translates the rest as a new
+ * block, so that counting blocks would count the rest twice.
  */
 static void on_translate(struct qemu_plugin_tb *tb, void *data)
 {

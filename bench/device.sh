@@ -5,10 +5,9 @@
 #
 #     bench/device.sh [--erase] BDF MODULE PLAN TOLD
 #
-# The controller is given to rnvme and to nvme in turn, as the plan says, and
-# back to whom it belonged however this ends.  It writes to the drive.  What
-# the system uses is refused, and what has a partition table or a file system,
-# unless it may be erased.
+# Gives the controller to rnvme and to nvme in turn, as the plan says, and always back to
+# its former driver.  THIS WRITES TO THE DRIVE.  A drive that the system uses is refused;
+# so is one with a partition table or a file system, without --erase.
 
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -25,7 +24,7 @@ die() {
 # shellcheck disable=SC2034 # of common.sh
 size=100%
 
-# One sample, for the time that the options say.
+# Take one sample, for the time in fio's options.
 timed() { # NAME FIO-OPTION...
     local name=$1
     shift
@@ -37,11 +36,11 @@ refuse_contents() { # BDF
     local path found
     while read -r path; do
         found=$(wipefs --no-act --noheadings --output TYPE "/dev/${path##*/}" | tr '\n' ' ')
-        [[ -z $found ]] || die "$1: /dev/${path##*/} has contents ($found); ERASE=1 if that may be lost"
+        [[ -z $found ]] || die "$1: /dev/${path##*/} has contents ($found); ERASE=1 permits losing them"
     done < <(disks_of "$1")
 }
 
-# A module that is loaded takes all controllers that no driver has.
+# Loading rnvme binds it to every controller without a driver: refuse if there are others.
 refuse_others() {
     local path
     for path in "$PCI"/devices/*; do
@@ -51,7 +50,7 @@ refuse_others() {
     done
 }
 
-# As it was before. Not to be interrupted.
+# Restore the former state. Ignores signals.
 give_back() {
     trap '' INT TERM HUP
     set +e
@@ -59,7 +58,7 @@ give_back() {
     if [[ -z $from ]]; then
         release "$bdf"
     elif ! [[ $dev/driver -ef $PCI/drivers/$from ]]; then
-        give "$bdf" "$from" || echo "bench: $from did not take $bdf back (dmesg says why)" >&2
+        give "$bdf" "$from" || echo "bench: $from did not take $bdf back (see dmesg)" >&2
     fi
     echo "${override/#(null)/}" >"$dev/driver_override"
     [[ ! -e /sys/module/rnvme ]] || rmmod rnvme
@@ -79,7 +78,7 @@ module=$2 plan=$3 told=$4
 refuse_used "$bdf"
 ((erase)) || refuse_contents "$bdf"
 dev=$PCI/devices/$bdf
-[[ ! -e /sys/module/rnvme ]] || die "rnvme is loaded: rmmod rnvme first (it is loaded with a queue to poll)"
+[[ ! -e /sys/module/rnvme ]] || die "rnvme is loaded: rmmod rnvme first (it must be loaded with a poll queue)"
 [[ -e $PCI/drivers/nvme ]] || die "the kernel's nvme driver is not loaded: modprobe nvme"
 refuse_others
 
@@ -92,8 +91,8 @@ exec 3>"$told"
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 trap give_back EXIT
-# nvme reads this when it gets a controller, rnvme when it is loaded.
+# nvme reads this parameter in its probe; rnvme gets its own when it is loaded.
 echo 1 >"$polling"
-insmod "$module" poll_queues=1 || die "$module cannot be loaded here (dmesg says why)"
+insmod "$module" poll_queues=1 || die "insmod $module failed (see dmesg)"
 # shellcheck source=/dev/null
 . "$plan"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What runs in the guest: the plan that the runner wrote, in these words.  What
-# is for the runner (bench/lib/session.py) goes to a port of its own: the
-# console loses what the host does not take at once.
+# Runs in the guest: the words of the plan that the runner wrote.  Output for the runner
+# (bench/lib/session.py) goes to a port of its own: the console loses output that the
+# host does not read at once.
 
 . /tests/guest/lib.sh
 # shellcheck source=scripts/bindlib.sh
@@ -12,12 +12,12 @@
 
 data=/dev/vport0p1
 
-# The kernel's own functions and where they are; always there with nokaslr.
+# The kernel's functions and their addresses, which nokaslr keeps the same.
 kernel_symbols() {
     awk 'NF == 3 && $2 ~ /[tTwW]/ { print "symbol", $1, $3 }' /proc/kallsyms >&3
 }
 
-# Where the code of a module lies.
+# The addresses of a module's code sections.
 sections() { # MODULE
     local file
     for file in "/sys/module/$1/sections"/.*text*; do
@@ -25,7 +25,7 @@ sections() { # MODULE
     done
 }
 
-# Load both drivers anew, neither having a controller.
+# Load both drivers again, without a controller.
 drivers() { # RNVME-OPTIONS NVME-OPTIONS
     local dev
     for dev in $(controllers); do
@@ -53,7 +53,7 @@ controllers() {
     done
 }
 
-# All namespaces of the controller instead of the first.
+# $disk: all namespaces of the controller instead of the first.
 all_disks() { # BDF DRIVER
     local path names=()
     for path in "$PCI/devices/$1/$2/$2"*/"$2"*n*; do
@@ -64,9 +64,9 @@ all_disks() { # BDF DRIVER
     disk=$(IFS=: && echo "${names[*]}")
 }
 
-# A file in memory whose neighbouring pages are no neighbours: a page is given
-# when it is first written, and every second one is written before the others.
-# Two may still meet by chance: tried until the disk sees each page by itself.
+# A file in memory whose consecutive pages are not adjacent: the kernel allocates a page at
+# its first write, and every second page is written before the others.  Two pages may still
+# be adjacent by chance: repeated until the disk sees each page as a segment of its own.
 scattered() { # BYTES IOS PIECES-OF-THESE FIO-OPTION...
     local bytes=$1 ios=$2 pieces=$3 file=/tmp/scattered.$1.$2.$3 first tries
     shift 3
@@ -78,17 +78,17 @@ scattered() { # BYTES IOS PIECES-OF-THESE FIO-OPTION...
                 --size="$bytes" --io_size=$((bytes / 2)) --ioengine=psync --fallocate=none \
                 >/tmp/fio.log 2>&1 || die "fio: $(cat /tmp/fio.log)"
         done
-        # More would not fit in the kernel's trace.
+        # More than 8192 events would not fit in the trace buffer.
         ((pieces > 0 && pieces <= 8192)) || break
         [[ $(mapped "$ios" --mem="mmapshared:$file" "$@") != "$pieces" ]] || break
-        # What was given stays taken, so that the next try gets others.
+        # Keep these pages, so that the next try gets others.
         mv "$file" "$file.$tries"
     done
-    [[ -e $file ]] || die "no memory that is scattered ($bytes bytes)"
+    [[ -e $file ]] || die "expected scattered pages within 20 tries ($bytes bytes)"
     echo "$file"
 }
 
-# How often so many I/Os map memory for the device.
+# The number of DMA mappings of so many I/Os.
 mapped() { # NUMBER FIO-OPTION...
     local trace=/sys/kernel/debug/tracing number=$1
     shift
@@ -99,7 +99,7 @@ mapped() { # NUMBER FIO-OPTION...
     grep -c dma_map_phys: $trace/trace
 }
 
-# Runs of fio between two marks each; what fio says goes to the runner.
+# Run fio for each number of I/Os, between two marks; its output goes to the runner.
 sample() { # NAME NUMBERS BYTES IOS PIECES-OF-THESE FIO-OPTION...
     local name=$1 numbers=$2 memory number
     memory=$(scattered "${@:3}") || die "$memory"
@@ -114,19 +114,19 @@ sample() { # NAME NUMBERS BYTES IOS PIECES-OF-THESE FIO-OPTION...
 
 free_memory() {
     sync
-    # Lists of free pages of each CPU are not counted as free: keep them short.
+    # MemFree leaves out the free pages on the lists of each CPU: keep these lists short.
     echo 1000000 >/proc/sys/vm/percpu_pagelist_high_fraction
     echo 1 >/proc/sys/vm/compact_memory
     echo 3 >/proc/sys/vm/drop_caches
     awk '/^MemFree/ { print $2 }' /proc/meminfo
 }
 
-# Memory that a driver takes for a controller, in KiB, with the tags of a queue and
-# the queues that it has.
+# Report the tags of a queue, the number of queues, and the KiB of memory that a driver
+# takes for a controller.
 memory() { # BDF DRIVER OPTIONS
     local before queues
     drivers "$3" "$3"
-    # Once without looking: what stays in the kernel's caches is no driver's.
+    # A first run, because memory that stays in the kernel's caches is not the driver's.
     use "$1" "$2"
     release "$1"
     before=$(free_memory)
@@ -135,7 +135,7 @@ memory() { # BDF DRIVER OPTIONS
     tell "value memory $(<"/sys/block/${disk##*/}/queue/nr_requests") $queues $((before - $(free_memory)))"
 }
 
-# Bytes of a request with the driver's data behind it: what is between two of them.
+# Report the bytes of a request with the driver's data: the distance of two requests.
 request_size() { # BDF DRIVER
     local trace=/sys/kernel/debug/tracing tags='rq->mq_hctx->tags->static_rqs' line
     use "$1" "$2"
@@ -145,13 +145,13 @@ request_size() { # BDF DRIVER
     echo 1 >$trace/events/kprobes/start/enable
     measured --number_ios=1 --rw=randread --bs=4k >/dev/null
     echo 0 >$trace/events/kprobes/start/enable
-    line=$(grep -m 1 'one=.* two=' $trace/trace) || die "no request was seen"
+    line=$(grep -m 1 'one=.* two=' $trace/trace) || die "expected a request in the trace, saw none"
     echo >$trace/kprobe_events
     [[ $line =~ one=(0x[0-9a-f]+)\ two=(0x[0-9a-f]+) ]] || die "$line"
     tell "value request $((BASH_REMATCH[2] - BASH_REMATCH[1]))"
 }
 
-# Opened once: a port takes one at a time.
+# Opened once: only one process may open a port.
 exec 3>"$data" || die "there is no $data"
 # shellcheck source=/dev/null
 . /jobs/plan

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// A program that executes the instruction that count.c looks for, and ends.
+// A program that executes the marking instruction of count.c and exits.
 	.globl	_start
 _start:
 	.byte	0x0f, 0x1f, 0x84, 0x00

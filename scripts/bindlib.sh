@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Which driver has a PCI device, whether the system uses its disks, and giving it
-# to another driver.  To be sourced, by what has a function `die`; needs nothing
-# but bash and coreutils.
+# The driver of a PCI device, whether the system uses its disks, and moving it to another
+# driver.  To be sourced by a script that has a function `die`; needs only bash and
+# coreutils.
 
 shopt -s nullglob
 
 PCI=/sys/bus/pci
 
-# The address of an NVMe controller as sysfs has it; anything else is refused.
+# The address of an NVMe controller as in sysfs; refuses any other device.
 controller() { # BDF
     local bdf=$1
     [[ $bdf == *:*:* ]] || bdf=0000:$bdf
@@ -21,8 +21,8 @@ controller() { # BDF
     echo "$bdf"
 }
 
-# The block devices of a PCI device, as folders of sysfs.  With the kernel's
-# native multipath the disks hang on a subsystem and not on the controller.
+# The block devices of a PCI device, as folders of sysfs.  With native NVMe multipath the
+# disks belong to a subsystem, not to the controller.
 disks_of() { # BDF
     local disk path head
     for disk in /sys/block/*; do
@@ -38,10 +38,10 @@ disks_of() { # BDF
     done
 }
 
-# Every mounted device, in any namespace: its number and its name.
+# The number and the name of each mounted device, in any mount namespace.
 mounted() {
     local number rest line
-    # A process may end meanwhile: no reason to end, too.
+    # A process may end while this reads; its error is ignored.
     { cat /proc/[0-9]*/mountinfo 2>/dev/null || true; } | sort -u | while read -r _ _ number line; do
         echo "$number"
         # "... - type source options"
@@ -58,7 +58,7 @@ swaps() {
     done </proc/swaps
 }
 
-# What the kernel was told to boot from or to resume from.
+# The devices of root= and resume= on the kernel's command line.
 booted() {
     local word value
     for word in $(</proc/cmdline); do
@@ -78,7 +78,7 @@ booted() {
     done
 }
 
-# Refuse a device when the system uses one of its disks or their partitions.
+# Refuse a device if the system uses one of its disks or partitions.
 refuse_used() { # BDF
     local disk part name number holders mounts swap boot
     mounts=$(mounted | sort -u)
@@ -101,7 +101,7 @@ refuse_used() { # BDF
                 die "$1: $name is swap space"
             fi
             if grep -q -x -F -e "$name" <<<"$boot"; then
-                die "$1: this machine was booted from $name"
+                die "$1: $name is on the kernel's command line (root= or resume=)"
             fi
         done
     done < <(disks_of "$1")
@@ -112,12 +112,12 @@ driver_of() { # BDF
     [[ ! -e $link ]] || basename "$(readlink -f "$link")"
 }
 
-# Move a device to a driver by name.
+# Move a device to a driver; returns whether the driver took it.
 give() { # BDF DRIVER
     local dev=$PCI/devices/$1
     echo "$2" >"$dev/driver_override"
     [[ ! -e $dev/driver ]] || echo "$1" >"$dev/driver/unbind"
-    # The write fails when no driver takes the device; told below.
+    # The write fails if no driver takes the device; the last line checks that.
     echo "$1" >"$PCI/drivers_probe" 2>/dev/null || true
     [[ $dev/driver -ef $PCI/drivers/$2 ]]
 }

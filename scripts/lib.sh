@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Shared by the scripts of this folder: where things are, how progress and
-# errors are told, locks, and the way into the build root.  To be sourced.
+# Shared by the scripts of this folder: paths, progress and error messages, locks, and
+# running commands in the build root.  To be sourced.
 
 set -euo pipefail
 
@@ -12,7 +12,7 @@ RNVME_CACHE=${RNVME_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rnvme}
 RNVME_T0=${RNVME_T0:-$EPOCHSECONDS}
 export RNVME_CACHE RNVME_T0
 
-# shellcheck disable=SC2034 # used by those who source this
+# shellcheck disable=SC2034 # used by the scripts that source this
 ROOT=$RNVME_CACHE/root
 LINUX=$RNVME_CACHE/linux
 LOGS=$RNVME_CACHE/logs
@@ -26,12 +26,12 @@ die() {
     exit 1
 }
 
-# A short hash of the arguments: the key that says what a product is made of.
+# A short hash of the arguments: the key of a product that is made from them.
 hash_of() {
     printf '%s\n' "$@" | sha256sum | cut -c1-16
 }
 
-# A product carries the key it was made with, written when it was complete.
+# A complete product holds the key that it was made with.
 is_current() { # DIR KEY
     [[ -f $1/.key && $(<"$1/.key") == "$2" ]]
 }
@@ -41,8 +41,8 @@ mark_current() { # DIR KEY
     mv "$1/.key.tmp" "$1/.key"
 }
 
-# Hold a lock until this shell and everything it started has ended, so that two
-# calls, or a call and the orphans of a killed one, do not work on one product.
+# Hold a lock until this shell and all its children have ended, so that two calls, or a
+# call and the orphans of a killed one, do not work on the same product.
 lock() { # NAME
     local fd
     mkdir -p "$RNVME_CACHE/locks"
@@ -53,18 +53,18 @@ lock() { # NAME
     fi
 }
 
-# Tell every 15 s how far a step is: the last line of its log says it best.
+# Print the last line of a step's log every 15 s.
 heartbeat() { # TITLE LOGFILE
     local start=$EPOCHSECONDS parent=$$ never
-    # A pipe that nobody writes to: a sleep without a process that could stay.
+    # A pipe without a writer: a sleep without a process that could outlive this one.
     exec {never}<> <(:)
     while ! read -r -t 15 -u "$never" && kill -0 "$parent" 2>/dev/null; do
         log "  $1: $((EPOCHSECONDS - start)) s, $(tail -n 1 "$2" | tr -d '\r' | cut -c1-90)"
     done
 }
 
-# Run a command with its output in a log file.  Must not be called as a
-# condition: bash would switch `set -e` off in everything below.
+# Run a command with its output in a log file.  Must not be called as a condition: bash
+# would ignore `set -e` in the command.
 step() { # TITLE COMMAND...
     local title=$1 logfile start=$EPOCHSECONDS rc beat
     shift

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is demanded of rnvme, and whether the results meet it. Arithmetic on results.json only."""
+"""The bars that rnvme must meet, and whether results.json meets them. Arithmetic only."""
 
 import statistics
 from dataclasses import dataclass
 
 from .stats import geometric_interval, interval
 
-# (kind of I/O, most of rnvme/nvme, cells), each cell without and with shadow doorbells.
+# (kind of I/O, limit of rnvme/nvme, cells), each cell without and with shadow doorbells.
 DRIVER_BARS = (
     ("4 KiB read, queue depth 1", 0.50, ("read-4k-qd1",)),
     ("4 KiB write, queue depth 1", 0.50, ("write-4k-qd1",)),
@@ -16,19 +16,19 @@ DRIVER_BARS = (
      ("read-128k-qd8", "read-128k-qd8-batch8")),
     ("4 KiB read, polled, queue depth 32", 0.50, ("read-4k-qd32-poll",)),
 )
-# Parts of the kernel whose instructions are the same each time; the others depend on timers and on
-# who waits for whom.
+# Parts of the kernel whose instructions are the same each time; the others depend on timers and
+# on contention.
 EXACT_PARTS = ("dma", "block")
 TAG_BYTES = 320
 NOT_MEASURED = "not measured"
-# Seconds of `make bench`: in full, and QUICK=1.
+# The most seconds of `make bench`: in full, and with QUICK=1.
 LIMITS = (45 * 60, 5 * 60)
-# Bytes of a command in bench/machine; completions that come with one interrupt.
+# The most bytes of a command in bench/machine; the most completions with one interrupt.
 LARGEST_COMMAND = 512 * 1024
 DEEPEST_BATCH = 32
-# Pairs of samples without which there is no verdict.
+# The least pairs of samples for a verdict.
 LEAST_PAIRS = 10
-# Events an I/O that are no difference.
+# A difference of so few events an I/O counts as none.
 SAME = 0.01
 
 
@@ -56,9 +56,9 @@ def figure_of(entry, name):
 
 
 def varies(entry):
-    """Whether QEMU's timing decides how many completions an interrupt finds: of I/Os one by one, of
-    jobs that share a CPU, of commands that one I/O is split into, and of more than are taken at
-    once."""
+    """Whether QEMU's timing decides how many completions an interrupt finds: with I/Os one by one,
+    with jobs that share a CPU, with I/Os that are split into commands, and with more completions
+    than one interrupt handles."""
     return (entry["poll"] or (entry["depth"] > 1 and entry["batch"] == 1) or entry["jobs"] > 1
             or entry["size"] > LARGEST_COMMAND or entry["depth"] > DEEPEST_BATCH)
 
@@ -77,8 +77,8 @@ def ratios(entry, figure):
 
 
 def noise(entry, figure):
-    """Ratios of two samples of the same driver, one after the other without binding anew: pairs
-    go A B B A, so the end of each and the beginning of the next are of one driver."""
+    """Ratios of two consecutive samples of the same driver, without a bind between them: pairs go
+    A B B A, so the second sample of a pair and the first of the next are of one driver."""
     found = []
     for at, (first, second) in enumerate(zip(entry["pairs"], entry["pairs"][1:])):
         driver = "nvme" if at % 2 == 0 else "rnvme"
@@ -88,7 +88,7 @@ def noise(entry, figure):
 
 
 def driver_bars(costs):
-    """The driver's instructions."""
+    """The bars of the driver's instructions."""
     for title, most, names in DRIVER_BARS:
         bar = Bar("the driver's instructions: " + title, f"at most {most:.2f} of nvme's")
         found = [(name, share(costs[name])) for base in names
@@ -100,7 +100,7 @@ def driver_bars(costs):
 
 
 def flavour(name):
-    """What distinguishes the cells of a bar."""
+    """The words that distinguish the cells of a bar."""
     words = [word for word, there in (("in batches", "-batch" in name),
                                       ("with shadow doorbells", "-shadow" in name)) if there]
     return f" ({', '.join(words)})" if words else ""
@@ -119,8 +119,8 @@ def rest(entry):
 
 
 def moved_bars(costs):
-    """The driver's saving is none if the rest of the kernel pays for it: what is exact, cell by
-    cell, and the rest of the kernel, which is noisy, on the average."""
+    """The rest of the kernel must not pay for the driver's saving: the exact parts are compared
+    cell by cell, the whole rest of the kernel, which is noisy, on the average."""
     deep = {name: both for name, both in costs.items() if both["rnvme"]["depth"] == 32}
     exact = Bar("the rest of the kernel at queue depth 32, where it is exact: block layer and DMA "
                 "mapping, in batches", "no more instructions than with nvme, in every cell")
@@ -145,8 +145,8 @@ def moved_bars(costs):
 
 
 def event_bar(costs, figure, title):
-    """Events that cost time on real hardware: exactly where they are exact, on the average where
-    QEMU's timing decides how many completions an interrupt finds."""
+    """A bar of events that cost time on real hardware: compared exactly in exact cells, on the
+    average in cells where QEMU's timing decides how many completions an interrupt finds."""
     bar = Bar(title, "no more than with nvme, in every cell")
     exact = {name: figure_of(both["rnvme"], figure) - figure_of(both["nvme"], figure)
              for name, both in costs.items() if not varies(both["rnvme"])}
@@ -169,7 +169,7 @@ def event_bar(costs, figure, title):
 
 
 def time_bars(times):
-    """IOPS and p99 latency, in pairs."""
+    """The bars of IOPS and p99 latency, in pairs."""
     for figure, title, better in (("iops", "IOPS", 1), ("p99_us", "p99 latency", -1)):
         sign = "at least" if better > 0 else "at most"
         bar = Bar(f"{title}, rnvme / nvme in pairs", f"geometric mean {sign} 1.00, no cell's "
@@ -192,7 +192,7 @@ def wholly_wrong(values, better):
 
 
 def size_bars(results):
-    """Memory a tag, time to probe."""
+    """The bars of memory a tag and time to probe."""
     tag = Bar("memory a tag: a request with the driver's data", f"at most {TAG_BYTES} bytes")
     memory = results["memory"]
     if memory:
@@ -213,7 +213,7 @@ def size_bars(results):
 
 
 def limit_bar(results):
-    """How long all this took."""
+    """The bar of the time that the benchmark took."""
     most = LIMITS[results["quick"]]
     bar = Bar("make bench" + (" QUICK=1" if results["quick"] else ""),
               f"at most {most // 60} minutes")
@@ -224,7 +224,7 @@ def limit_bar(results):
 
 
 def bars(results):
-    """All of them."""
+    """All bars."""
     costs = by_cell(results)
     return [*driver_bars(costs), *moved_bars(costs),
             event_bar(costs, "register_writes", "register writes (MMIO) an I/O"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`make bench`: both drivers on the same controller, what an I/O costs and how long it takes."""
+"""`make bench`: cost and duration of an I/O, of both drivers on the same controller."""
 
 import contextlib
 import hashlib
@@ -22,14 +22,14 @@ PARTS = {"cost": instructions.measure, "scaling": scaling.measure, "time": timin
 
 
 def new_results(kernel, where):
-    """Results without any."""
+    """Empty results."""
     return {"kernel": kernel, "module": "", "where": where, "quick": False, "pairs": 0, "slopes": [], "cost": [],
             "scaling": [], "time": [], "memory": {}, "probe_us": {}, "text_bytes": {},
             "seconds": {}}
 
 
 class Bench:
-    """One run of everything."""
+    """One run of the benchmark."""
 
     def __init__(self, kernel, options, top):
         self.kernel, self.options, self.top = kernel, options, top
@@ -39,11 +39,12 @@ class Bench:
             self.results["module"] = hashlib.sha256(module.read()).hexdigest()
 
     def say(self, text):
-        """How far it is."""
+        """Report progress."""
         print(f"[{time.monotonic() - self.begin:5.0f}s] {text}", file=sys.stderr, flush=True)
 
     def session(self, plan, limit, tries=1, **options):
-        """Run a plan in a boot of its own, again if that fails; its outcome."""
+        """Run a plan in a boot of its own, again if that fails, `tries` times in all; returns its
+        outcome."""
         while True:
             session = Session(self.kernel, self.options.module, self.top, **options)
             try:
@@ -58,7 +59,7 @@ class Bench:
 
     @contextlib.contextmanager
     def folder(self):
-        """A folder for a while."""
+        """A temporary folder."""
         path = tempfile.mkdtemp(prefix="rnvme-bench.")
         try:
             yield path
@@ -66,7 +67,7 @@ class Bench:
             shutil.rmtree(path, ignore_errors=True)
 
     def keep_others(self):
-        """Start from the last results if they are of the same module: other parts stay."""
+        """Start from the last results, if kernel and module are the same: other parts stay."""
         try:
             with open(f"{self.top}/bench/results.json", encoding="utf-8") as source:
                 last = json.load(source)
@@ -76,7 +77,7 @@ class Bench:
             self.results.update(last)
 
     def run(self):
-        """Everything, and the report."""
+        """Measure all parts and write the report."""
         self.keep_others()
         self.results.update(where=report.where(self.kernel), quick=self.options.quick,
                             pairs=self.options.pairs)
@@ -86,7 +87,7 @@ class Bench:
             begin = time.monotonic()
             PARTS[name](self)
             self.results["seconds"][name] = round(time.monotonic() - begin)
-            # What is measured is kept, whatever becomes of the next part.
+            # Keep what is measured, even if the next part fails.
             save(self.results, self.top)
         keep(self.results, self.top)
         self.say("done: bench/report.html, bench/results.json")
@@ -99,7 +100,7 @@ def save(results, top):
 
 
 def keep(results, top):
-    """Write the results and the report, and say what came out."""
+    """Write the results and the report, and print a summary."""
     save(results, top)
     report.write(results, f"{top}/bench/report.html")
     report.print_summary(results)
@@ -118,7 +119,7 @@ def lines(results):
 
 
 def main(kernel, options, top):
-    """`bench`, with errors in a line."""
+    """`measure bench`; errors are printed in one line."""
     if options.quick:
         options.pairs = min(options.pairs, 5)
         options.cells = "standard" if options.cells == "full" else options.cells

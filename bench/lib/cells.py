@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The cells of the matrix: kinds of I/O that are measured."""
+"""The cells of the matrix: the kinds of I/O that are measured."""
 
 import itertools
 import re
@@ -7,31 +7,31 @@ from dataclasses import dataclass
 
 from .session import PLAIN, SHADOW, quoted
 
-# Options that make queues for polling, for both drivers.
+# The option of both drivers that makes poll queues.
 POLL_OPTIONS = "poll_queues=1"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One kind of I/O, as fio does it."""
+    """One kind of I/O, done by fio."""
 
     op: str = "read"
     size: int = 4096
     depth: int = 1
     poll: bool = False
     shadow: bool = False
-    # Bytes that the program's memory is off from a page.
+    # Offset of the program's memory from a page boundary, in bytes.
     offset: int = 0
     fixed: bool = False
     jobs: int = 1
-    # fio submits and waits for so many at a time.
+    # The number of I/Os that fio submits and reaps together.
     batch: int = 1
-    # CPUs that several jobs share, the first ones.
+    # The number of CPUs that several jobs share, from the first.
     across: int = 2
 
     @property
     def name(self):
-        """How it is called everywhere."""
+        """The cell's name in plans, results and the report."""
         words = [self.op, size_name(self.size), f"qd{self.depth}"]
         words += [word for word, there in (
             ("poll", self.poll), (f"off{self.offset}", self.offset), ("fixed", self.fixed),
@@ -46,19 +46,19 @@ class Cell:
 
     @property
     def segments(self):
-        """Segments of an I/O, where each page is one; None where that is not so simple."""
+        """Segments of an I/O if each page is one; None for other I/Os."""
         if self.op not in ("read", "write") or self.offset or self.jobs > 1 or self.fixed:
             return None
         return -(-self.size // 4096)
 
     @property
     def varies(self):
-        """Whether QEMU's timing has a part in what is counted (see `cost.steady`)."""
+        """Whether the counts depend on QEMU's timing (see `cost.steady`)."""
         return self.poll or (self.depth > 1 and self.batch == 1)
 
     @property
     def cpus(self):
-        """CPUs of the guest that it runs on, from the first."""
+        """The number of the guest's CPUs that it runs on, from the first."""
         return min(self.jobs, self.across)
 
     def fio(self):
@@ -80,21 +80,21 @@ class Cell:
         return (pages + pages % 2) * 4096
 
     def numbers(self):
-        """I/Os of the two runs. Large ones cost more, and need fewer."""
+        """I/Os of the two runs. Large I/Os take longer, so there are fewer."""
         many = 3000 if self.size <= 16384 else 1200 if self.size <= 131072 else 400
         few = max(many // 4, 2 * self.depth)
-        # Whole batches, so that no run ends with another kind of batch than the other.
+        # Whole batches, so that neither run ends with a partial one.
         return [-(-number // self.batch) * self.batch for number in (few, many + few)]
 
     def plan(self, times=1, numbers=()):
-        """Lines of the guest's plan: samples of this cell."""
+        """The lines of the guest's plan that sample this cell."""
         numbers = " ".join(str(number) for number in numbers or self.numbers() * times)
         pieces = (self.segments or 0) * self.depth
         return [f'sample {self.name} "{numbers}" {self.memory()} {self.depth} {pieces} {self.fio()}']
 
 
 def size_name(size):
-    """4096 is 4k."""
+    """A size as text: 4k for 4096."""
     for factor, letter in ((1 << 20, "m"), (1 << 10, "k")):
         if size % factor == 0:
             return f"{size // factor}{letter}"
@@ -102,7 +102,7 @@ def size_name(size):
 
 
 def size_of(text):
-    """4k is 4096."""
+    """The bytes of a size like 4k; raises ValueError for other texts."""
     match = re.fullmatch(r"(\d+)([kKmM]?)(?:i?[bB])?", text)
     if not match or int(match[1]) == 0:
         raise ValueError(f"not a size: {text}")
@@ -110,13 +110,13 @@ def size_of(text):
 
 
 def with_shadow(cells):
-    """Each on both controllers."""
+    """Each cell on both controllers."""
     return [Cell(**{**cell.__dict__, "shadow": shadow}) for cell in cells
             for shadow in (False, True)]
 
 
-# What the baseline holds the driver to. In batches, because how many I/Os are submitted and
-# completed together is then no matter of QEMU's timing.
+# The cells of the baseline. In batches, so that QEMU's timing does not decide how many I/Os are
+# submitted and completed together.
 STANDARD = with_shadow([
     Cell("read"), Cell("write"), Cell("read", depth=32, batch=32),
     Cell("read", size=16384, depth=8, batch=8), Cell("read", size=131072, depth=8, batch=8),
@@ -126,12 +126,12 @@ SINGLE = with_shadow([Cell("read", depth=32), Cell("read", size=16384, depth=8),
                       Cell("read", size=131072, depth=8)])
 
 DEPTHS = (1, 8, 32, 128)
-# Bytes, and how far they are off a page in memory.
+# (bytes, offset from a page boundary).
 SIZES = ((512, 0), (4096, 0), (4096, 512), (16384, 0), (131072, 0), (1 << 20, 0))
 FULL = with_shadow(
     [Cell(op, size, depth, poll=poll, offset=offset) for op, (size, offset), depth, poll in
      itertools.product(("read", "write"), SIZES, DEPTHS, (False, True))]
-    # The same in batches: what is counted is exact there, and no matter of QEMU's timing.
+    # The same in batches, where counts are exact and do not depend on QEMU's timing.
     + [Cell(op, size, depth, offset=offset, batch=depth) for op, (size, offset), depth in
        itertools.product(("read", "write"), SIZES, DEPTHS[1:])]
     + [Cell("flush"), Cell("discard", 65536), Cell("discard", 65536, 8, batch=8),
@@ -146,8 +146,8 @@ def once(_cell):
 
 
 def plan(cells, drivers, times=once):
-    """The lines of a plan that measures cells with drivers: all of one binding together; `times`
-    says how many pairs of samples a cell has."""
+    """The lines of a plan that measures cells with drivers, all cells of one bind together;
+    `times` returns the number of pairs of samples of a cell."""
     lines = []
     for poll in (False, True):
         wanted = [cell for cell in cells if cell.poll == poll]

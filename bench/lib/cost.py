@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What one I/O costs: the difference of two samples, divided by the difference of their I/Os.
+"""The cost of one I/O: the difference of two samples, divided by the difference of their I/Os.
 
-What happens once in a run of fio (starting it, opening the disk) cancels out.
+One-time costs of a run of fio (starting it, opening the disk) cancel out.
 """
 
 import re
@@ -18,17 +18,17 @@ LOCKS = ("_raw_spin_lock", "_raw_spin_lock_irq", "_raw_spin_lock_irqsave", "_raw
 ALLOCATIONS = ("kmem_cache_alloc_noprof", "kmem_cache_alloc_node_noprof", "__kmalloc_noprof",
                "__kmalloc_cache_noprof", "__kmalloc_node_noprof", "dma_pool_alloc",
                "mempool_alloc_noprof", "__alloc_frozen_pages_noprof")
-# What blk-mq calls to poll a queue.
+# The poll functions of the drivers, which blk-mq calls.
 POLL = re.compile(r"nvme_poll|_R.*6TagSet.*4poll.*")
-# About what QEMU does, by queue depth: interrupts per I/O for which costs are compared.
+# Interrupts per I/O at which costs are compared, by queue depth: about what QEMU does.
 USUAL_INTERRUPTS = {8: 0.5, 32: 0.3, 128: 0.2}
-# What the figures of a cost need of the calls.
+# The functions whose calls the figures of a cost need.
 COUNTED_CALLS = {*LOCKS, *ALLOCATIONS, "dma_map_phys"}
 
 
 @dataclass
 class Cost:
-    """Of one I/O; numbers are executed instructions if not said otherwise."""
+    """The cost of one I/O; numbers are executed instructions unless stated otherwise."""
 
     # (function, module) -> instructions
     functions: Counter = field(default_factory=Counter)
@@ -44,17 +44,17 @@ class Cost:
 
     @property
     def driver(self):
-        """The module's instructions and those of Rust code in the kernel."""
+        """Instructions of the module and of the kernel's Rust code."""
         return self.parts["driver"]
 
     @property
     def kernel(self):
-        """All of the kernel's."""
+        """Instructions of the whole kernel."""
         return sum(self.parts.values())
 
     @property
     def device_interrupts(self):
-        """Interrupts of devices, not of timers and other CPUs."""
+        """Interrupts of devices, without those of timers and other CPUs."""
         return sum(count for name, count in self.interrupts.items()
                    if name in ("irq_entries_start", "asm_common_interrupt"))
 
@@ -73,7 +73,7 @@ class Cost:
         return sum(self.calls[name] for name in names)
 
     def slim(self):
-        """Forget what no figure needs: there may be a thousand of these."""
+        """Drop the data that no figure needs: there may be a thousand costs."""
         self.addresses.clear()
         self.calls = Counter({name: count for name, count in self.calls.items()
                               if name in COUNTED_CALLS or POLL.fullmatch(name)})
@@ -93,7 +93,7 @@ class Cost:
 
 
 def parts_of(blocks, counts, symbols):
-    """Sort the counts of blocks by function."""
+    """(instructions by function, calls by function, atomics by part, executions by address)."""
     functions, starts, atomics = Counter(), Counter(), Counter()
     addresses = Counter()
     for block, count in counts.items():
@@ -114,7 +114,7 @@ def parts_of(blocks, counts, symbols):
 
 
 def difference(more, less, factor):
-    """(more - less) * factor of counters, without what is about nothing."""
+    """(more - less) * factor of counters, without entries near 0."""
     result = Counter()
     for key in more.keys() | less.keys():
         value = (more.get(key, 0) - less.get(key, 0)) * factor
@@ -124,7 +124,7 @@ def difference(more, less, factor):
 
 
 def cost(blocks, symbols, few, many):
-    """The cost of one I/O from two samples: (I/Os, region), the one with few first."""
+    """The cost of one I/O from two samples (I/Os, region), the one with fewer I/Os first."""
     factor = 1 / (many[0] - few[0])
     few, many = few[1], many[1]
     result = Cost()
@@ -141,19 +141,19 @@ def cost(blocks, symbols, few, many):
 
 
 def events_of(one, cell):
-    """How often what depends on QEMU's timing happened: polls, or interrupts."""
+    """The number of events whose number depends on QEMU's timing: polls, or interrupts."""
     return one.polls if cell.poll else one.device_interrupts
 
 
 def slope_key(cell, driver):
-    """The cells that have their slope in common: one more interrupt, or one more poll that finds
-    nothing, takes the same way through the driver whatever the I/Os are. Such a poll rings no
-    doorbell, so that it does not matter where that is."""
+    """The key of the cells with a common slope. One more interrupt, or one more empty poll,
+    executes the same instructions of the driver for any kind of I/O. An empty poll rings no
+    doorbell, so shadow doorbells do not matter to it."""
     return driver, cell.poll, cell.shadow and not cell.poll
 
 
 def slopes(costs, cells):
-    """{slope_key: instructions of one more event}; `costs` as an outcome has them."""
+    """{slope_key: instructions of one more event}; `costs` are those of an outcome."""
     groups = {}
     for cell in cells:
         for driver in sorted(set(DRIVERS.values())):
@@ -171,9 +171,9 @@ def slopes(costs, cells):
 
 
 def steady(found, cell, driver, slopes_of):
-    """(instructions of the driver, spread) of a cell's pairs, with what depends on QEMU's timing
-    taken out: how many completions an interrupt finds, how often a poll finds none. Both are
-    counted, and cost the same each time, so that lines through the pairs tell how much."""
+    """(instructions of the driver, spread) of a cell's pairs, without the share of QEMU's timing:
+    how many completions an interrupt finds, how often a poll finds none. Both are counted and
+    cost the same each time, so that lines through the pairs give that cost."""
     values = [one.driver for one in found]
     if cell.varies:
         usual = 1 / cell.depth if cell.poll else USUAL_INTERRUPTS[cell.depth]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Reads what the plugin (bench/count.c) wrote."""
+"""Reads the file of the plugin (bench/count.c)."""
 
 import struct
 from collections import Counter
@@ -10,7 +10,7 @@ ATOMIC = 0x80
 
 @dataclass
 class Region:
-    """What was executed between two marks."""
+    """The counts between two marks."""
 
     blocks: dict = field(default_factory=dict)
     programs: int = 0
@@ -19,15 +19,15 @@ class Region:
 
 
 class Counts:
-    """The regions of a run, and the blocks that they are made of."""
+    """The regions of a run, and the blocks that they count."""
 
     def __init__(self, path):
         self.path = path
-        # block -> (address, sizes of its instructions; the top bit says that one is atomic)
+        # block -> (address, sizes of its instructions; the top bit marks an atomic instruction)
         self.blocks = {}
 
     def regions(self):
-        """Yields the regions in their order, one at a time: there may be hundreds."""
+        """Yields the regions in order, one at a time: there may be hundreds."""
         region = Region()
         with open(self.path, "rb") as source:
             while kind := source.read(1):
@@ -48,11 +48,11 @@ class Counts:
                     region = Region()
                 else:
                     raise ValueError("the plugin could not hold all blocks" if kind == b"E"
-                                     else f"a record that does not exist: {kind}")
+                                     else f"unknown kind of record: {kind}")
 
 
 def read(source, layout):
-    """The fields of a record."""
+    """The fields of a record; raises ValueError if the file ends before."""
     data = source.read(struct.calcsize(layout))
     if len(data) != struct.calcsize(layout):
         raise ValueError("the plugin's file ends in the middle of a record")

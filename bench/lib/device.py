@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`make bench DEVICE=`: the timed part on a drive of this machine, by bench/device.sh."""
+"""`make bench DEVICE=`: the timed part on a drive of this machine, with bench/device.sh."""
 
 import os
 import signal
@@ -25,9 +25,9 @@ def where(bdf):
 
 
 def run(command):
-    """Run the script; whatever happens to us, it is given the time to clean up."""
+    """Run the script; returns its status. Signals to this process leave it time to clean up."""
     with subprocess.Popen(command) as script:
-        # What a terminal sends goes to the script as well; this does not.
+        # A terminal's signals reach the script as well; SIGTERM does not.
         signal.signal(signal.SIGTERM, lambda *_: script.terminate())
         while True:
             try:
@@ -56,7 +56,7 @@ def measure(options, top):
 
 
 def main(_kernel, options, top):
-    """`device`, with errors in a line."""
+    """`measure device`; errors are printed in one line."""
     if options.quick:
         options.pairs = min(options.pairs, 5)
     try:

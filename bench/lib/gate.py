@@ -11,12 +11,12 @@ from .session import Session
 from .output import BenchError
 
 BASELINE = "bench/baseline.json"
-# More than this above the baseline is a failure.
+# The gate fails above the baseline by more than this share.
 TOLERANCE = 0.01
 
 
 def times(cell):
-    """Pairs of samples: more for a cell that needs a line through them."""
+    """Pairs of samples: several for a cell that needs a slope."""
     return 4 if cell.varies else 1
 
 
@@ -30,15 +30,15 @@ def measure(kernel, options, top):
     for cell in cells.STANDARD:
         segments = outcome.costs[cell.name, "rnvme"][0].segments
         if abs(segments - cell.segments) > 0.01:
-            raise BenchError(f"{cell.name}: {segments:.2f} segments an I/O, not {cell.segments}: "
-                             "the program's memory was not what it should be")
+            raise BenchError(f"{cell.name}: expected {cell.segments} segments, saw {segments:.2f}: "
+                             "the program's memory is not scattered as it should be")
     each = slopes(outcome.costs, cells.STANDARD)
     return {cell.name: steady(outcome.costs[cell.name, "rnvme"], cell, "rnvme", each)
             for cell in cells.STANDARD}
 
 
 def write_baseline(found, kernel, path):
-    """Make what was measured the baseline."""
+    """Write the result as the baseline."""
     with open(path, "w", encoding="utf-8") as out:
         json.dump({"kernel": kernel.release,
                    "instructions": {name: round(value, 1) for name, (value, _) in found.items()}},
@@ -47,7 +47,7 @@ def write_baseline(found, kernel, path):
 
 
 def judge(found, baseline, report):
-    """Report a line for each cell."""
+    """Report a line with a verdict for each cell."""
     for name in sorted(set(found) | set(baseline)):
         if name not in found or name not in baseline:
             report("FAIL", name, "only in the baseline" if name in baseline
@@ -63,7 +63,7 @@ def judge(found, baseline, report):
 
 
 def main(kernel, options, top):
-    """Measure, then compare or keep."""
+    """Measure, then compare with the baseline, or write it."""
     counts, begin = {"ok": 0, "FAIL": 0}, time.monotonic()
 
     def report(verdict, name, detail):

@@ -31,12 +31,12 @@ details { margin: .5em 0 } summary { cursor: pointer } nav a { margin-right: 1em
 
 
 def text(value):
-    """A cell of words."""
+    """A table cell of text."""
     return f'<td class="text">{html.escape(str(value))}</td>'
 
 
 def ratio(value, other, places=2):
-    """A ratio as a cell of a table, coloured by who is better (less is)."""
+    """A ratio as a table cell: green below 1, red above."""
     if not other:
         return "<td></td>"
     number = value / other
@@ -45,7 +45,7 @@ def ratio(value, other, places=2):
 
 
 def met(value):
-    """Whether a bar is met, as a cell."""
+    """Whether a bar is met, as a table cell."""
     word, kind = {True: ("met", "good"), False: ("not met", "bad"), None: ("–", "")}[value]
     return f'<td class="met {kind}">{word}</td>'
 
@@ -68,18 +68,18 @@ def section(anchor, title, *parts):
 
 
 def folded(title, content):
-    """What only some want to see."""
+    """A part that the reader can unfold."""
     return f"<details><summary>{title}</summary>{content}</details>"
 
 
 def facts(items):
-    """The few numbers that matter: (number, what it is)."""
+    """The main numbers: (number, its meaning)."""
     return '<div class="facts">' + "".join(
         f"<div><b>{number}</b>{what}</div>" for number, what in items) + "</div>"
 
 
 def page(title, body):
-    """The whole file."""
+    """The whole HTML file."""
     return ('<!doctype html>\n<!-- SPDX-License-Identifier: GPL-2.0 -->\n'
             '<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width">'

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What bench/guest.sh and bench/device.sh tell, line by line."""
+"""Parses the output of bench/guest.sh and bench/device.sh, line by line."""
 
 import json
 from dataclasses import dataclass, field
 
 
 class BenchError(Exception):
-    """A measurement that did not work; the text says why."""
+    """A measurement failed; the text says why."""
 
 
 @dataclass
@@ -21,38 +21,38 @@ class Sample:
 
 @dataclass
 class Outcome:
-    """All that a plan gave."""
+    """All results of a plan."""
 
     samples: list = field(default_factory=list)
     # (cell, driver) -> [Cost of a pair of samples]
     costs: dict = field(default_factory=dict)
     # driver -> [microseconds until its disk is there]
     probes: dict = field(default_factory=dict)
-    # (what, driver, words)
+    # (kind, driver, words)
     values: list = field(default_factory=list)
 
 
 class Told:
-    """Takes lines, keeps what they say."""
+    """The parser: takes lines and keeps their contents."""
 
     def __init__(self, kernel_symbols=()):
         self.outcome = Outcome()
         # (address, name) of the kernel's functions
         self.kernel_symbols = list(kernel_symbols)
-        # For each loading of the drivers: module -> section -> address
+        # For each load of the drivers (an epoch): module -> section -> address
         self.epochs = []
-        # Of each sample
+        # The epoch of each sample
         self.epoch_of = []
         self.driver = ""
         self._name, self._json = "", None
 
     def read(self, path):
-        """Take all lines of a file."""
+        """Take all lines of a file; returns the outcome."""
         with open(path, encoding="utf-8") as source:
             for line in source:
                 self.take(line.rstrip("\n"))
         if self._json is not None:
-            raise BenchError("what was told ends in the middle of a sample")
+            raise BenchError("the output ends in the middle of a sample")
         return self.outcome
 
     def take(self, line):
@@ -78,13 +78,13 @@ class Told:
         elif verb == "sample":
             self._name, self._json = words[0], []
         else:
-            raise BenchError(f"the guest said: {line}")
+            raise BenchError(f"unknown line in the output: {line}")
 
     def _sample(self):
         try:
             job = json.loads("\n".join(self._json))["jobs"][0]
         except (ValueError, KeyError, IndexError) as reason:
-            raise BenchError(f"fio's answer makes no sense: {reason}") from reason
+            raise BenchError(f"fio's output is not as expected: {reason}") from reason
         self._json = None
         ios = sum(job[kind]["total_ios"] for kind in ("read", "write", "trim"))
         self.outcome.samples.append(Sample(self._name, self.driver, ios, job))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The plots of the report, as SVG to stand in HTML."""
+"""The plots of the report, as SVG for HTML."""
 
 import io
 
@@ -48,7 +48,7 @@ def driver_costs(costs, names):
 
 
 def matrix(costs, kind, title):
-    """The ratio of all sizes and depths as a coloured table; `kind` picks the cells of a plot."""
+    """The ratios of all sizes and depths as a coloured table; `kind` selects the cells."""
     chosen = {name: both for name, both in costs.items() if kind(both["rnvme"])}
     rows, columns, values = [], [], {}
     for both in chosen.values():
@@ -78,7 +78,7 @@ def matrix(costs, kind, title):
 
 
 def size_title(size, offset):
-    """A row of the matrix."""
+    """The title of a row of the matrix."""
     for factor, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")):
         if size % factor == 0:
             return f"{size // factor} {unit}" + (" unaligned" if offset else "")
@@ -86,7 +86,7 @@ def size_title(size, offset):
 
 
 def parts(costs, names):
-    """Where an I/O's instructions go in the whole kernel."""
+    """An I/O's instructions in the whole kernel, by part."""
     figure, axes = pyplot.subplots(figsize=(10, 0.9 * len(names) + 1.4))
     labels, row = [], 0
     for name in names:
@@ -116,7 +116,7 @@ SCALES = (("queues", "driver", "vCPUs, each with a queue; one job"),
 
 
 def scaling(rows):
-    """Instructions, and interrupts, over what grows."""
+    """Instructions, and interrupts, over numbers of CPUs, namespaces and depth."""
     figure, axes = pyplot.subplots(2, 3, figsize=(11, 5.6))
     for (kind, value, title), place in zip(SCALES, axes.flat):
         for driver in ("nvme", "rnvme"):
@@ -140,13 +140,13 @@ def scaling(rows):
     return plot(figure)
 
 
-# Ratios that a plot of them may be marked with.
+# The tick marks of an axis of ratios.
 FINE_MARKS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.5, 1.75, 2, 2.5)
 COARSE_MARKS = tuple(2.0 ** power for power in range(-8, 9))
 
 
 def times(entries, figure_name, title):
-    """The ratio of each timed cell: every pair, the median and its interval, and the noise."""
+    """The ratios of each timed cell: each pair, the median and its interval, and the noise."""
     figure, axes = pyplot.subplots(figsize=(10, 0.34 * len(entries) + 1.2))
     for row, entry in enumerate(entries):
         values = ratios(entry, figure_name)
@@ -162,7 +162,7 @@ def times(entries, figure_name, title):
                       color=COLOURS["rnvme"], capsize=3,
                       label="their median, and its 95 % interval" if row == 0 else None)
     axes.axvline(1, color="#222", linewidth=0.8)
-    # A ratio and its inverse are as far from 1.
+    # A logarithmic axis: a ratio and its inverse are equally far from 1.
     axes.set_xscale("log", base=2)
     low, high = axes.get_xlim()
     marks = FINE_MARKS if high < 4 * low else COARSE_MARKS

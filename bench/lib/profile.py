@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`make profile`: what one kind of I/O costs, function by function."""
+"""`make profile`: the cost of one kind of I/O, function by function."""
 
 import sys
 from collections import Counter
@@ -10,13 +10,13 @@ from .session import Session, module_file
 from .symbols import DRIVERS, PART_TITLES, PARTS, part_of, readable
 from .output import BenchError
 
-# Below this many instructions of an I/O a line says nothing.
+# The least instructions per I/O for a line of its own.
 LEAST = 0.5
 WIDTH = 74
 
 
 def row(title, values):
-    """A line with a number for each driver, and their ratio."""
+    """Print a line with a number for each driver, and their ratio."""
     text = f"{title[:WIDTH]:<{WIDTH}}" + "".join(
         f"{value:>11.1f}" if value is not None else f"{'':>11}" for value in values)
     if len(values) == 2 and values[0] and values[1] and values[1] > LEAST:
@@ -25,7 +25,7 @@ def row(title, values):
 
 
 def heading(title, drivers):
-    """The head of a table."""
+    """Print the head of a table."""
     print(f"\n{title:<{WIDTH}}" + "".join(f"{driver:>11}" for driver in drivers)
           + ("    ratio" if len(drivers) == 2 else ""))
 
@@ -36,7 +36,7 @@ def functions_of(cost, part):
 
 
 def print_parts(found, drivers, parts):
-    """The functions of parts of the kernel, the costliest first."""
+    """Print the functions of parts of the kernel, the costliest first."""
     names = readable({name for cost in found for name, _ in cost.functions})
     for part in parts:
         heading(PART_TITLES[part], drivers)
@@ -56,7 +56,7 @@ def print_parts(found, drivers, parts):
 
 
 def print_summary(found, drivers):
-    """The parts, and what is counted besides instructions."""
+    """Print the parts, and the events besides instructions."""
     heading("instructions per I/O", drivers)
     for part in PARTS:
         row(f"  {PART_TITLES[part]}", [cost.parts[part] for cost in found])
@@ -73,10 +73,10 @@ def print_summary(found, drivers):
 
 
 def print_source(cost, path):
-    """Our own functions with what is inlined into them, and the calls out of the module."""
+    """Print rnvme's functions, with the code that is inlined into them, and its lines."""
     functions, lines = source.by_source(path, cost, "rnvme")
     if functions:
-        heading("rnvme by source: our function, with what it inlines of others", ["rnvme"])
+        heading("rnvme by source: its functions, with the code that they inline", ["rnvme"])
         for (function, file), count in functions.most_common():
             if count >= LEAST:
                 row(f"  {file + ':':<22} {function}", [count])
@@ -86,7 +86,7 @@ def print_source(cost, path):
 
 
 def print_calls(found, drivers, files):
-    """Calls of the drivers into the kernel."""
+    """Print the drivers' calls into the kernel."""
     heading("calls out of the driver per I/O", drivers)
     tables = []
     for cost, driver in zip(found, drivers):
@@ -102,7 +102,7 @@ def print_calls(found, drivers, files):
 
 
 def print_assembly(cost, path, module):
-    """Instructions with how often an I/O executes them; what is not executed is left out."""
+    """Print the instructions that an I/O executes, with how often it executes each."""
     counts = {(section, offset): count for (owner, section, offset), count
               in cost.addresses.items() if owner == module}
     function = place = None
@@ -166,7 +166,7 @@ def profile(kernel, options, top):
 
 
 def main(kernel, options, top):
-    """`profile`, with errors in a line."""
+    """`measure profile`; errors are printed in one line."""
     try:
         return profile(kernel, options, top)
     except (BenchError, ValueError) as reason:

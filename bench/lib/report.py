@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""bench/report.html: what results.json says, for somebody who has never seen the project."""
+"""bench/report.html: results.json for a reader who does not know the project."""
 
 import html
 import statistics
@@ -13,12 +13,12 @@ from .markup import facts, folded, met, page, ratio, section, table, text
 from .stats import geometric, geometric_interval, interval, percentiles
 from .symbols import run
 
-# Kinds of I/O that most programs do, for the plots at the top.
+# Common kinds of I/O, for the plots at the top.
 SHOWN = ("read-4k-qd1", "write-4k-qd1", "read-4k-qd32-batch32", "read-4k-qd32-poll",
          "read-16k-qd8-batch8", "read-128k-qd8-batch8", "read-1m-qd8-batch8", "flush-4k-qd1",
          "discard-64k-qd1")
 PARTS_SHOWN = ("read-4k-qd1", "read-4k-qd32-batch32", "read-128k-qd8-batch8")
-# What is counted in both drivers, one by one: (figure, title, decimals)
+# The figures of the cost table: (figure, title, decimals)
 FIGURES = (("dma", "DMA mapping", 0), ("block", "block layer", 0),
            ("interrupt", "interrupt entry", 0), ("kernel", "whole kernel", 0),
            ("register_writes", "register writes", 3), ("interrupts", "interrupts", 3),
@@ -35,7 +35,7 @@ def processors():
 
 
 def where(kernel):
-    """What the numbers were measured on."""
+    """The kernel, QEMU and machine of the measurement."""
     qemu = run("qemu-system-x86_64", "--version").split("\n")[0].split("(")[0].strip()
     return (f"Linux {kernel.release} in {qemu}, "
             f"{'with KVM for the timed part' if have_kvm() else 'without hardware virtualisation'}, "
@@ -45,7 +45,7 @@ def where(kernel):
 # ------------------------------------------------------------------ the top ---
 
 def lead(costs):
-    """What is compared, and how, in a few sentences."""
+    """The introduction: what is compared, and how."""
     body = ('<p><b class="r">rnvme</b> is a driver for NVMe solid-state disks, written in Rust, '
             "that loads into an ordinary Linux kernel. This report compares it with "
             '<b class="n">nvme</b>, the driver in C that Linux has. Both drive <b>the same '
@@ -64,7 +64,7 @@ def lead(costs):
 
 
 def top_facts(results, costs):
-    """The few numbers that matter."""
+    """The main numbers."""
     items = []
     standard = [name for name in SHOWN if name in costs]
     if "read-4k-qd1" in costs:
@@ -89,7 +89,7 @@ def top_facts(results, costs):
 
 
 def bar_section(results):
-    """What was demanded, and whether it holds."""
+    """The bars and whether they are met."""
     found = [bar for bar in bars(results) if bar.found != NOT_MEASURED]
     judged = [bar.met for bar in found if bar.met is not None]
     rows = [[text(bar.title[0].upper() + bar.title[1:]), text(bar.demand), text(bar.found),
@@ -103,7 +103,7 @@ def bar_section(results):
 # ------------------------------------------------------------- instructions ---
 
 def cost_section(costs, slopes):
-    """Instructions in the driver, in pictures."""
+    """The plots of the driver's instructions."""
     shown = [name for name in SHOWN if name in costs] or list(costs)[:9]
     kinds = (
         (lambda one: in_batches(one) and plain(one), "Interrupts, in batches"),
@@ -127,7 +127,7 @@ def cost_section(costs, slopes):
 
 
 def slope_table(slopes):
-    """What is taken out of the figures, each time that it happens."""
+    """The table of the slopes: the instructions of each event that is taken out."""
     each = {(poll, shadow, driver): value for driver, poll, shadow, value in slopes}
     rows = [[title, *[f"{each[poll, shadow, driver]:.0f}" for driver in ("rnvme", "nvme")]]
             for title, poll, shadow in (
@@ -142,7 +142,7 @@ def slope_table(slopes):
 
 
 def in_batches(one):
-    """Whether a cell has interrupts and no I/Os one by one, but at depth 1."""
+    """Whether a cell has interrupts, and batches as large as its depth."""
     return not one["poll"] and one["batch"] == one["depth"]
 
 
@@ -153,7 +153,7 @@ def plain(one, shadow=False):
 
 
 def kernel_section(costs):
-    """Where the rest of an I/O goes, and all the numbers."""
+    """The whole kernel's instructions, and all numbers."""
     names = [name for name in PARTS_SHOWN if name in costs] or list(costs)[:3]
     return section(
         "kernel", "The whole kernel",
@@ -169,7 +169,7 @@ def kernel_section(costs):
 
 
 def cost_table(costs):
-    """All cells: instructions, and what is counted besides."""
+    """The table of all cells: instructions and events."""
     head = ["kind of I/O", "driver<br>rnvme", "driver<br>nvme", "ratio", "spread"]
     for _, title, _ in FIGURES:
         head += [f"{title}<br>rnvme", "<br>nvme"]
@@ -207,7 +207,7 @@ def function_tables(costs):
 # ------------------------------------------------------------------ scaling ---
 
 def scaling_section(rows):
-    """More CPUs, namespaces, depth; interrupts under load."""
+    """Cost with more CPUs, namespaces and depth; interrupts under load."""
     if not rows:
         return ""
     cells = []
@@ -310,7 +310,7 @@ def memory_section(results):
 
 
 def method_section(results):
-    """How it was done, with its limits."""
+    """The method and its limits."""
     took = ", ".join(f"{name} {seconds} s" for name, seconds in results["seconds"].items())
     return section(
         "method", "How it was measured",
@@ -349,7 +349,7 @@ def write(results, path):
 
 
 def print_summary(results):
-    """Bars and the instructions of all cells, for the terminal."""
+    """Print the instructions of all cells, and the bars."""
     for name, both in by_cell(results).items():
         ours, theirs = both["rnvme"]["instructions"], both["nvme"]["instructions"]
         print(f"{name:<38}{ours:>10.1f}{theirs:>10.1f}{ours / theirs:>8.2f}")

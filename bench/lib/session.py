@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One boot of the guest with the plugin: runs a plan, returns what each sample cost."""
+"""One boot of the guest with the plugin: runs a plan, returns the cost of each sample."""
 
 import lzma
 import os
@@ -23,13 +23,13 @@ CACHE = "/cache/guest"
 PLAIN, SHADOW = "0000:00:04.0", "0000:00:05.0"
 
 
-# The kernel's nvme driver asks for what QEMU does not have.
+# The kernel's nvme driver asks for features that QEMU lacks.
 ALLOWED = SimpleNamespace(allow_log=[], allow_hostile=[],
                           allow_trace=["pci_nvme_err_req_status"])
 
 
 def compiled(name, source, *options):
-    """A small program built from bench/, kept as long as its source does not change."""
+    """The path of a program built from bench/, cached until its source changes."""
     path = f"{CACHE}/bench-{name}-{initramfs.digest(initramfs.read(source), *options)}"
     if not os.path.exists(path):
         os.makedirs(CACHE, exist_ok=True)
@@ -43,10 +43,10 @@ def compiled(name, source, *options):
 
 
 def module_file(kernel, name, folder):
-    """A module of the kernel, unpacked."""
+    """The path of an unpacked module of the kernel."""
     for where, _, files in os.walk(kernel.modules):
         for file in files:
-            # A tree that was built has what they were made of, too.
+            # The whole name: a built kernel tree has object files as well.
             if re.fullmatch(rf"{name}\.ko(\.xz)?", file.replace("-", "_")):
                 path = f"{folder}/{name}.ko"
                 opener = lzma.open if file.endswith(".xz") else open
@@ -60,16 +60,17 @@ class Session:
     """A guest that measures."""
 
     def __init__(self, kernel, module, top, counting=True, cpus=1, machine="machine", smp=None):
-        """`counting`: instructions are counted, not time measured; `cpus`: how many of the guest's
-        CPUs are looked at; `machine`: a file of bench/; `smp`: how many CPUs it has, if not as many
-        as the file says."""
+        """`counting`: count instructions instead of measuring time; `cpus`: how many of the
+        guest's CPUs count; `machine`: a file of bench/; `smp`: the number of CPUs, if it is not
+        that of the file."""
         self.kernel, self.module, self.top = kernel, module, top
         self.counting, self.cpus = counting, cpus
         self.machine, self.smp = machine, smp
         self.folder = tempfile.mkdtemp(prefix="rnvme-bench.")
 
     def run(self, plan, limit, tell=None):
-        """Run the lines of a plan in one boot; `tell` is called with what the guest prints."""
+        """Run the lines of a plan in one boot; `tell` is called with each line that the guest
+        prints."""
         symbols_file = f"{CACHE}/symbols.{self.kernel.kind}-{self.kernel.key}"
         if self.counting and not os.path.exists(symbols_file):
             plan = ["kernel_symbols", *plan]
@@ -96,7 +97,7 @@ class Session:
 
     @staticmethod
     def _boot(guest):
-        # Counting costs time, too, and the machine may have other work: there is no hurry.
+        # A long limit: counting costs time, and the host may have other work.
         try:
             guest.boot(300 * guest.kernel.slower)
         except GuestDied as reason:
@@ -122,7 +123,7 @@ class Session:
                      arguments=arguments, files=files, emulate=self.counting)
 
     def _told(self, path):
-        """What listens to the guest, with the kernel's symbols if they are known."""
+        """The parser of the guest's output, with the kernel's symbols if they are known."""
         symbols = []
         if os.path.exists(path):
             with open(path, encoding="utf-8") as source:
@@ -135,7 +136,7 @@ class Session:
 
     def _attribute(self, told, symbols_file):
         if not os.path.exists(symbols_file):
-            # Sessions at the same time: each writes its own, the name is the last one's.
+            # Several sessions may run at a time: each writes a file of its own and renames it.
             with open(f"{self.folder}/symbols", "w", encoding="utf-8") as out:
                 out.writelines(f"{address:x} {name}\n" for address, name in told.kernel_symbols)
             shutil.copy(f"{self.folder}/symbols", f"{symbols_file}.{os.path.basename(self.folder)}")
@@ -153,10 +154,10 @@ class Session:
                 raise BenchError(f"{sample.name}: fio did {sample.ios} I/Os each time")
             costs.setdefault(key, []).append(cost(counts.blocks, epochs[epoch], *pair))
         if waiting or not costs:
-            raise BenchError("the plugin saw other regions than fio had runs")
+            raise BenchError("expected a region of the plugin for each run of fio")
 
     def _symbols(self, told):
-        """The symbols of each loading of the drivers."""
+        """The symbols of each load of the drivers."""
         files, epochs = {"rnvme": self.module}, []
         for sections in told.epochs:
             symbols = Symbols(told.kernel_symbols)
@@ -168,10 +169,10 @@ class Session:
         return epochs
 
     def clean(self):
-        """Remove what the session left on the host."""
+        """Remove the session's folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def quoted(name):
-    """A name that is one word of the plan."""
+    """A name as one word of a plan."""
     return re.sub(r"[^\w.+-]", "_", name)

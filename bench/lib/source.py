@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From addresses of a module back to source lines and to instructions, by binutils."""
+"""Source lines and instructions of a module's addresses, from binutils."""
 
 import re
 from collections import Counter
@@ -7,19 +7,19 @@ from collections import Counter
 from .symbols import plain, run
 
 TREE = "/rnvme/"
-# Calls in the file that are none in memory: the kernel patches them when it loads a module.
+# Calls in the file that the kernel patches away when it loads a module.
 PATCHED = ("__fentry__", "__x86_return_thunk")
 
 
 def shown(path):
-    """A source file as a reader knows it."""
+    """A source file's path for the reader."""
     if path.startswith(TREE):
         return path.removeprefix(TREE)
     return re.sub(r"^.*/(library|linux/src|rust)/", "", path)
 
 
 def frames(path, section, offsets):
-    """{offset: [(function, file:line), ...]} with inlined functions first, if there is debug
+    """{offset: [(function, file:line), ...]}, inlined functions first; needs debug
     information."""
     if not offsets:
         return {}
@@ -39,8 +39,8 @@ def frames(path, section, offsets):
 
 
 def by_source(path, cost, module):
-    """Instructions by our own innermost function: (by function, by line); both empty without
-    debug information. What is inlined of the kernel crate and core counts to who uses it."""
+    """Instructions by rnvme's innermost function: (by function, by line); both empty without debug
+    information. Inlined code of the kernel crate and core counts to rnvme's function."""
     functions, lines = Counter(), Counter()
     sections = {}
     for (owner, section, offset), count in cost.addresses.items():

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Arithmetic of samples: medians with intervals, geometric means, slopes. Knows of no device."""
+"""Arithmetic of samples: medians with intervals, geometric means, slopes."""
 
 import math
 import random
 import statistics
 
-# Resamplings behind an interval of a mean; their seed is fixed, so that a report is the same each time.
+# Resamplings for the interval of a mean; the fixed seed makes reports reproducible.
 ROUNDS = 2000
 SEED = 1
 
@@ -18,9 +18,9 @@ def percentiles(values):
 
 
 def interval(values):
-    """(median, low, high): the interval of the median, at least 95 % whatever the distribution:
-    two of the values, as far from the ends as half of the coin's throws allow. Of fewer than six
-    values, all of them."""
+    """(median, low, high): the interval of the median by the sign test, at least 95 % for any
+    distribution; its ends are two of the values. With fewer than six values it spans all of
+    them."""
     values, tail, rank = sorted(values), 0, 0
     while True:
         tail += math.comb(len(values), rank)
@@ -37,8 +37,8 @@ def geometric(values):
 
 
 def geometric_interval(groups):
-    """(mean, low, high): the geometric mean of the groups' medians; 95 %, by resampling within
-    each group: the groups are the cells, and these were chosen, not drawn."""
+    """(mean, low, high): the geometric mean of the groups' medians and its 95 % interval, by
+    resampling within each group. The groups are cells, which are chosen, not sampled."""
     source = random.Random(SEED)
 
     def drawn():
@@ -50,8 +50,8 @@ def geometric_interval(groups):
 
 
 def slope(groups):
-    """The slope that lines through groups of (x, y) have in common, each group with a level of its
-    own; None where nothing says so."""
+    """The common slope of lines through groups of (x, y), each group with an intercept of its own;
+    None if x does not vary."""
     product = square = 0.0
     for points in groups:
         if len(points) < 2:

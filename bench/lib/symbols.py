@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which function an address belongs to, and which part of the kernel a function."""
+"""The function of an address, and the part of the kernel of a function."""
 
 import bisect
 import re
 import subprocess
 
-# Modules that are the driver under test.
+# module -> driver under test.
 DRIVERS = {"rnvme": "rnvme", "nvme": "nvme", "nvme_core": "nvme"}
-# What a line of the report stands for, in its order.
+# The parts of the kernel, in the order of the report.
 PARTS = ("driver", "dma", "block", "interrupt", "request", "memory", "locks", "scheduling",
          "rest")
 PART_TITLES = {
@@ -21,11 +21,11 @@ PART_TITLES = {
     "scheduling": "scheduler, idle, timers",
     "rest": "the rest",
 }
-# The first that matches the whole name of a function of the kernel decides. There is no debug
-# information for Debian's kernel here that could tell the source file.
+# The first rule that matches the whole name of a kernel function decides. Without debug
+# information of Debian's kernel the source file is not known.
 RULES = [(part, re.compile(pattern)) for part, pattern in (
-    # The kernel's Rust code and its stand-ins for inline functions of C: only a Rust driver
-    # calls them, where C has the same inline.
+    # The kernel's Rust code and its helpers for C's inline functions: only a Rust driver calls
+    # them, C inlines the same code.
     ("driver", r"rust_helper_.*|_R.*"),
     ("dma", r"_*(dma|iommu|swiotlb|debug_dma|is_swiotlb|sg|sgl)_.*|force_dma_unencrypted|"
             r"_*blk_(rq_)?(dma_map|map_iter).*|.*cc_platform_has"),
@@ -86,7 +86,7 @@ def part_of(function, module):
 
 
 def run(*command, text=None):
-    """What a program prints."""
+    """Run a program; returns its output."""
     return subprocess.run(command, check=True, capture_output=True, text=True, input=text).stdout
 
 
@@ -106,7 +106,7 @@ def code_symbols(path):
 
 
 class Symbols:
-    """The functions of a kernel with its modules as they were loaded."""
+    """The functions of a kernel and its loaded modules."""
 
     def __init__(self, kernel):
         """`kernel`: [(address, name)]."""
@@ -124,8 +124,8 @@ class Symbols:
         self.cache = {}
 
     def load(self, module, path, sections):
-        """Add the functions of a module whose sections are where they are."""
-        # What runs once when a module is loaded is freed then, and others take the place.
+        """Add the functions of a module; `sections`: {name: address}."""
+        # The kernel frees a module's .init sections after the load, and reuses the addresses.
         sections = {name: at for name, at in sections.items() if not name.startswith(".init")}
         for section, offset, name, _ in code_symbols(path):
             if section in sections:
@@ -153,12 +153,12 @@ HASH = re.compile(r"\[[0-9a-f]{5,16}\]")
 
 
 def plain(text):
-    """A demangled name without what only the compiler needs."""
+    """A demangled name without crate hashes and `rnvme::`."""
     return HASH.sub("", text).replace("rnvme::", "")
 
 
 def readable(names):
-    """{mangled: readable} of functions, without crate hashes and compilers' suffixes."""
+    """{mangled: readable} of functions; names of C stay as they are."""
     names = list(names)
     text = run("c++filt", text="\n".join(names) + "\n")
     return {name: plain(shown) if name.startswith("_R") else name

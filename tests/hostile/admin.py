@@ -11,13 +11,13 @@ INVALID_OPCODE, INVALID_FIELD, INVALID_NAMESPACE = 1, 2, 0x0b
 CQ_INVALID, QID_INVALID, QUEUE_SIZE, ABORT_LIMIT, AER_LIMIT = 0x100, 0x101, 0x102, 0x103, 0x105
 VECTOR_INVALID, LOG_INVALID, QUEUE_IN_USE = 0x108, 0x109, 0x10c
 ABORTED = 7
-# Get Log Page: the event that it belongs to stays as it is.
+# Get Log Page, Retain Asynchronous Event: the event stays masked.
 RETAIN = 1 << 15
 NUMBER_OF_QUEUES, ASYNC_CONFIG, TIMESTAMP, HOST_BEHAVIOUR = 7, 0x0b, 0x0e, 0x16
 
 
 class Admin:
-    """Executes admin commands: each returns dword 0, or None to be completed later."""
+    """Executes admin commands: each returns dword 0, or None if it is completed later."""
 
     def __init__(self, controller):
         self.controller = controller
@@ -30,42 +30,42 @@ class Admin:
         }
 
     def reset(self):
-        """Nothing is set any more."""
+        """Forget requests, events and features."""
         self.requests = []
         self.events = []
         self.changed = []
-        # Volatile cache on, the queues that there are.
+        # Volatile write cache enabled.
         self.features = {6: 1}
 
     def execute(self, command):
-        """One command."""
+        """Execute one command; returns dword 0 or None."""
         function = self.served.get(command.opcode)
         if function is None:
             raise BadCommand(INVALID_OPCODE)
         return function(command)
 
     def transfer(self, command, length):
-        """The pieces of guest memory of a command's data."""
+        """(address, bytes) of a command's data in guest memory."""
         controller = self.controller
         return pieces(controller.memory, command, length, controller.options,
                       controller.complain)
 
     def give(self, command, data):
-        """Data for the host."""
+        """Transfer data to the host."""
         at = 0
         for address, length in self.transfer(command, len(data)):
             self.controller.memory.write(address, data[at:at + length])
             at += length
 
     def get(self, command, length):
-        """Data of the host."""
+        """Transfer data from the host."""
         return b"".join(self.controller.memory.read(address, piece)
                         for address, piece in self.transfer(command, length))
 
     # -- queues ---------------------------------------------------------------------
 
     def checked(self, command, there):
-        """Id and size of a queue to be created."""
+        """(id, size) of a queue to be created, checked."""
         ident, size = command.dword(10) & 0xffff, (command.dword(10) >> 16) + 1
         options = self.controller.options
         if not 0 < ident <= options["queues"] or ident in there:
@@ -126,7 +126,7 @@ class Admin:
         controller.shadow = Shadow(controller, command.prp1, command.prp2)
         return 0
 
-    # -- what the controller says ---------------------------------------------------------
+    # -- Identify and log pages -----------------------------------------------------------
 
     def identify(self, command):
         """Identify."""
@@ -142,7 +142,7 @@ class Admin:
         return 0
 
     def page(self, cns, command, how):
-        """The data structure."""
+        """The Identify data structure of a CNS."""
         controller = self.controller
         name, options = controller.name, controller.options
         if cns == 1:
@@ -153,7 +153,7 @@ class Admin:
             return identify.command_set()
         if cns not in (0, 3, 5, 8):
             raise BadCommand(INVALID_FIELD)
-        # A list that lies names namespaces that look like the first.
+        # An inactive NSID below FFFFFFFEh has a page of zeroes for CNS 00h.
         nsid = command.nsid if command.nsid in controller.active() else None
         if nsid is None and cns == 0 and 0 < command.nsid < 0xffff_fffe:
             return bytearray(4096)
@@ -188,7 +188,7 @@ class Admin:
     # -- features ---------------------------------------------------------------------------
 
     def count_of_queues(self):
-        """Both numbers, zero-based."""
+        """Dword 0 of Number of Queues: submission and completion queues, zero-based."""
         granted = self.controller.options["queues"] - 1
         return granted << 16 | granted
 
@@ -232,7 +232,7 @@ class Admin:
         return None
 
     def event(self, result):
-        """Something happened."""
+        """Complete an event request with this dword 0, or queue the event."""
         if not self.requests:
             self.events.append(result)
             return
@@ -245,7 +245,7 @@ class Admin:
         return 0
 
     def abort(self, command):
-        """Abort: what still waits is ended."""
+        """Abort: end the command if it still waits."""
         controller = self.controller
         controller.counts["aborts"] += 1
         sq = controller.sqs.get(command.dword(10) & 0xffff)

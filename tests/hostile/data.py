@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Namespaces in memory, and where the data of a command is: PRPs and SGLs.
+"""Namespaces in memory, and the PRPs and SGLs of a command.
 
 NVMe Base 2.0, 4.1.1 (PRPs) and 4.1.2 (SGLs).
 """
@@ -12,7 +12,7 @@ SGL_BLOCK, SGL_SEGMENT, SGL_LAST = 0, 2, 3
 
 
 class BadCommand(Exception):
-    """A command that fails, with this status."""
+    """A command fails with this status."""
 
     def __init__(self, status):
         super().__init__(f"status {status:#x}")
@@ -20,36 +20,36 @@ class BadCommand(Exception):
 
 
 class Namespace:
-    """A namespace whose blocks are in memory; they live as long as the server."""
+    """A namespace whose blocks are in memory, as long as the server runs."""
 
     def __init__(self, nsid, size, shift):
         self.nsid, self.shift = nsid, shift
         self.size = self.room = size
         self.data = memoryview(mmap.mmap(-1, size))
         self.attached = True
-        # Another one, should it change.
+        # Part of its unique ids: another text makes it another namespace.
         self.identity = ""
-        # What is on the medium where only the volatile cache has been written: {offset: sector}.
+        # {offset: the medium's data} of sectors whose new data is only in the volatile cache.
         self.medium = {}
 
     @property
     def blocks(self):
-        """How many blocks it has."""
+        """The number of blocks."""
         return self.size >> self.shift
 
     def zero(self, lba, count):
-        """Write zeroes, or deallocate: both read as zeroes then."""
+        """Write zeroes, or deallocate: deallocated blocks read as zeroes."""
         start, length = lba << self.shift, count << self.shift
         self.data[start:start + length] = bytes(length)
 
     def resize(self, blocks):
-        """More or fewer blocks, within what there is room for."""
+        """Change the number of blocks; raises ValueError if there is no room."""
         if not 0 < blocks << self.shift <= self.room:
             raise ValueError(f"there is no room for {blocks} blocks")
         self.size = blocks << self.shift
 
     def format(self, shift):
-        """Blocks of another size, all zeroes."""
+        """Set the block size and zero all blocks."""
         self.data[:] = bytes(self.room)
         self.medium.clear()
         self.shift = shift
@@ -57,22 +57,22 @@ class Namespace:
     # -- the volatile write cache -----------------------------------------------------
 
     def before_write(self, at, length):
-        """A write goes to the cache: the medium still has what was there."""
+        """Keep the medium's data of a range before a write to the cache."""
         for start in range(at, at + length, SECTOR):
             if start not in self.medium:
                 self.medium[start] = bytes(self.data[start:start + SECTOR])
 
     def is_stable(self, at, length):
-        """A write has gone through the cache."""
+        """A range was written to the medium, past the cache."""
         for start in range(at, at + length, SECTOR):
             self.medium.pop(start, None)
 
     def flush(self):
-        """The medium has all that the cache has."""
+        """Write the cache to the medium."""
         self.medium.clear()
 
     def lose_cache(self):
-        """The power went: only the medium is left; returns how many sectors went back."""
+        """Lose the cache with the power; returns the number of sectors lost."""
         for start, old in self.medium.items():
             self.data[start:start + SECTOR] = old
         lost = len(self.medium)
@@ -81,7 +81,7 @@ class Namespace:
 
 
 def prps(memory, prp1, prp2, length, complain):
-    """(address, bytes) of the pieces that a command's PRPs name."""
+    """Yields (address, bytes) for each PRP entry of a command."""
     if prp1 & 3:
         complain(f"PRP1 {prp1:#x} is not aligned")
     piece = min(length, PAGE - prp1 % PAGE)
@@ -112,7 +112,7 @@ def prps(memory, prp1, prp2, length, complain):
 
 
 def sgls(memory, low, high, length):
-    """(address, bytes) of the pieces that a command's SGL names."""
+    """Yields (address, bytes) for each data block descriptor of a command's SGL."""
     left, todo = length, [struct.pack("<QQ", low, high)]
     while left and todo:
         address, size, last = struct.unpack("<QI3xB", todo.pop(0))
@@ -127,7 +127,7 @@ def sgls(memory, low, high, length):
         else:
             raise BadCommand(0x11)
     if left:
-        # Data SGL length invalid.
+        # Data SGL Length Invalid.
         raise BadCommand(0x0f)
 
 

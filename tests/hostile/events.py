@@ -1,36 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What happens to a controller and its namespaces by itself, and how it tells.
+"""Asynchronous events, and the changes of controller and namespaces that cause them.
 
 NVMe Base 2.0, 5.2 (events), 5.16.1 (the logs that belong to them), 3.11 (firmware).
 """
 
-# Types of events; (type, information, log page) of those that tests cause.
+# Event types; (type, information, log page) of the events that tests cause.
 ERROR, HEALTH, NOTICE = 0, 1, 2
 CHANGED = (NOTICE, 0, 4)
 ACTIVATION = (NOTICE, 1, 3)
 PERSISTENT = (ERROR, 3, 1)
 RELIABILITY, TEMPERATURE, SPARE = 0, 1, 2
-# Bits of Asynchronous Event Configuration: without them there is no such event.
+# Bits of Asynchronous Event Configuration that enable an event.
 CONFIG = {CHANGED: 1 << 8, ACTIVATION: 1 << 9}
 PROCESSING_PAUSED = 1 << 5
 ASYNC_CONFIG = 0x0b
 
 
 class Events:
-    """Causes events: what changes, then the notice."""
+    """Causes events: first the change, then the notice."""
 
     def __init__(self, controller):
         self.controller = controller
         self.reset()
 
     def reset(self):
-        """Nothing was told yet."""
-        # Types that are not told again until their log has been read.
+        """No event was reported yet."""
+        # Event types that are masked until their log page is read.
         self.masked = set()
         self.waiting = []
 
     def tell(self, event):
-        """An event of a kind; it comes now, or when the last of its type was dealt with."""
+        """Report an event, now or when its type is no longer masked; raises ValueError if the
+        driver has not enabled it."""
         kind, information, page = event
         enabled = self.controller.admin.features.get(ASYNC_CONFIG, 0)
         need = CONFIG.get(event, 0)
@@ -45,7 +46,7 @@ class Events:
         self.controller.admin.event(page << 16 | information << 8 | kind)
 
     def was_read(self, page):
-        """A log was read: what it belongs to may be told again."""
+        """A log page was read: unmask its event type and report what waits."""
         for event in (CHANGED, ACTIVATION, PERSISTENT, (HEALTH, 0, 2)):
             if event[2] == page:
                 self.masked.discard(event[0])
@@ -56,7 +57,7 @@ class Events:
     # -- namespaces -------------------------------------------------------------------
 
     def changed(self, nsid):
-        """A namespace is another one, or gone, or new."""
+        """Report that a namespace was changed, attached or detached."""
         admin = self.controller.admin
         if nsid not in admin.changed:
             admin.changed.append(nsid)
@@ -83,17 +84,17 @@ class Events:
     # -- the controller ---------------------------------------------------------------
 
     def smart(self, warning):
-        """A critical warning, which bits of the log name."""
+        """Set Critical Warning in the health log and report it."""
         self.controller.health["warning"] = warning
         which = SPARE if warning & 1 else TEMPERATURE if warning & 2 else RELIABILITY
         self.tell((HEALTH, which, 2))
 
     def persistent(self):
-        """A persistent internal error."""
+        """Report a persistent internal error."""
         self.tell(PERSISTENT)
 
     def activate(self, milliseconds):
-        """Another firmware begins: commands are not executed meanwhile, CSTS.PP says so."""
+        """Activate another firmware: CSTS.PP is set and I/O commands wait for so long."""
         controller = self.controller
         controller.regs["csts"] |= PROCESSING_PAUSED
         controller.paused = True
@@ -101,7 +102,7 @@ class Events:
         self.tell(ACTIVATION)
 
     def activated(self):
-        """It runs."""
+        """The firmware runs: clear CSTS.PP and execute what waits."""
         controller = self.controller
         controller.regs["csts"] &= ~PROCESSING_PAUSED
         controller.paused = False

@@ -1,47 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Named faults: which there are, arming them, taking them.
+"""Named faults: the list of them, arming them, taking them.
 
-A fault is armed with a number of times (`times=always` for all), a number of
-chances to let pass first (`after=N`), and `key=value` pairs.  A pair whose key
-the place also knows (`queue`, `op`, `reg`, `cns`, ...) must match; the others
-say what is done.  docs/TESTING.md has the table.
+A fault is armed with a number of times (`times=N`, or `times=always`), a number of
+chances that pass first (`after=N`), and `key=value` pairs.  A pair whose key the
+place of the fault has, too (`queue`, `op`, `reg`, `cns`, ...), must match; the
+others say what is done.  docs/TESTING.md has the table.
 """
 
 import time
 
-# What each fault does, and the keys by which its places can be chosen.
+# What each fault does, and the keys that choose its place.
 KNOWN = {
     "read": "a register (reg, times) reads as `value`, or has the bits `or`",
     "fatal": "CSTS.CFS is set at a step (enable, ready, disable, shutdown, admin, io, access; op)",
-    "gone": "the device is gone from a step on: all ones, no interrupts",
-    "away": "the device does not answer for `ms` after a reset of its function, or ever",
+    "gone": "the device vanishes at a step: all reads are ones, no interrupts",
+    "away": "the device does not answer for `ms`, or for good, after a function level reset",
     "ready": "CSTS.RDY follows CC.EN (to=1 or 0) after `ms`, or never",
     "identify": "Identify (cns, nsid): `fill` bytes, `at`=OFFSET:HEX,..., list=endless|unsorted|same",
     "log": "Get Log Page (lid): `fill` bytes, `at`=OFFSET:HEX,...",
-    "stop": "from a step on nothing happens any more, until a reset (`until=reset`) or for ever",
+    "stop": "the controller does nothing from a step on, until a reset (`until=reset`) or for good",
     "elsewhere": "its completion comes on another queue",
     "result": "dword 0 of a completion (queue, op, fid) is `value`",
     "status": "the command (queue, op) fails with `value`, or with `each` in turn",
     "never": "the command (queue, op) is not completed",
-    "late": "it is completed after `ms`",
-    "hold": "it waits until `count` have come, which are completed in the order of `order`",
-    "stray": "a completion for a command that is not in flight comes `ms` before: `cid`",
-    "twice": "it is completed twice",
+    "late": "the command (queue, op) is completed after `ms`",
+    "hold": "commands wait until there are `count`, and are completed in the order of `order`",
+    "stray": "a completion of a command id not in flight (`cid`) comes `ms` before its own",
+    "twice": "the command is completed twice",
     "sqid": "its completion names another queue: `value`",
     "sqhd": "its completion has another submission queue head: `value`",
     "oldphase": "its completion has the old phase tag for `ms`",
     "torn": "its completion is written in halves, the phase tag `ms` before the command id",
-    "nointr": "its completion interrupts nobody",
+    "nointr": "its completion raises no interrupt",
     "storm": "`count` more interrupts come with it",
-    "parting": "as CC.EN becomes 0 each I/O completion queue gets an entry of no command",
+    "parting": "when CC.EN becomes 0 each I/O completion queue gets an entry of no command",
     "overrun": "`count` more entries than fit are written to its completion queue",
     "lie": "the event index of its queue's shadow doorbell is `value`",
-    "noabort": "Abort says that it did nothing",
+    "noabort": "Abort completes without aborting the command",
 }
 
 
 class Armed:
-    """One fault that waits."""
+    """One armed fault."""
 
     def __init__(self, words):
         pairs = dict(word.split("=", 1) for word in words)
@@ -51,13 +51,13 @@ class Armed:
         self.args = pairs
 
     def matches(self, context):
-        """Whether this is a place for it."""
+        """Whether all keys that the place has match."""
         return all(self.same(self.args[key], value)
                    for key, value in context.items() if key in self.args)
 
     @staticmethod
     def same(said, value):
-        """Texts as such, numbers as numbers; `a|b` is any of both."""
+        """Compare a text, or a number; `a|b` is either of two."""
         if isinstance(value, int):
             return any(int(one, 0) == value for one in said.split("|"))
         return value in said.split("|")
@@ -68,31 +68,31 @@ class Armed:
 
 
 class Faults:
-    """All that are armed, and how often each was taken."""
+    """All armed faults, and how often each was taken."""
 
     def __init__(self, log):
         self.log = log
         self.armed = {}
         self.taken = {}
-        # When each was first taken since it was armed.
+        # The time at which each was first taken since it was armed.
         self.first = {}
 
     def arm(self, name, words):
-        """Arm one more."""
+        """Arm a fault; raises ValueError if there is none of this name."""
         if name not in KNOWN:
             raise ValueError(f"no such fault: {name}")
         self.first.pop(name, None)
         self.armed.setdefault(name, []).append(Armed(words))
 
     def disarm(self, name=None):
-        """Forget those of a name, or all."""
+        """Disarm the faults of a name, or all."""
         if name is None:
             self.armed.clear()
         else:
             self.armed.pop(name, None)
 
     def take(self, name, **context):
-        """The fault of this name for this place, if one is due."""
+        """Take the fault of this name at this place, if one is due."""
         if name not in self.armed:
             return None
         for one in self.armed[name]:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What goes wrong next: drawn from a seed, so that a run can be repeated.
+"""Draws the next faults from a seed, so that a run can be repeated.
 
-Each step is a fault or two, a change of what the controller says of itself, or
-both, and what the guest is to do meanwhile.
+Each step is a fault or two, a change of the controller's capabilities, or both, and the
+guest's action at that time.
 """
 
 import random
 
-# Fields of Identify at which drivers look: (CNS, offset, bytes).
+# Fields of Identify that drivers use: (CNS, offset, bytes).
 FIELDS = (
     (1, 77, 1), (1, 76, 1), (1, 88, 4), (1, 128, 2), (1, 130, 2), (1, 256, 2), (1, 512, 1),
     (1, 513, 1), (1, 516, 4), (1, 520, 2), (1, 525, 1), (1, 526, 2), (1, 528, 2), (1, 536, 4),
@@ -38,7 +38,7 @@ class Fuzzer:
         self.drawn = ({}, [])
 
     def step(self):
-        """Draw what comes next; returns "ACTION what it is"."""
+        """Draw the next step; returns "ACTION NUMBER: FAULT; ..."."""
         self.done += 1
         draw = self.random
         self.drawn = ({}, [])
@@ -53,7 +53,7 @@ class Fuzzer:
         return f"{action} {self.done}: " + "; ".join(said)
 
     def choose(self):
-        """What the guest does, and what goes wrong meanwhile."""
+        """Draw the guest's action and the kinds of faults."""
         return self.random.choice((
             ("io", (self.completion,)), ("io", (self.completion, self.completion)),
             ("io", (self.completion, self.register)), ("rebind", (self.completion,)),
@@ -64,7 +64,7 @@ class Fuzzer:
         ))
 
     def go(self):
-        """Have it go wrong from now on."""
+        """Put the faults and options of the step into force."""
         options, faults = self.drawn
         self.controller.faults.disarm()
         self.controller.set_options({**self.controller.initial, **options})
@@ -72,17 +72,17 @@ class Fuzzer:
             self.controller.faults.arm(name, words)
 
     def arm(self, name, *words):
-        """One more fault."""
+        """Add a fault to the step; returns its text."""
         self.drawn[1].append((name, words))
         return " ".join((name, *words))
 
     def when(self, most):
-        """How often, and after how many."""
+        """Draw how often a fault is taken, and after how many chances."""
         draw = self.random
         return (f"times={draw.choice((1, 1, 2, 5, 20))}", f"after={draw.randrange(most)}")
 
     def bytes(self, count):
-        """So many bytes: zeroes, ones, edges, noise."""
+        """Draw so many bytes: an edge value repeated, a single bit, noise."""
         draw = self.random
         kind = draw.randrange(4)
         if kind == 0:
@@ -94,7 +94,7 @@ class Fuzzer:
     # -- kinds of misbehaviour ------------------------------------------------------
 
     def completion(self, queue="io", most=60):
-        """One of the things that can be wrong with a completion."""
+        """A fault of a completion."""
         draw = self.random
         name, *words = draw.choice((
             ("stray", f"ms={draw.randrange(20)}"), ("stray", f"cid={draw.randrange(0xc00, 0xfff)}"), ("twice",),
@@ -110,11 +110,11 @@ class Fuzzer:
         return self.arm(name, f"queue={queue}", *words, *self.when(most))
 
     def admin(self):
-        """The same of an admin command."""
+        """A fault of the completion of an admin command."""
         return self.completion("admin", 12)
 
     def register(self):
-        """A register that reads as something else."""
+        """A register that reads as another value."""
         draw = self.random
         reg = draw.choice(("cap", "vs", "cc", "csts", "csts"))
         value = int.from_bytes(self.bytes(8 if reg == "cap" else 4), "little")
@@ -122,13 +122,13 @@ class Fuzzer:
         return self.arm("read", f"reg={reg}", f"{how}={value:#x}", *self.when(4))
 
     def life(self):
-        """The controller fails, or goes, at some step of its life."""
+        """The controller fails, vanishes or is not ready in time, at some step of its life."""
         draw = self.random
         step = draw.choice(("enable", "ready", "disable", "shutdown", "admin", "io"))
         name = draw.choice(("fatal", "gone", "ready", "ready"))
         if name == "ready":
-            # One that does not stop in time leaves memory behind on purpose, which a kernel that
-            # keeps books on memory reports.
+            # The driver never frees the memory of a controller that does not stop in time, which
+            # kmemleak reports: so RDY is cleared within 200 ms.
             words = draw.choice((("to=1",), ("to=1", f"ms={draw.randrange(1500)}"),
                                  ("to=0", f"ms={draw.randrange(200)}")))
             return self.arm(name, *words)
@@ -136,7 +136,7 @@ class Fuzzer:
         return self.arm(name, f"step={step}", f"after={draw.randrange(most)}")
 
     def stop(self):
-        """The controller stops at some step, until it is reset or for good."""
+        """The controller stops at some step, until a reset or for good."""
         draw = self.random
         step = draw.choice(("enable", "ready", "disable", "admin", "admin", "io"))
         most = {"admin": 12, "io": 40}.get(step, 1)
@@ -144,7 +144,7 @@ class Fuzzer:
         return self.arm("stop", f"step={step}", f"until={until}", f"after={draw.randrange(most)}")
 
     def page(self):
-        """Identify with other contents."""
+        """An Identify page with other contents."""
         draw = self.random
         if draw.randrange(6) == 0:
             return self.arm("identify", f"cns={draw.choice((0, 1, 2, 3, 6))}",
@@ -157,12 +157,12 @@ class Fuzzer:
                         "times=always")
 
     def options(self):
-        """The controller's own extremes."""
+        """Extreme capabilities of the controller."""
         draw = self.random
         names = draw.sample(sorted(OPTIONS), draw.choice((1, 1, 2, 4)))
         chosen = {name: draw.choice(OPTIONS[name]) for name in names}
         if self.resets and "to" in chosen:
-            # The longest, 127.5 s, is what others test.
+            # At most 2 s: other tests cover the maximum of CAP.TO, 127.5 s.
             chosen["to"] = min(chosen["to"], 4)
         self.drawn[0].update(chosen)
         return "set " + " ".join(f"{name}={value}" for name, value in chosen.items())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What Identify and Get Log Page return.  NVMe Base 2.0, 5.17.2 and 5.16."""
+"""The data of Identify and Get Log Page.  NVMe Base 2.0, 5.17.2 and 5.16."""
 
 import hashlib
 import struct
@@ -18,12 +18,12 @@ def text(page, offset, length, value):
 
 
 def unique(name, nsid, length):
-    """Bytes that nobody else has."""
+    """Bytes that are unique to a name and an NSID."""
     return hashlib.sha256(f"{name}.{nsid}".encode()).digest()[:length]
 
 
 def controller(name, options):
-    """CNS 01h."""
+    """CNS 01h: Identify Controller."""
     page = bytearray(PAGE)
     put(page, 0, "<HH", 0x1234, 0x1234)
     text(page, 4, 20, name)
@@ -73,7 +73,7 @@ def descriptors(name, nsid):
 
 
 def active(nsids, after, how=None):
-    """CNS 02h: the namespaces after one; or lists that lie."""
+    """CNS 02h: the active namespaces after an NSID, or a list that lies."""
     if how == "endless":
         nsids = range(after + 1, after + 1025)
     elif how == "unsorted":
@@ -89,7 +89,7 @@ def active(nsids, after, how=None):
 
 
 def independent(_one):
-    """CNS 08h: ready."""
+    """CNS 08h: the namespace is ready."""
     page = bytearray(PAGE)
     page[14] = 1
     return page
@@ -101,10 +101,10 @@ def command_set():
 
 
 def log_page(identifier, length, changed, health):
-    """Get Log Page; None for one that there is not."""
+    """A log page; None for an identifier that is not supported."""
     page = bytearray(max(length, 4096))
     if identifier == 2:
-        # 300 K, all spare left.
+        # 300 K; available spare 100 %, threshold 10 %.
         put(page, 0, "<BHBB", health["warning"], 300, 100, 10)
     elif identifier == 3:
         page[0] = 1
@@ -118,7 +118,7 @@ def log_page(identifier, length, changed, health):
 
 
 def mutate(page, fault):
-    """Change a page as an armed fault says."""
+    """Change a page as a fault says."""
     if "fill" in fault.args:
         page[:] = bytes([fault.number("fill")]) * len(page)
     for change in fault.args.get("at", "").split(","):

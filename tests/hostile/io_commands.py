@@ -17,7 +17,7 @@ class Nvm:
         self.controller = controller
 
     def execute(self, command):
-        """One command."""
+        """Execute one command; returns dword 0."""
         controller = self.controller
         if command.nsid not in controller.active():
             if command.opcode == FLUSH and command.nsid == 0xffff_ffff:
@@ -40,13 +40,13 @@ class Nvm:
         return 0
 
     def zero(self, namespace, lba, count):
-        """Zeroes: they go to the cache as other data does."""
+        """Write zeroes, through the volatile cache if there is one."""
         if self.controller.options["volatile"]:
             namespace.before_write(lba << namespace.shift, count << namespace.shift)
         namespace.zero(lba, count)
 
     def blocks(self, namespace, command):
-        """First block and number of blocks, which must exist."""
+        """(first block, number of blocks), which must exist."""
         lba = command.dword(10) | command.dword(11) << 32
         count = (command.dword(12) & 0xffff) + 1
         if lba + count > namespace.blocks:
@@ -79,7 +79,7 @@ class Nvm:
                 at += size
 
     def manage(self, namespace, command):
-        """Dataset Management: deallocated blocks read as zeroes."""
+        """Dataset Management; deallocated blocks read as zeroes."""
         controller = self.controller
         count = (command.dword(10) & 0xff) + 1
         where = pieces(controller.memory, command, count * 16, controller.options,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The controller: registers, doorbells, reset, and what its commands lead to.
+"""The controller: registers, doorbells, reset, fetching and executing commands.
 
 NVMe Base 2.0, 3.1.3 (properties), 3.5 (initialization); NVMe over PCIe 1.0, 3.1.2.
 """
@@ -24,7 +24,7 @@ REGISTERS = {0x00: ("cap", 8), 0x08: ("vs", 4), 0x0c: ("intms", 4), 0x10: ("intm
              0x14: ("cc", 4), 0x1c: ("csts", 4), 0x20: ("nssr", 4), 0x24: ("aqa", 4),
              0x28: ("asq", 8), 0x30: ("acq", 8)}
 RDY, CFS = 1, 2
-# What `set` changes.
+# The options that `set` changes.
 DEFAULTS = {
     "mqes": 1023, "cqr": 1, "to": 4, "dstrd": 0, "mpsmin": 0, "css": 1, "vs": 0x20000,
     "mdts": 5, "ns": 1, "queues": VECTORS - 1, "dbbuf": 0, "sgls": 0, "aerl": 3,
@@ -46,17 +46,17 @@ class Controller:
         self.namespaces = {}
         self.faults = Faults(log)
         self.gone = False
-        # Nothing happens any more: "" or until what.
+        # "" while the controller works; else until what it is stopped: "reset" or "ever".
         self.stopped = ""
-        # CC was written since.
+        # CC was written while the controller was stopped.
         self.is_cc_unheard = False
-        # Commands are fetched later: a firmware begins.
+        # I/O commands wait for a firmware activation.
         self.paused = False
         self.health = {"warning": 0}
         self.poster = Poster(self)
         self.admin, self.nvm, self.events = Admin(self), Nvm(self), Events(self)
         self.counts, self.options = {}, {}
-        # Options were changed that are not in use yet.
+        # Options were changed and are not in force yet.
         self.is_changed = False
         # Bytes from one doorbell to the next, since the controller was enabled.
         self.stride = 4
@@ -67,7 +67,7 @@ class Controller:
     # -- from test to test ----------------------------------------------------------
 
     def renew(self):
-        """Forget what a test did: faults, options, counts. Data stays."""
+        """Forget a test's faults, options and counts; data stays."""
         self.faults.disarm()
         self.faults.taken.clear()
         self.faults.first.clear()
@@ -79,7 +79,7 @@ class Controller:
         self.come_back()
 
     def set_options(self, changes):
-        """Change options; they are looked at when the controller is enabled."""
+        """Change options; they come into force when the controller is enabled."""
         unknown = set(changes) - set(DEFAULTS)
         if unknown:
             raise ValueError(f"no such option: {' '.join(unknown)}")
@@ -89,7 +89,7 @@ class Controller:
             self.use_options()
 
     def use_options(self):
-        """Have the namespaces as the options say, if these were changed."""
+        """Make the namespaces what the options say, if these were changed."""
         if not self.is_changed:
             return
         self.is_changed = False
@@ -100,7 +100,7 @@ class Controller:
             self.namespaces[nsid].attached = False
 
     def attach(self, nsid):
-        """A namespace is there; its data may have been there before."""
+        """Attach a namespace, with its former data if it had the same size."""
         one = self.namespaces.get(nsid)
         if one is None or one.room != self.options["size"]:
             one = Namespace(nsid, self.options["size"], self.options["shift"])
@@ -109,22 +109,22 @@ class Controller:
         return one
 
     def active(self):
-        """The numbers of the namespaces that there are."""
+        """The NSIDs of the attached namespaces."""
         return sorted(nsid for nsid, one in self.namespaces.items() if one.attached)
 
     def complain(self, what):
-        """The driver did what it must not."""
+        """Log a violation by the driver: it fails the test."""
         self.counts["complaints"] += 1
         self.log(f"driver: {what}")
 
     # -- time -------------------------------------------------------------------------
 
     def later(self, seconds, function):
-        """Do something later, unless the controller is reset before."""
+        """Call a function later, unless the controller is reset before."""
         heapq.heappush(self.timers, (time.monotonic() + seconds, next(self.order), function))
 
     def run_timers(self):
-        """Do what is due; returns the seconds until the next."""
+        """Call the functions that are due; returns the seconds until the next, or None."""
         while self.timers:
             left = self.timers[0][0] - time.monotonic()
             if left > 0:
@@ -132,19 +132,19 @@ class Controller:
             try:
                 heapq.heappop(self.timers)[2]()
             except DmaError as error:
-                # The host stopped the device's DMA, and not the controller before it.
+                # The host disabled bus mastering before it disabled the controller.
                 self.fatal(error)
             self.signal_all()
         return None
 
     def fatal(self, error):
-        """A queue cannot be read or written."""
+        """A queue cannot be read or written: set CSTS.CFS."""
         self.log(f"fatal: {error}")
         self.regs["csts"] |= CFS
 
     @staticmethod
     def sleep(seconds):
-        """Let the driver run while nothing changes here."""
+        """Let the driver run while the controller does nothing, for at most 2 s."""
         time.sleep(min(seconds, 2))
 
     # -- PCI --------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class Controller:
         return self.config.read(offset, count)
 
     def config_write(self, offset, data):
-        """A store to it; FLR is one."""
+        """A store to the configuration space; one of them is a function level reset."""
         if self.gone:
             return None
         if self.config.write(offset, data):
@@ -171,7 +171,7 @@ class Controller:
         return None
 
     def stay_away(self):
-        """After a reset of the function the device may not be there yet, or any more."""
+        """After a function level reset a fault may keep the device away, for a time or for good."""
         fault = self.faults.take("away")
         if fault:
             self.vanish()
@@ -179,7 +179,7 @@ class Controller:
                 self.later(fault.number("ms") / 1000, self.come_back)
 
     def interrupt(self, vector):
-        """Interrupt on a vector."""
+        """Raise an interrupt on a vector."""
         if vector is not None and vector < VECTORS and not self.gone:
             self.counts["interrupts"] += 1
             if self.vectors[vector] is not None:
@@ -188,20 +188,20 @@ class Controller:
     # -- registers ----------------------------------------------------------------------
 
     def reset(self):
-        """Everything as after power on: by the bus, by the function."""
+        """A conventional or function level reset: everything is as after power on."""
         self.counts["resets"] += 1
         self.config.reset()
         self.memory.enabled = False
         self.power_on()
 
     def power_on(self):
-        """The registers as at first."""
+        """Set the registers as after power on."""
         self.regs = {name: 0 for name, _ in REGISTERS.values()}
         self.is_cc_unheard = False
         self.clear()
 
     def clear(self):
-        """No queues, nothing in flight, not ready."""
+        """A controller reset: no queues, no commands in flight, not ready."""
         self.cqs, self.sqs = {}, {}
         self.timers = []
         self.regs["csts"] = 0
@@ -212,14 +212,14 @@ class Controller:
         self.admin.reset()
 
     def cap(self):
-        """CAP, of the options."""
+        """CAP, made from the options."""
         get = self.options.get
         return (get("mqes") & 0xffff | get("cqr") << 16 | (get("to") & 0xff) << 24
                 | (get("dstrd") & 15) << 32 | (get("css") & 0xff) << 37
                 | (get("mpsmin") & 15) << 48 | 4 << 52)
 
     def value(self, name):
-        """What a register reads as."""
+        """The value that a register reads as."""
         if name == "cap":
             value = self.cap()
         else:
@@ -233,7 +233,7 @@ class Controller:
         return value
 
     def bar_read(self, bar, offset, count):
-        """A load from a BAR: registers are read whole or by halves."""
+        """A load from a BAR; 64-bit registers may be read by halves."""
         self.step("access")
         if self.gone:
             return b"\xff" * count
@@ -251,7 +251,7 @@ class Controller:
         return data.ljust(count, b"\0")
 
     def bar_write(self, bar, offset, data):
-        """A store to a BAR; returns what is to be done after the answer."""
+        """A store to a BAR; returns a function to call after the answer, or None."""
         self.step("access")
         if self.gone or bar != 0:
             return None
@@ -271,7 +271,7 @@ class Controller:
         return None
 
     def step(self, name, **more):
-        """A step of the controller's life, where it may fail for good."""
+        """A step of the controller's life, at which a fault may make it vanish, fail or stop."""
         if not self.faults.armed:
             return False
         if self.faults.take("gone", step=name, **more):
@@ -286,18 +286,18 @@ class Controller:
         return fault
 
     def stop(self, until):
-        """Nothing happens any more: registers stay as they are, commands wait."""
+        """Stop the controller: registers keep their values, commands wait."""
         self.stopped, self.is_cc_unheard = until, False
         self.timers = []
 
     def vanish(self):
-        """The device is not there any more."""
+        """Remove the device from the bus."""
         self.gone = True
         self.timers = []
 
     def come_back(self):
-        """If it was gone, it is there again, as after power on; if it was stopped, it goes on, without
-        what it should have done meanwhile."""
+        """A device that was gone is back, as after power on. A controller that was stopped goes on,
+        without what it missed."""
         if self.gone:
             self.gone = False
             self.reset()
@@ -305,13 +305,13 @@ class Controller:
             self.stopped = ""
         if self.is_cc_unheard:
             self.is_cc_unheard = False
-            # What CC says now is heard now.
+            # The controller now follows the last value written to CC.
             enable, self.regs["cc"] = self.regs["cc"], 0
             self.clear()
             self.configure(enable)
 
     def configure(self, value):
-        """CC was written."""
+        """CC was written: enable, disable, shutdown."""
         old, self.regs["cc"] = self.regs["cc"], value
         if self.stopped == "reset" and old & 1 and not value & 1:
             self.stopped, self.is_cc_unheard = "", False
@@ -329,7 +329,7 @@ class Controller:
             keep = self.regs["csts"] & (CFS | RDY)
             self.part()
             self.clear()
-            # CFS goes with the reset; RDY in its own time.
+            # The reset clears CFS at once; RDY follows in `become`.
             self.regs["csts"] = keep & RDY
             self.become(0)
         shn = value >> 14 & 3
@@ -343,7 +343,8 @@ class Controller:
             self.regs["csts"] &= ~0xc
 
     def part(self):
-        """It is being disabled, and has an entry yet for each I/O completion queue."""
+        """A fault may post a last entry to each I/O completion queue when the controller is
+        disabled."""
         if not self.faults.take("parting"):
             return
         for cq in self.cqs.values():
@@ -352,12 +353,12 @@ class Controller:
         self.signal_all()
 
     def stops_at(self, name):
-        """A step that a store to CC begins: whether the controller stops before it is taken."""
+        """A step that a store to CC begins: returns whether a fault stops the controller first."""
         self.is_cc_unheard = bool(self.step(name) and self.stopped)
         return self.is_cc_unheard
 
     def become(self, ready):
-        """RDY follows EN, if no fault keeps it."""
+        """CSTS.RDY follows CC.EN, unless a fault delays or prevents it."""
         fault = self.faults.take("ready", to=ready)
         if fault and "ms" not in fault.args:
             return
@@ -367,7 +368,7 @@ class Controller:
             self.set_ready(ready)
 
     def set_ready(self, ready):
-        """RDY now."""
+        """Set or clear CSTS.RDY; setting it creates the admin queues."""
         if not ready:
             self.regs["csts"] &= ~RDY
             return
@@ -409,7 +410,7 @@ class Controller:
         return lambda: self.tail(queue, value)
 
     def head(self, cq, value):
-        """The host has consumed completions."""
+        """The host has consumed completions: a new head."""
         if (value - cq.head) % cq.size > cq.used() and not cq.broken:
             self.complain(f"completion queue {cq.id}: head {value} is beyond tail {cq.tail}")
         cq.head = value
@@ -420,7 +421,7 @@ class Controller:
         self.signal_all()
 
     def tail(self, sq, value):
-        """There are new commands."""
+        """There are new commands: a new tail."""
         if self.sqs.get(sq.id) is not sq:
             return
         sq.tail = value
@@ -431,7 +432,7 @@ class Controller:
         self.signal_all()
 
     def fetch(self, sq):
-        """Execute what is in a submission queue."""
+        """Fetch and execute the commands of a submission queue."""
         while sq.head != sq.tail and not self.regs["csts"] & CFS and not self.stopped:
             if self.paused and sq.id:
                 return
@@ -451,7 +452,7 @@ class Controller:
                 self.shadow.tell(sq)
 
     def execute(self, command):
-        """Execute one command, and complete it unless it waits for something."""
+        """Execute one command, and complete it unless its completion comes later."""
         sq = command.sq
         status, result = 0, 0
         if self.faults.armed:
@@ -471,7 +472,7 @@ class Controller:
             self.poster.complete(command, status, result)
 
     def next_status(self, fault):
-        """The status that a fault wants: one, or each of all that there are."""
+        """The status that a fault asks for: a fixed one, or each in turn."""
         if fault.args.get("value") != "each":
             return fault.number("value", 6)
         status = fault.number("next", 1)
@@ -479,12 +480,12 @@ class Controller:
         return status
 
     def signal_all(self):
-        """Interrupt where completions were posted."""
+        """Raise the interrupts of queues with new completions."""
         for cq in list(self.cqs.values()):
             self.poster.signal(cq)
 
     def pack_state(self):
-        """A line for people who look for the reason of something."""
+        """The state as a line for debugging."""
         busy = {sq.id: len(sq.busy) for sq in self.sqs.values()}
         regs = " ".join(f"{name}={value:#x}" for name, value in self.regs.items())
         return f"{regs} gone={self.gone} busy={busy} timers={len(self.timers)}"

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """The PCI side of the controller: its configuration space and BARs.
 
-PCI Express 2 endpoint with function level reset, MSI-X with its table in BAR 4,
-power management.  QEMU keeps the BARs' addresses and the MSI-X table itself.
+A PCI Express 2 endpoint with function level reset, MSI-X with its table in BAR 4,
+and power management.  QEMU itself keeps the BARs' addresses and the MSI-X table.
 """
 
 import struct
 
-# Nobody's ids: drivers have no quirks for them.
+# Ids of no real device: drivers have no quirks for them.
 VENDOR, DEVICE = 0x1234, 0x5678
 CLASS_NVME = 0x010802
 BAR0_SIZE, BAR4_SIZE = 1 << 20, 8192
@@ -23,7 +23,7 @@ class Config:
     def __init__(self, vectors):
         self.vectors = vectors
         self.data = bytearray(4096)
-        # The bits that can be written.
+        # The writable bits.
         self.mask = bytearray(4096)
         self.reset()
 
@@ -32,7 +32,7 @@ class Config:
         struct.pack_into(form, self.mask, offset, mask)
 
     def reset(self):
-        """As after power on."""
+        """Set the configuration space as after power on."""
         put = self._put
         put(0x00, "<I", DEVICE << 16 | VENDOR)
         put(0x04, "<H", 0, 0x0546)
@@ -68,7 +68,7 @@ class Config:
         return bytes(self.data[offset:offset + count]).ljust(count, b"\0")
 
     def write(self, offset, data):
-        """A store; whether it asks for a function level reset."""
+        """A store; returns whether it asks for a function level reset."""
         for at, byte in enumerate(data, offset):
             mask = self.mask[at]
             self.data[at] = self.data[at] & ~mask | byte & mask

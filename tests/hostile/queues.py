@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Submission and completion queues, and how completions are posted, well or badly.
+"""Submission and completion queues; posting completions, rightly and wrongly.
 
 NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 """
@@ -34,15 +34,15 @@ class CompletionQueue:
         self.id, self.base, self.size, self.vector = ident, base, size, vector
         self.head = self.tail = 0
         self.phase = 1
-        # What does not fit now.
+        # Entries that do not fit yet.
         self.waiting = deque()
         self.users = 0
         self.interrupt = False
-        # An overrun was forced: nothing that the host does with it is wrong.
+        # A fault overran the queue: its head is no longer checked.
         self.broken = False
 
     def is_full(self):
-        """One entry stays free."""
+        """Whether the queue is full: one entry stays free."""
         return (self.tail + 1) % self.size == self.head
 
     def used(self):
@@ -56,7 +56,7 @@ class SubmissionQueue:
     def __init__(self, ident, base, size, cq):
         self.id, self.base, self.size, self.cq = ident, base, size, cq
         self.head = self.tail = 0
-        # Commands that were fetched and not completed, by id.
+        # Commands that were fetched and not completed, by command id.
         self.busy = {}
         self.kind = "io" if ident else "admin"
 
@@ -70,11 +70,11 @@ class Poster:
         self.held = []
 
     def reset(self):
-        """Nothing waits any more."""
+        """Forget held completions."""
         self.held = []
 
     def complete(self, command, status=SUCCESS, result=0):
-        """A command is done; a fault may have it otherwise."""
+        """Complete a command, unless a fault loses, delays or holds the completion."""
         if self.faults.armed:
             take, sq = self.faults.take, command.sq
             where = {"queue": sq.kind, "op": command.opcode}
@@ -92,28 +92,28 @@ class Poster:
         self.finish(command, status, result)
 
     def stray(self, command):
-        """A completion for no command, before this one is executed."""
+        """A fault may post a completion of no command before this command is executed."""
         sq = command.sq
         fault = self.faults.take("stray", queue=sq.kind, op=command.opcode)
         if not fault:
             return
-        # An id of the same tag that was used before: who takes it for this one has no data yet.
+        # An earlier command id of the same tag: a driver that accepts it has no data yet.
         cid = fault.number("cid", (command.cid - 0x1000) & 0xffff)
         self.post(sq.cq, [0, sq.head | sq.id << 16, cid, SUCCESS])
         self.signal(sq.cq)
         self.controller.sleep(fault.number("ms") / 1000)
 
     def hold(self, fault, what):
-        """Completions in another order than the commands."""
+        """Hold a completion, to post several in another order."""
         self.held.append(what)
         if len(self.held) == 1:
-            # Fewer may come than the fault wants.
+            # Fewer commands may come than the fault asks for.
             self.controller.later(0.05, lambda: self.release("reverse"))
         if len(self.held) >= fault.number("count", 8):
             self.release(fault.args.get("order", "reverse"))
 
     def release(self, order):
-        """Complete what was held."""
+        """Post the held completions."""
         held, self.held = self.held, []
         if order == "reverse":
             held.reverse()
@@ -121,7 +121,7 @@ class Poster:
             self.finish(*what)
 
     def finish(self, command, status, result):
-        """Post the completion of a command, unless it was aborted or reset away."""
+        """Post the completion of a command, unless an abort or a reset ended it."""
         sq = command.sq
         if sq.busy.pop(command.cid, None) is None:
             return
@@ -132,7 +132,7 @@ class Poster:
             self.post(sq.cq, words)
 
     def finish_badly(self, command, words):
-        """Post it as armed faults say."""
+        """Post a completion as armed faults say."""
         sq, cq = command.sq, command.sq.cq
         where = {"queue": sq.kind, "op": command.opcode}
 
@@ -173,20 +173,20 @@ class Poster:
         return others[0] if others else cq
 
     def overrun(self, cq, words, count):
-        """More entries than fit, for commands that are long done."""
+        """Write so many entries with earlier command ids, whether they fit or not."""
         cq.broken = True
         for _ in range(count):
             self.write(cq, [words[0], words[1], (words[2] - 0x1000) & 0xffff, words[3]])
         cq.interrupt = True
 
     def tear(self, cq, words, fault):
-        """Write an entry in two steps; nothing else may come between them."""
+        """Write an entry in two steps, if no other entry can come between them."""
         address = cq.base + cq.tail * 16
         good = words[2] | (words[3] << 1 | cq.phase) << 16
         if "ms" in fault.args and cq.used() == 0 and not cq.waiting:
             memory = self.controller.memory
             first = words[1] | good << 32
-            # The other phase; or the new one with an id that nobody has.
+            # The old phase tag; or the new one with a command id that is not in flight.
             first ^= 1 << 48 if fault.args.get("kind") != "cid" else 0xfff << 32
             memory.store64(address, words[0])
             memory.store64(address + 8, first)
@@ -202,7 +202,7 @@ class Poster:
         self.write(cq, words)
 
     def write(self, cq, words):
-        """The phase tag comes last."""
+        """Write an entry; the half with the phase tag comes last."""
         memory = self.controller.memory
         address = cq.base + cq.tail * 16
         memory.store64(address, words[0])
@@ -215,12 +215,12 @@ class Poster:
         cq.interrupt = True
 
     def head_moved(self, cq):
-        """The host made room."""
+        """The host made room: write entries that wait."""
         while cq.waiting and not cq.is_full():
             self.write(cq, cq.waiting.popleft())
 
     def signal(self, cq):
-        """Interrupt for what was posted."""
+        """Raise the queue's interrupt if entries were posted."""
         if cq.interrupt:
             cq.interrupt = False
             if cq.vector is not None:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""An NVMe controller that behaves, until it is told to misbehave.
+"""An NVMe controller that behaves until a test tells it to misbehave.
 
   server.py --socket S --control C --name NAME [option=value ...]
 
-QEMU's `vfio-user-pci` connects to the first socket; tests say what they want on
-the second, a line a connection: see `Control`.  It ends with its standard input.
+QEMU's `vfio-user-pci` connects to the first socket; tests send requests to the second,
+a line a connection: see `Control`.  The server ends with its standard input.
 """
 
 import argparse
@@ -25,24 +25,24 @@ from vfio_user import Connection  # noqa: E402
 
 
 def log(text):
-    """A line of the log."""
+    """Print a line of the log."""
     print(f"{time.monotonic():.3f} {text}", flush=True)
 
 
 def parse_options(words):
-    """`key=value` as numbers."""
+    """{key: number} of words `key=value`."""
     return {key: int(value, 0) for key, value in (word.split("=", 1) for word in words)}
 
 
 class Control:
-    """What tests ask for: each returns a text or None, or raises ValueError."""
+    """The requests of tests: each returns a text or None, or raises ValueError."""
 
     def __init__(self, controller):
         self.controller = controller
         self.fuzzer = None
 
     def answer(self, line):
-        """Serve one line of requests, ended by semicolons; returns (worked, texts)."""
+        """Serve a line of requests, separated by semicolons; returns (succeeded, texts)."""
         texts = []
         for request in filter(str.strip, line.split(";")):
             good, text = self.answer_one(request)
@@ -52,7 +52,7 @@ class Control:
         return True, "\n".join(filter(None, texts))
 
     def answer_one(self, line):
-        """Serve one request; returns (worked, text)."""
+        """Serve one request; returns (succeeded, text)."""
         verb, *words = line.split()
         function = getattr(self, "do_" + verb.replace("-", "_"), None)
         try:
@@ -73,28 +73,28 @@ class Control:
         self.controller.faults.disarm(*words[:1])
 
     def do_count(self, words):
-        """count FAULT|WHAT: how often a fault was taken, or something happened."""
+        """count FAULT|WHAT: how often a fault was taken, or WHAT was counted."""
         controller = self.controller
         if words[0] in controller.counts:
             return controller.counts[words[0]]
         return controller.faults.taken.get(words[0], 0)
 
     def do_set(self, words):
-        """set OPTION=VALUE ...: from the next reset on."""
+        """set OPTION=VALUE ...: in force from the next enable on."""
         self.controller.set_options(parse_options(words))
 
     def do_new(self, _words):
-        """new: as at the start, but for the data."""
+        """new: as at the start, with the present data."""
         log("control: new")
         self.controller.renew()
         self.fuzzer = None
 
     def do_gone(self, _words):
-        """gone: the device is not there any more."""
+        """gone: the device vanishes."""
         self.controller.vanish()
 
     def do_back(self, _words):
-        """back: it is there again, and its controller as after power on."""
+        """back: the device is there again, as after power on."""
         self.controller.come_back()
         self.controller.power_on()
 
@@ -103,15 +103,15 @@ class Control:
         self.controller.admin.event(int(words[0], 0))
 
     def do_since(self, words):
-        """since FAULT: seconds since it was first taken."""
+        """since FAULT: the seconds since it was first taken."""
         return f"{time.monotonic() - self.controller.faults.first[words[0]]:.2f}"
 
     def do_ns(self, words):
-        """ns attach|detach|resize|format|identity NSID [VALUE] [quiet]: it is otherwise from now on."""
+        """ns attach|detach|resize|format|identity NSID [VALUE] [quiet]: change a namespace."""
         self.controller.events.namespace(words[0], int(words[1], 0), words[2:])
 
     def do_smart(self, words):
-        """smart WARNING: the health log has these critical warnings now, with the event."""
+        """smart WARNING: set these critical warnings in the health log, with the event."""
         self.controller.events.smart(int(words[0], 0))
 
     def do_persistent(self, _words):
@@ -119,74 +119,74 @@ class Control:
         self.controller.events.persistent()
 
     def do_activate(self, words):
-        """activate MS: another firmware begins, which takes so long."""
+        """activate MS: activate another firmware, which takes so long."""
         self.controller.events.activate(int(words[0]))
 
     def do_stop(self, words):
-        """stop [until=reset]: nothing happens any more."""
+        """stop [until=reset]: the controller does nothing any more."""
         self.controller.stop(words[0].removeprefix("until=") if words else "ever")
 
     def do_fatal(self, _words):
-        """fatal: CSTS.CFS, now."""
+        """fatal: set CSTS.CFS now."""
         self.controller.regs["csts"] |= 2
 
     def do_lose_cache(self, _words):
-        """lose-cache: what was not flushed is lost (with volatile=1); how many sectors."""
+        """lose-cache: lose data that was not flushed (volatile=1); returns the sectors lost."""
         return sum(one.lose_cache() for one in self.controller.namespaces.values())
 
     def do_irq(self, words):
-        """irq VECTOR [N]: interrupts without a completion."""
+        """irq VECTOR [N]: raise interrupts without a completion."""
         for _ in range(int(words[1]) if len(words) > 1 else 1):
             self.controller.interrupt(int(words[0]))
 
     def do_state(self, _words):
-        """state: registers and what is in flight."""
+        """state: registers and commands in flight."""
         return self.controller.pack_state()
 
     def do_fuzz(self, words):
-        """fuzz SEED [resets]: begin."""
+        """fuzz SEED [resets]: start with a seed."""
         self.fuzzer = Fuzzer(self.controller, int(words[0], 0), "resets" in words)
 
     def do_fuzz_step(self, _words):
-        """fuzz-step: draw what comes next; returns what is to be done, and what will be wrong."""
+        """fuzz-step: draw the next step; returns the action and the faults."""
         text = self.fuzzer.step()
         log("fuzz: " + text)
         return text
 
     def do_fuzz_go(self, _words):
-        """fuzz-go: from now on it is wrong."""
+        """fuzz-go: put the faults of the step into force."""
         self.fuzzer.go()
 
     def do_calm(self, _words):
-        """calm: no faults, options as at the start, the device there."""
+        """calm: no faults, options as at the start, the device present."""
         self.controller.faults.disarm()
         self.controller.set_options(self.controller.initial)
         self.controller.come_back()
 
 
 class Server:
-    """The two sockets and what is connected."""
+    """The two sockets and their connections."""
 
     def __init__(self, options, controller):
         self.controller = controller
         self.control = Control(controller)
         self.waits = []
         self.selector = selectors.DefaultSelector()
-        # Whoever started this holds the other end.
+        # The process that started the server holds the other end.
         self.selector.register(sys.stdin, selectors.EVENT_READ, lambda _: sys.exit(0))
         self.listen(options.control, self.accept_control)
         self.listen(options.socket, self.accept_qemu)
 
     def listen(self, path, function):
-        """A socket that others connect to."""
+        """Listen on a socket."""
         one = socket.socket(socket.AF_UNIX)
-        # In its folder: a socket's path must be short.
+        # The runner passes short paths: sun_path has 108 bytes.
         one.bind(path)
         one.listen(4)
         self.selector.register(one, selectors.EVENT_READ, function)
 
     def accept_qemu(self, listener):
-        """QEMU connects: at its start, or when the device is plugged in again."""
+        """QEMU connects, at its start or when the device is plugged in again."""
         link = listener.accept()[0]
         log("QEMU has connected")
         connection = Connection(link, self.controller)
@@ -200,7 +200,7 @@ class Server:
         self.selector.register(link, selectors.EVENT_READ, serve)
 
     def accept_control(self, listener):
-        """One line, one answer; `await WHAT TIMES SECONDS` has it later."""
+        """Serve a line with one answer; that of `await WHAT TIMES SECONDS` comes later."""
         link = listener.accept()[0]
         link.settimeout(5)
         line = b""
@@ -219,12 +219,12 @@ class Server:
 
     @staticmethod
     def reply(link, good, text):
-        """The answer, and the end of the connection."""
+        """Send the answer and close the connection."""
         with link, contextlib.suppress(OSError):
             link.sendall(f"{0 if good else 1} {text}".encode())
 
     def look_at_waits(self):
-        """Answer those whose wait is over; returns whether some are left."""
+        """Answer each `await` that is over; returns whether some still wait."""
         waits, self.waits = self.waits, []
         for wait in waits:
             link, name, times, until = wait
@@ -238,7 +238,7 @@ class Server:
         return bool(self.waits)
 
     def run(self):
-        """For ever."""
+        """Serve until standard input ends."""
         while True:
             timeout = self.controller.run_timers()
             if self.look_at_waits():
@@ -258,7 +258,7 @@ def main():
     controller = Controller(options.name, log, parse_options(options.options))
     try:
         Server(options, controller).run()
-    except Exception:  # whatever it is: the runner looks for it in the log
+    except Exception:  # of any kind: the runner looks for it in the log
         log("died: " + traceback.format_exc())
         os._exit(1)
 

@@ -5,11 +5,11 @@ from vfio_user import DmaError
 
 
 class Shadow:
-    """Shadow doorbells: the host tells of most changes in memory only.
+    """Shadow doorbells: the host writes most new values to memory only.
 
-    This controller is always told by register, for it sets each event index to
-    the last value that it saw; and it looks at the shadow now and then, so that
-    a lying event index costs time, and no command is lost for good.
+    This controller sets each event index to the last value that it saw, so the host
+    also writes each doorbell register. It reads the shadow doorbells every 0.2 s, so
+    a lying event index costs time, but loses no command.
     """
 
     def __init__(self, controller, doorbells, events):
@@ -17,7 +17,7 @@ class Shadow:
         self.look()
 
     def place(self, base, queue, is_cq):
-        """Where the entry of a queue is."""
+        """The address of a queue's entry."""
         return base + (2 * queue.id + is_cq) * self.controller.stride
 
     def tell(self, sq):
@@ -29,7 +29,7 @@ class Shadow:
             memory.store32(self.place(self.events, sq, 0), value)
 
     def look(self):
-        """Look at the shadows of all queues."""
+        """Read the shadow doorbells of all queues."""
         controller = self.controller
         try:
             for sq in [sq for sq in controller.sqs.values() if sq.id]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The vfio-user protocol, as far as QEMU's `vfio-user-pci` speaks it: the server's side.
+"""The server's side of the vfio-user protocol, as far as QEMU's `vfio-user-pci` uses it.
 
 A message is a header of 16 bytes and a payload; file descriptors (guest memory,
 interrupts) come with it.  The device's memory accesses go straight to the
@@ -31,7 +31,7 @@ READABLE, WRITABLE = 1, 2
 
 
 class DmaError(Exception):
-    """The device was told an address that is no memory, or may not access memory."""
+    """The address is not in memory, or bus mastering is disabled."""
 
 
 class Region:
@@ -42,11 +42,11 @@ class Region:
         access = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
         self.map = mmap.mmap(fd, size, mmap.MAP_SHARED, access, offset=offset)
         self.bytes = memoryview(self.map)
-        # Its stores are single instructions, so the guest never sees half of one.
+        # A store to this view is one instruction, so the guest never sees half of it.
         self.words = self.bytes.cast("Q")
 
     def close(self):
-        """Give it back."""
+        """Unmap the region."""
         self.words.release()
         self.bytes.release()
         with contextlib.suppress(BufferError):
@@ -61,26 +61,26 @@ class Memory:
         self.enabled = False
 
     def map(self, iova, size, offset, fd, writable):
-        """QEMU lends a piece."""
+        """QEMU shares a region."""
         self.regions.append(Region(iova, size, offset, fd, writable))
-        # The large ones first: that is where nearly everything is.
+        # The large regions first: most accesses are there.
         self.regions.sort(key=lambda region: region.start - region.end)
 
     def unmap(self, iova, size):
-        """QEMU takes what lies there back."""
+        """QEMU takes the regions in a range back."""
         gone = [r for r in self.regions if iova <= r.start and r.end <= iova + size]
         self.regions = [r for r in self.regions if r not in gone]
         for region in gone:
             region.close()
 
     def clear(self):
-        """QEMU has gone."""
+        """Unmap all regions: QEMU has gone."""
         for region in self.regions:
             region.close()
         self.regions = []
 
     def find(self, address, length):
-        """The region that has so many bytes from an address on."""
+        """The region that contains a range; raises DmaError if there is none."""
         if not self.enabled:
             raise DmaError("bus mastering is off")
         for region in self.regions:
@@ -101,12 +101,12 @@ class Memory:
         region.bytes[at:at + len(data)] = data
 
     def store64(self, address, value):
-        """Store eight bytes, aligned, at once."""
+        """Store eight aligned bytes in one access."""
         region = self.find(address, 8)
         region.words[address - region.start >> 3] = value
 
     def load32(self, address):
-        """Four bytes."""
+        """Load four bytes."""
         return int.from_bytes(self.read(address, 4), "little")
 
     def store32(self, address, value):
@@ -117,9 +117,9 @@ class Memory:
 class Connection:
     """The connection of one QEMU to one device.
 
-    The device has: `config_read/config_write(offset, ...)`, `bar_read/bar_write(bar,
+    The device needs `config_read/config_write(offset, ...)`, `bar_read/bar_write(bar,
     offset, ...)`, `reset()`, `bar_size(bar)`, `vectors` (a list for event
-    descriptors, None where there is none), `memory`.
+    descriptors, None for an unused vector), `memory`.
     """
 
     def __init__(self, link, device):
@@ -134,7 +134,7 @@ class Connection:
         }
 
     def close(self):
-        """QEMU has gone: what it lent goes, too."""
+        """QEMU has gone: release the memory and descriptors that it shared."""
         self.link.close()
         self.device.memory.clear()
         for index, fd in enumerate(self.device.vectors):
@@ -143,7 +143,7 @@ class Connection:
                 self.device.vectors[index] = None
 
     def serve(self):
-        """Serve the message that is there; false at the end of the connection."""
+        """Serve one message; returns False at the end of the connection."""
         room = socket.CMSG_SPACE(MAX_FDS * 4)
         try:
             data, extra, _, _ = self.link.recvmsg(HEADER.size, room, socket.MSG_WAITALL)
@@ -170,7 +170,7 @@ class Connection:
         if not flags & NO_REPLY:
             self.reply(ident, command, answer)
         if after:
-            # What takes time comes after the answer: a virtual CPU waits for that.
+            # Slow work comes after the answer, because a virtual CPU waits for the answer.
             after()
         return True
 
@@ -187,51 +187,51 @@ class Connection:
 
     @staticmethod
     def version(_payload):
-        """Version 0.0 is the only one that QEMU takes."""
+        """Version 0.0, the only one that QEMU accepts."""
         said = {"capabilities": {"max_msg_fds": MAX_FDS, "max_data_xfer_size": 1 << 20,
                                  "pgsizes": 4096}}
         return struct.pack("<HH", 0, 0) + json.dumps(said).encode() + b"\0"
 
     def dma_map(self, payload):
-        """Guest memory, with its descriptor; without one it cannot be had."""
+        """Map guest memory; memory without a descriptor cannot be mapped."""
         _, flags, offset, iova, size = struct.unpack_from("<IIQQQ", payload)
         if self.fds:
             self.device.memory.map(iova, size, offset, self.fds[0], flags & WRITABLE)
         return b""
 
     def dma_unmap(self, payload):
-        """Guest memory that goes."""
+        """Unmap guest memory."""
         _, _, iova, size = struct.unpack_from("<IIQQ", payload)
         self.device.memory.unmap(iova, size)
         return payload[:24]
 
     @staticmethod
     def info(_payload):
-        """A PCI device that can be reset."""
+        """The device is a PCI device that can be reset."""
         return struct.pack("<IIII", 16, 1 | 2, REGIONS, IRQS)
 
     def region_info(self, payload):
-        """None can be mapped: each access is a message."""
+        """No region can be mapped: each access is a message."""
         index, = struct.unpack_from("<I", payload, 8)
         size = 4096 if index == CONFIG_REGION else self.device.bar_size(index)
         flags = READABLE | WRITABLE if size else 0
         return struct.pack("<IIIIQQ", 32, flags, index, 0, size, 0)
 
     def irq_info(self, payload):
-        """MSI-X only."""
+        """Only MSI-X has interrupts."""
         index, = struct.unpack_from("<I", payload, 8)
         count = len(self.device.vectors) if index == MSIX else 0
         return struct.pack("<IIII", 16, 1 | 8, index, count)
 
     def set_irqs(self, payload):
-        """Event descriptors for vectors; without them the vectors are switched off."""
+        """Set the event descriptors of vectors; a vector without one is disabled."""
         _, flags, index, start, count = struct.unpack_from("<IIIII", payload)
         vectors = self.device.vectors
         if index != MSIX:
             return b""
         if start + count > len(vectors):
             return None
-        # No data and no vectors: all of them.
+        # A count of 0 means all vectors.
         which = range(start, start + count) if count else range(len(vectors))
         new = list(self.fds) if flags & 4 else []
         for vector in which:
@@ -242,7 +242,7 @@ class Connection:
         return b""
 
     def region_read(self, payload):
-        """A load of the guest's, or of QEMU's."""
+        """A load by the guest or by QEMU."""
         offset, region, count = struct.unpack_from("<QII", payload)
         if region == CONFIG_REGION:
             data = self.device.config_read(offset, count)
@@ -251,7 +251,7 @@ class Connection:
         return payload[:16] + data
 
     def region_write(self, payload):
-        """A store."""
+        """A store by the guest or by QEMU."""
         offset, region, _ = struct.unpack_from("<QII", payload)
         data = payload[16:]
         if region == CONFIG_REGION:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Cells, plans, what is told, and the verdicts of the report."""
+"""Cells, plans, the parser of the output, and the verdicts of the report."""
 
 import json
 import os
@@ -82,7 +82,7 @@ class Timing(unittest.TestCase):
         entry = {"pairs": [{"rnvme": {"iops": 1}, "nvme": {"iops": 10}},
                            {"rnvme": {"iops": 2}, "nvme": {"iops": 30}},
                            {"rnvme": {"iops": 8}, "nvme": {"iops": 30}}]}
-        # A B, B A, A B: nvme's second after its first, then rnvme's third after its second.
+        # A B, B A, A B: nvme's second sample over its first, rnvme's third over its second.
         self.assertEqual(bars.noise(entry, "iops"), [3, 4])
 
 
@@ -103,10 +103,10 @@ class Memory(unittest.TestCase):
 
 
 class Telling(unittest.TestCase):
-    """What the guest tells."""
+    """The parser of the guest's output."""
 
     def told(self, *lines):
-        """Read lines as from a file."""
+        """Parse lines from a file."""
         handle, path = tempfile.mkstemp(text=True)
         self.addCleanup(os.unlink, path)
         with os.fdopen(handle, "w") as out:
@@ -135,7 +135,7 @@ class Telling(unittest.TestCase):
 
 
 def entry(who, instructions_, **more):
-    """A cell's result."""
+    """A cell's entry in the results."""
     pair = {"dma": 100, "block": 2000, "request": 900, "memory": 50, "locks": 60,
             "register_writes": 2, "interrupts": 1, "driver": instructions_,
             "kernel": instructions_ + 4000}
@@ -147,16 +147,16 @@ def entry(who, instructions_, **more):
 
 
 def verdicts(**results):
-    """{title: bar} of results that have nothing else."""
+    """{title: bar} of otherwise empty results."""
     empty = {"cost": [], "time": [], "memory": {}, "probe_us": {}, "quick": False, "seconds": {}}
     return {bar.title: bar for bar in bars.bars({**empty, **results})}
 
 
 class Bars(unittest.TestCase):
-    """Each is met where it should be, and not where it should not."""
+    """Each bar is met and missed as it should be."""
 
     def one(self, word, **results):
-        """The verdict of the bar whose title has a word."""
+        """The verdict of the only bar whose title contains a word."""
         found = [bar for title, bar in verdicts(**results).items() if word in title]
         self.assertEqual(len(found), 1, word)
         return found[0].met
@@ -185,7 +185,7 @@ class Bars(unittest.TestCase):
                 found += [entry(driver, 200, cell=f"c{at}", depth=32, driver=200,
                                 kernel=5000 * factor + 90 * (at * 7 % 5))
                           for driver, factor in (("rnvme", shift), ("nvme", 1))]
-                # Not in the same order: noise.
+                # Noise of one driver only.
                 found[-2]["pairs"][0]["kernel"] += 60 * (at % 3 - 1)
             self.assertIs(self.one("all of it", cost=found), met, shift)
 

@@ -25,7 +25,7 @@ def blocks(*described):
 
 
 def region(number, counts, programs=0, interrupts=0, writes=0):
-    """What was executed between two marks."""
+    """The records of a region between two marks."""
     data = record(b"U", "Q", programs) + record(b"C", "I", len(counts))
     data += b"".join(struct.pack("=IQ", *pair) for pair in counts.items())
     if interrupts:
@@ -49,7 +49,7 @@ class Plugin(unittest.TestCase):
         self.symbols._index()
 
     def counts(self, data):
-        """What is read of a file."""
+        """The counts of a file with this data."""
         with open(self.path, "wb") as out:
             out.write(data)
         return Counts(self.path)
@@ -121,7 +121,7 @@ class Parts(unittest.TestCase):
 
 
 class Steady(unittest.TestCase):
-    """What QEMU's timing decides is taken out."""
+    """The share of QEMU's timing is taken out."""
 
     def found(self, *points, poll=False):
         """Costs with events and instructions of the driver."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`make bench DEVICE=`, with a script in the place of the one that has a drive."""
+"""`make bench DEVICE=`, with a script in place of bench/device.sh."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 from bench.lib import device
 
-# Does what bench/device.sh does with a plan, but for the drive.
+# Handles a plan as bench/device.sh does, without a drive.
 SCRIPT = """
 [[ $1 == --erase ]] && shift
 [[ $# == 4 && $1 == 0000:01:00.0 && $2 == MODULE ]] || exit 3
@@ -36,7 +36,7 @@ class Device(unittest.TestCase):
     """The runner's side."""
 
     def run_with(self, script):
-        """(exit status, results or nothing, what was said) with a script."""
+        """(exit status, results or None, output) with a script."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         os.mkdir(f"{folder.name}/bench")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The report is one file, whatever was measured."""
+"""The report is one self-contained file, for any set of measured parts."""
 
 import os
 import re
@@ -16,7 +16,7 @@ VOID = {"meta", "br", "use", "path", "line", "input"}
 
 
 class Balance(HTMLParser):
-    """Every element ends where it should, and nothing comes from elsewhere."""
+    """Checks that elements are balanced and that no resource is external."""
 
     def __init__(self):
         super().__init__()
@@ -50,7 +50,7 @@ def costs():
 
 
 def everything():
-    """Results that have something of each part."""
+    """Results with entries in each part."""
     results = new_results("7.3", "a machine & more")
     pairs = [{driver: {"iops": value + at, "p50_us": 9, "p99_us": 20 + at, "p999_us": 30,
                        "cpu_us": 5} for driver, value in (("rnvme", 1010), ("nvme", 1000))}
@@ -71,7 +71,7 @@ def everything():
 
 
 class Report(unittest.TestCase):
-    """Written, and looked through."""
+    """The report is written and parsed."""
 
     def written(self, results):
         """The text of the report."""

@@ -16,7 +16,7 @@ class Statistics(unittest.TestCase):
         self.assertEqual(stats.percentiles([3]), (3, 3))
 
     def test_interval_is_of_the_ranks_of_the_sign_test(self):
-        # From the tables: of 10 values the second and the ninth, of 16 the fourth and so on.
+        # From tables of the sign test: of 10 values the 2nd and the 9th, of 16 the 4th and so on.
         for number, rank in ((6, 1), (10, 2), (16, 4), (20, 6), (30, 10), (100, 40)):
             values = list(range(1, number + 1))
             random.Random(1).shuffle(values)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What an I/O costs: instructions and events, both drivers, all cells of the matrix."""
+"""The cost of an I/O in instructions and events, of both drivers, in all cells of the matrix."""
 
 import functools
 import re
@@ -11,12 +11,12 @@ from ..symbols import part_of, readable
 from ..output import BenchError
 
 DRIVERS = ("rnvme", "nvme")
-# Cells of a boot: a long one could fail late.
+# The most cells of a boot: a failure costs the whole boot.
 BOOT = 24
 
 
 def chosen(text):
-    """The cells that the command line asks for."""
+    """The cells that the command line selects."""
     standard = cells.STANDARD + cells.SINGLE
     everything = {cell.name: cell for cell in standard + cells.FULL}
     if text == "standard":
@@ -29,8 +29,8 @@ def chosen(text):
 
 
 def times(cell, full, quick):
-    """Pairs of samples: several where lines go through them, and where the whole kernel counts;
-    a cell of the `full` matrix has one, and the line of the others."""
+    """Pairs of samples of a cell: several if they give a slope, or if the whole kernel is compared.
+    A cell of the `full` matrix has one, and uses the slope of the others."""
     if full and cell not in cells.STANDARD + cells.SINGLE:
         return 1
     if cell.depth == 32:
@@ -39,7 +39,7 @@ def times(cell, full, quick):
 
 
 def groups(wanted, jobs):
-    """(CPUs that are looked at, cells) of each boot; at least as many as guests at a time."""
+    """(CPUs that count, cells) of each boot; at least one boot for each guest at a time."""
     found, boot = [], min(BOOT, -(-len(wanted) // jobs))
     for cpus in (1, 2):
         some = [cell for cell in wanted if cell.cpus == cpus]
@@ -49,7 +49,7 @@ def groups(wanted, jobs):
 
 
 def entry(cell, driver, found, each):
-    """A cell's result."""
+    """A cell's entry in the results."""
     value, spread = steady(found, cell, driver, each)
     names = readable({name for name, _ in found[0].functions})
     functions = {}
@@ -63,7 +63,7 @@ def entry(cell, driver, found, each):
 
 
 def measure(bench):
-    """Two guests at a time: what is counted does not mind."""
+    """Measure, with several guests at a time: counts do not depend on the load."""
     wanted, costs = chosen(bench.options.cells), {}
     pairs = functools.partial(times, full=bench.options.cells == "full", quick=bench.options.quick)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a driver takes besides time: memory, code, and the time to probe."""
+"""Memory and code size of a driver, and its time to probe."""
 
 import re
 import statistics
@@ -9,8 +9,8 @@ from ..symbols import run
 from ..output import BenchError
 
 DRIVERS = ("rnvme", "nvme")
-# Two depths of queues tell the bytes of a tag, two numbers of queues those of a queue; with many
-# queues in each, because free memory is not exact. nvme has no more queues to poll than CPUs.
+# Two depths give the bytes of a tag, two numbers of queues the bytes of a queue; with many queues
+# in each, because free memory is not exact. nvme has at most one poll queue a CPU.
 CPUS = 4
 SHALLOW, DEEP = "io_queue_depth=64", "io_queue_depth=2048"
 MORE_QUEUES = f"io_queue_depth=64 poll_queues={CPUS}"
@@ -33,7 +33,7 @@ def solve(shallow, deep, more):
 def memory(bench):
     """Bytes a tag, a queue and a controller."""
     kinds = (SHALLOW, DEEP, MORE_QUEUES)
-    # The first is for the caches of the kernel, and does not count.
+    # The first one warms the kernel's caches, and does not count.
     plan = [f'memory {PLAIN} {DRIVERS[-1]} "{DEEP}"']
     plan += [f'memory {PLAIN} {driver} "{kind}"' for _ in range(1 if bench.options.quick else TIMES)
             for driver in DRIVERS for kind in kinds]
@@ -57,13 +57,13 @@ def memory(bench):
 
 
 def probes(bench):
-    """Microseconds from the probe to the disk."""
+    """Measure the microseconds from probe to disk."""
     plan, order = ['drivers "" ""'], DRIVERS
     for _ in range(5 if bench.options.quick else PROBES):
         plan += [f"take {PLAIN} {driver}" for driver in order]
         order = order[::-1]
     outcome = bench.session(plan, 900, counting=False)
-    # The first pair is colder than all others.
+    # The first pair has cold caches.
     bench.results["probe_us"] = {driver: outcome.probes[driver][1:] for driver in DRIVERS}
 
 
@@ -75,7 +75,7 @@ def text_size(path):
 
 
 def measure(bench):
-    """All of it."""
+    """Measure memory, code size and time to probe."""
     bench.say("memory, code, probing")
     memory(bench)
     probes(bench)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Whether an I/O costs the same with more CPUs, namespaces and depth, and interrupts under load."""
+"""The cost of an I/O with more CPUs, namespaces and depth, and interrupts under load."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,7 +23,7 @@ def rows(kind, number, outcome, cell, at=0):
         one = outcome.costs[cell.name, driver][at].summary()
         samples = [sample for sample in outcome.samples
                    if (sample.name, sample.driver) == (cell.name, driver)]
-        # The larger of the two.
+        # The second sample of the pair, which has more I/Os.
         last = samples[2 * at + 1].fio[cell.op]["clat_ns"]["percentile"]
         found.append({"kind": kind, "number": number, "driver_name": driver, "cell": cell.name,
                       "p99_us": last["99.000000"] / 1000,
@@ -32,14 +32,14 @@ def rows(kind, number, outcome, cell, at=0):
 
 
 def with_cpus(bench, number):
-    """A guest with so many CPUs and a queue for each: one job, and a job on each."""
+    """A guest with so many CPUs and a queue on each: one job, and one job a CPU."""
     some = [Cell(), Cell(jobs=number, across=number)] if number > 1 else [Cell()]
     outcome = bench.session(cells.plan(some, DRIVERS), 900, tries=2, cpus=number, smp=number)
     return rows("queues", number, outcome, some[0]) + rows("jobs", number, outcome, some[-1])
 
 
 def with_namespaces(bench):
-    """Each I/O goes to one of the controller's namespaces, drawn by lot."""
+    """Each I/O goes to a random namespace of the controller."""
     plan, cell, found = ['drivers "" ""'], Cell(), []
     controllers = QUICK_NAMESPACES if bench.options.quick else NAMESPACES
     for controller in controllers.values():
@@ -53,7 +53,7 @@ def with_namespaces(bench):
 
 
 def with_depths(bench):
-    """Deeper queues, and what QEMU's timing makes of the interrupts when I/Os come one by one."""
+    """Deeper queues in batches; and one by one, where QEMU's timing decides the interrupts."""
     depths, loads = [[cell for cell in some if not bench.options.quick or cell.depth in QUICK_DEPTHS]
                      for some in (DEPTHS, LOADS)]
     outcome = bench.session(cells.plan(depths + loads[1:], DRIVERS), 1200, tries=2)
@@ -65,7 +65,7 @@ def with_depths(bench):
 
 
 def measure(bench):
-    """Two guests at a time, the largest first."""
+    """Measure, with several guests at a time, the largest first."""
     bench.say("scaling: CPUs, namespaces, depth")
     with ThreadPoolExecutor(bench.options.jobs) as pool:
         waiting = [pool.submit(with_cpus, bench, number)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How long I/O takes: IOPS, latency and CPU time, in pairs of samples: A B B A."""
+"""IOPS, latency and CPU time, in pairs of samples: A B B A."""
 
 import itertools
 import re
@@ -13,29 +13,29 @@ DRIVERS = ("rnvme", "nvme")
 CELLS = [Cell(op, size, depth, poll=poll) for size, op, depth, poll in
          itertools.product((512, 4096, 131072), ("read", "write"), (1, 32), (False, True))]
 QUICK = [Cell("read", 4096, depth) for depth in (1, 32)]
-# Cells that are sampled in one binding: the controller is bound anew for each pair.
+# The cells that are sampled in one bind; each pair has a bind of its own.
 TOGETHER = 4
-# I/Os of a sample, by queue depth; a quarter of that where they are large.
+# I/Os of a sample, by queue depth; a quarter of that if they are large.
 NUMBERS = {1: 3000, 32: 6000}
 # Seconds of a sample on a real drive.
 SECONDS = 1
 
 
 def chosen(text, quick):
-    """The cells that the command line asks for; none if it asks for others."""
+    """The timed cells that the command line selects; may be none."""
     if text in ("full", "standard"):
         return QUICK if quick else CELLS
     return [cell for cell in CELLS if re.search(text, cell.name)]
 
 
 def plan(wanted, pairs, controller, sample):
-    """The lines of a plan; `sample(cell)` is a line that takes one sample."""
+    """The lines of a plan; `sample(cell)` returns the line that takes one sample."""
     lines = []
     for at in range(0, len(wanted), TOGETHER):
         for pair in range(pairs):
             order = DRIVERS if pair % 2 == 0 else DRIVERS[::-1]
             for turn, driver in enumerate(order):
-                # The second of a pair is the first of the next: bound already.
+                # The second driver of a pair is the first of the next, so it is bound already.
                 if turn or not pair:
                     lines.append(f"use {controller} {driver}")
                 lines += [sample(cell) for cell in wanted[at:at + TOGETHER]]
@@ -43,18 +43,18 @@ def plan(wanted, pairs, controller, sample):
 
 
 def guest_sample(cell):
-    """A sample in the guest, on memory that is scattered."""
+    """The line of a sample in the guest, with scattered memory."""
     number = NUMBERS[cell.depth] // (4 if cell.size > 16384 else 1)
     return cell.plan(numbers=[number])[0]
 
 
 def drive_sample(cell):
-    """A sample on a real drive, by the clock."""
+    """The line of a sample on a real drive, of fixed duration."""
     return f"timed {cell.name} {cell.fio()} --time_based --runtime={SECONDS}"
 
 
 def timing(sample, cell):
-    """What matters of fio's answer: a second's I/Os, microseconds of latency and of CPU."""
+    """The figures of fio's output: IOPS, microseconds of latency and of CPU time."""
     job = sample.fio["write" if cell.op == "write" else "read"]
     points = job["clat_ns"]["percentile"]
     busy = (sample.fio["usr_cpu"] + sample.fio["sys_cpu"]) / 100 * job["runtime"] * 1000
@@ -64,7 +64,7 @@ def timing(sample, cell):
 
 
 def collect(outcome, wanted):
-    """The results of the cells: their pairs."""
+    """The results: each cell with its pairs."""
     results = []
     for cell in wanted:
         samples = [one for one in outcome.samples if one.name == cell.name]
@@ -77,7 +77,7 @@ def collect(outcome, wanted):
 
 
 def measure(bench):
-    """One boot for interrupts and one for polling, without the plugin."""
+    """Measure, in one boot for interrupts and one for polling, without the plugin."""
     pairs, results = bench.options.pairs, []
     asked = chosen(bench.options.cells, bench.options.quick)
     if not asked:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A write that must be atomic is one command; one that is too large for that, or
-# crosses a boundary, is refused.
+# An atomic write is one command. A write that is too large to be atomic, or crosses
+# an atomic boundary, is refused.
 #@ machine: limits
 . /tests/guest/lib.sh
 load
@@ -16,7 +16,7 @@ done
 write 4 4096 4096 || die "an atomic write of one block failed"
 host trace-off pci_nvme_write
 expect "commands for three writes" 3 "$(host trace-count pci_nvme_write)"
-expect "of 32 blocks" 2 "$(host trace-log pci_nvme_write | grep -c ' nlb 32 .* lba 0x20$')"
+expect "writes of 32 blocks at LBA 0x20" 2 "$(host trace-log pci_nvme_write | grep -c ' nlb 32 .* lba 0x20$')"
 expect_failure write 1 0 32768
 expect_failure write 2 8192 16384
 expect_failure write 3 0 512

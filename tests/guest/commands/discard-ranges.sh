@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What a file system trims at once reaches the device as many ranges of one
-# command, few and many; the files around them stay as they were.
+# What a file system trims at once reaches the device as the ranges of one Dataset
+# Management command, few or many; the files around them keep their data.
 #@ timeout: 120
 . /tests/guest/lib.sh
 load_disk
 mkfs.xfs -q -K /dev/rnvme0n1 || die "mkfs.xfs failed"
 mkdir -p /mnt/disk
-mount -t xfs /dev/rnvme0n1 /mnt/disk || die "it cannot be mounted"
-xfs_io -f -c 'pwrite -q -S 0xa5 0 52m' -c fsync /mnt/disk/file || die "cannot write"
-# Punch every other piece of 64 KiB, trim, and see how many ranges the largest
-# command had: up to 16 are kept in a tag's small list.
+mount -t xfs /dev/rnvme0n1 /mnt/disk || die "mount failed"
+xfs_io -f -c 'pwrite -q -S 0xa5 0 52m' -c fsync /mnt/disk/file || die "writing the file failed"
+# Punch every other piece of 64 KiB and trim; $most is the number of ranges of the
+# largest command. A tag's small list holds up to 16.
 trim() { # FIRST-PIECE LAST-PIECE
     local piece
     for ((piece = $1; piece < $2; piece += 2)); do
         echo "fpunch $((piece * 65536)) 65536"
     done >/tmp/commands
-    xfs_io /mnt/disk/file </tmp/commands >/dev/null || die "cannot punch holes"
+    xfs_io /mnt/disk/file </tmp/commands >/dev/null || die "punching holes failed"
     sync
     sum=$(sha256sum </mnt/disk/file)
     before=$(host trace-count pci_nvme_dsm)
@@ -29,10 +29,10 @@ trim() { # FIRST-PIECE LAST-PIECE
 }
 host trace-on pci_nvme_dsm
 trim 0 12
-((most > 1 && most <= 16)) || die "the most ranges are '$most': $(host trace-log pci_nvme_dsm)"
+((most > 1 && most <= 16)) || die "expected a command of 2 to 16 ranges, saw '$most': $(host trace-log pci_nvme_dsm)"
 trim 12 800
-((most > 16)) || die "the most ranges are '$most': $(host trace-log pci_nvme_dsm)"
+((most > 16)) || die "expected a command of more than 16 ranges, saw '$most': $(host trace-log pci_nvme_dsm)"
 host trace-off pci_nvme_dsm
-umount /mnt/disk || die "it cannot be unmounted"
-xfs_repair -n /dev/rnvme0n1 >/tmp/repair 2>&1 || die "xfs_repair: $(cat /tmp/repair)"
+umount /mnt/disk || die "umount failed"
+xfs_repair -n /dev/rnvme0n1 >/tmp/repair 2>&1 || die "expected no error of xfs_repair: $(cat /tmp/repair)"
 unload

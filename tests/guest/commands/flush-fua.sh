@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# fsync reaches the device as a flush, and a write that must be on the medium
-# (FUA) has that bit in its command; one that need not has not.
+# fsync reaches the device as a Flush. The command of a write has FUA set if the data
+# must be on the medium, and only then.
 . /tests/guest/lib.sh
 host trace-on pci_nvme_create_sq
 host trace-on pci_nvme_mmio_doorbell_sq
@@ -12,7 +12,7 @@ before=$(host trace-count pci_nvme_flush_ns)
 dd if=/dev/zero of=/dev/rnvme0n1 bs=4k count=4 oflag=direct conv=notrunc status=none
 expect "flushes of writes without fsync" "$before" "$(host trace-count pci_nvme_flush_ns)"
 dd if=/dev/zero of=/dev/rnvme0n1 bs=4k count=4 conv=fsync,notrunc status=none || die "fsync failed"
-(($(host trace-count pci_nvme_flush_ns) > before)) || die "fsync made no flush"
+(($(host trace-count pci_nvme_flush_ns) > before)) || die "expected fsync to send a Flush, saw none"
 
 try() { # EXPECTED-FUA DD-FLAGS
     local before command

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Data goes by SGL where that is better or the only way, and by PRPs elsewhere:
-# what the device maps is counted, and what was written is verified, with SGLs
-# preferred from the first byte on and never preferred.
+# The driver uses an SGL where it is better or the only way, and PRPs elsewhere. The test
+# counts what the device maps and verifies the data, with SGLs preferred from the first
+# byte on, then used only where they must be.
 #@ timeout: 120
 . /tests/guest/lib.sh
 
@@ -12,7 +12,7 @@ host trace-on "pci_nvme_map_sgl"
 
 load_disk
 expect "virtual boundary" 0 "$(cat /sys/block/rnvme0n1/queue/virt_boundary_mask)"
-# One page is two PRPs at the most, whatever SGLs could do.
+# A read of one page needs two PRP entries at most, so no SGL is used.
 before=$(maps sgl)
 dd if=/dev/rnvme0n1 of=/dev/null bs=4k count=10 iflag=direct status=none || die "dd failed"
 expect "SGLs of reads of a page" "$before" "$(maps sgl)"
@@ -23,8 +23,8 @@ for threshold in 1 0; do
     sgl=$(maps sgl) prp=$(maps prp)
     verify rnvme0n1 --bsrange=512-512k --size=24m --iodepth=8 --iomem_align=512
     sgl=$(($(maps sgl) - sgl)) prp=$(($(maps prp) - prp))
-    ((prp > 0)) || die "threshold $threshold: no PRPs ($sgl SGLs)"
-    ((threshold == 0 || sgl > 20)) || die "threshold $threshold: only $sgl SGLs ($prp PRPs)"
+    ((prp > 0)) || die "threshold $threshold: expected PRPs, saw none ($sgl SGLs)"
+    ((threshold == 0 || sgl > 20)) || die "threshold $threshold: expected more than 20 SGLs, saw $sgl ($prp PRPs)"
     unload
 done
 host trace-off "pci_nvme_map_prp"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# How long data will live (F_SET_RW_HINT) is nothing that this driver tells the
-# device: the disk offers no write streams, and what is written with a hint, to
-# the disk or to a file, is written as without.
+# The driver does not pass write lifetime hints (F_SET_RW_HINT) to the device: the disk
+# offers no write streams, and a write with a hint, to the disk or to a file, has the
+# same command as one without.
 #@ timeout: 60
 . /tests/guest/lib.sh
 host trace-on pci_nvme_create_sq
@@ -21,9 +21,9 @@ expect "LBA of the write" $((9 << 11)) $((command[10]))
 expect "CDW12: no directive" 7 $((command[12]))
 expect "CDW13: no placement, no frequency" 0 $((command[13]))
 host trace-off pci_nvme_mmio_doorbell_sq
-mke2fs -q -t ext4 -F /dev/rnvme0n1 || die "no file system"
+mke2fs -q -t ext4 -F /dev/rnvme0n1 || die "mke2fs failed"
 mkdir -p /mnt
-mount -t ext4 /dev/rnvme0n1 /mnt || die "it cannot be mounted"
+mount -t ext4 /dev/rnvme0n1 /mnt || die "mount failed"
 fio --name=file --filename=/mnt/file --rw=randwrite --bs=4k --size=4m --direct=1 --ioengine=psync \
     --write_hint=short --verify=crc32c --verify_fatal=1 >/tmp/fio.log 2>&1 || die "fio: $(cat /tmp/fio.log)"
 umount /mnt

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Write Zeroes may deallocate (DEAC) where a hole is punched, which needs a
-# namespace that reads as zeroes there, and must not where room is to be kept.
+# Write Zeroes may deallocate (DEAC) for a punched hole if deallocated blocks of the
+# namespace read as zeroes. It must not deallocate for a zeroed range, which keeps its
+# space.
 . /tests/guest/lib.sh
 host trace-on pci_nvme_create_sq
 host trace-on pci_nvme_mmio_doorbell_sq
@@ -22,8 +23,8 @@ try() { # EXPECTED-DEAC XFS_IO-COMMAND
     expect "LBA ($2)" 10240 $((command[10]))
     expect "blocks ($2)" 127 $((command[12] & 0xffff))
     expect "DEAC of $2" "$1" $((command[12] >> 25 & 1))
-    cmp -n 65536 -i 5242880:0 /dev/rnvme0n1 /dev/zero || die "not zeroes after $2"
-    cmp -n 4096 -i $((5242880 + 65536)):65536 /dev/rnvme0n1 /tmp/noise || die "other blocks changed"
+    cmp -n 65536 -i 5242880:0 /dev/rnvme0n1 /dev/zero || die "expected zeroes after $2"
+    cmp -n 4096 -i $((5242880 + 65536)):65536 /dev/rnvme0n1 /tmp/noise || die "expected the blocks after the range unchanged"
 }
 try 1 fpunch
 try 0 fzero

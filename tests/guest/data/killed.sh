@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# QEMU is killed under writes; what was acknowledged and flushed before is there
-# when another one boots with the same disk.
+# QEMU is killed under writes. Writes that were acknowledged and flushed before are on
+# the disk when another QEMU boots with it.
 #@ timeout: 60
 . /tests/guest/lib/recovery.sh
 if [[ $(host kept run) == "" ]]; then
@@ -14,15 +14,15 @@ if [[ $(host kept run) == "" ]]; then
     end_noting
     host keep noted "$(tr '\n' ' ' </tmp/noted)"
     host keep run "$noted_run"
-    # Elsewhere more is being written when it ends.
+    # Writes to another area go on when QEMU is killed.
     start_fio $disk --offset=128m --rw=randwrite
-    # The line ends this guest: nothing comes back.
+    # This request ends the guest, so no answer comes.
     echo "@host again" >/dev/hvc0
     sleep 60
-    die "the guest was not killed"
+    die "expected the host to kill the guest, it still runs"
 fi
 start_driver
-expect "the noise" "$(host kept noise)" "$(
+expect "sum of the flushed data" "$(host kept noise)" "$(
     dd if=/dev/$disk bs=64k skip=1920 count=16 iflag=direct status=none | sha256sum)"
 host kept noted | tr -s ' ' '\n' | grep . >/tmp/noted
 noted_run=$(host kept run)

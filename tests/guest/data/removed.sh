@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What was acknowledged is there when the device went under writes and came back:
-# removed by the kernel and found again, unbound and bound.
+# Acknowledged writes survive when the device goes under writes and comes back: removed
+# by the kernel and found by a rescan, unbound and bound.
 #@ timeout: 60
 . /tests/guest/lib/recovery.sh
 start_driver

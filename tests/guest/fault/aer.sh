@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The port in front of the controller reports a fatal error under I/O: the driver
-# is told to stop, the link is reset (in vain, in QEMU), and the driver is told that
-# the device is lost.  I/O ends within the bound; removed and found again the disk is back.
+# The root port reports a fatal error under I/O. The PCI core tells the driver to stop,
+# resets the link (in vain, in QEMU) and tells the driver that the device is lost.  I/O
+# ends within the bound; after a remove and a rescan the disk is back.
 #@ timeout: 60
 #@ allow-trace: pci_nvme_err_* pci_nvme_ub_*
 . /tests/guest/lib/recovery.sh

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A command that is slow, but not late: it is waited for, and others go on.
+# A command is slow but does not time out: its reader waits, other I/O goes on.
 #@ machine: faults
 . /tests/guest/lib.sh
 load_disk io_timeout=10

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Completions that the kernel's fault injection has lost (fail_io_timeout): their
-# commands are late, what they asked for is aborted or done again after a reset,
-# and the writer sees nothing of it.
+# The kernel's fault injection (fail_io_timeout) loses completions. The commands time
+# out; they are aborted, or sent again after a reset, and the writer sees no error.
 #@ kernels: debug
 #@ timeout: 60
 #@ allow-trace: pci_nvme_err_req_status pci_nvme_err_invalid_field

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A command that is late: it is aborted, then the controller is reset, and the
-# command is sent again: whoever waits for it sees no error.  (QEMU says that it
-# aborts nothing, and waits for the delayed read while it resets: 8 s.)
+# A command times out: the driver aborts it, then resets the controller and sends the
+# command again; its reader sees no error.  (QEMU aborts nothing and says so, and its
+# reset waits for the delayed read: 8 s.)
 #@ machine: faults
 #@ timeout: 60
 #@ allow-trace: pci_nvme_err_aio pci_nvme_err_req_status
@@ -16,12 +16,12 @@ outcome="no error"
 timeout $patience dd if=/dev/$disk of=/dev/null bs=4k skip=1024 count=1 iflag=direct status=none ||
     outcome=error
 seconds=$(seconds_since "$start")
-must judge "a late read" "no error" "$seconds"
+must judge "a read that times out" "no error" "$seconds"
 must expect_klog "timed out, aborting it"
 must expect_klog "resetting the controller"
 must expect_klog "controller is back after"
 row "one read takes 8 s" "$outcome" "$seconds" nothing
-oracle_goes_on "a late read"
+oracle_goes_on "a read that timed out"
 end_oracle
 expect_noise $disk 100
 stop_driver

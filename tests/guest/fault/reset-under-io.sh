@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Resets under verified I/O: of the controller, by its user, ten times (or as often
-# as `make soak` says), and of the function, by the bus.  No I/O fails, none is lost.
+# Resets under verified I/O: of the controller, through sysfs, ten times (or as often as
+# `make soak` says), and of the PCI function.  No I/O fails and no data is lost.
 #@ timeout: 60
 . /tests/guest/lib/recovery.sh
 rounds=$(soak_rounds resets 10)
 start_driver
 put_noise $disk 100
 start_oracle $disk
-reset_controller || must die "no reset"
+reset_controller || must die "the reset failed"
 count_begin
 for ((round = 1; round <= rounds; round++)); do
     mark
-    reset_controller || must die "round $round: no reset"
-    within "$took" $back_bound || must die "round $round: the reset took $took s"
-    must is_state live || die "round $round: $(ctrl_state)"
+    reset_controller || must die "round $round: the reset failed"
+    within "$took" $back_bound || must die "round $round: expected a reset within $back_bound s, it took $took s"
+    must is_state live || die "round $round: expected state live, saw $(ctrl_state)"
     ((round > 1)) || row "reset_controller under I/O" "$(ctrl_state)" "$took" nothing
     oracle_goes_on "round $round"
 done
 ((rounds < 50)) || count_end "$rounds"
 for round in 1 2 3; do
     start=$EPOCHREALTIME
-    echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function cannot be reset"
+    echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function level reset failed"
     took=$(seconds_since "$start")
-    within "$took" $back_bound || must die "the reset of the function took $took s"
+    within "$took" $back_bound || must die "expected a function level reset within $back_bound s, it took $took s"
     must wait_for 5 is_state live
     ((round > 1)) || row "function level reset under I/O" "$(ctrl_state)" "$took" nothing
     oracle_goes_on "reset of the function, round $round"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A command that goes on failing is tried again max_retries times, then its
-# submitter gets the error, and the log one line.  A read-ahead is not tried
-# again at all: whoever wants the data will read it.
+# A command that keeps failing is tried again max_retries times. Then its submitter gets
+# the error, and the log one line.  A read-ahead is not tried again: a later read of the
+# data tries again anyway.
 #@ machine: faults
 #@ allow-trace: pci_nvme_err_aio pci_nvme_err_req_status
 . /tests/guest/lib.sh
@@ -16,7 +16,7 @@ for retries in 0 1 5 255; do
     expect "errors of the device with max_retries=$retries" $((1 + retries)) $(($(errors) - before))
     expect "lines about one failed read" 1 "$(klog_count "at LBA 2048 failed")"
     before=$(errors)
-    xfs_io -r -c "fadvise -w 1m 4k" /dev/rnvme0n1 || die "no read-ahead"
+    xfs_io -r -c "fadvise -w 1m 4k" /dev/rnvme0n1 || die "fadvise -w failed"
     another() { (($(errors) > before)); }
     wait_for 10 another
     sleep 0.5

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The health of the drive becomes critical while it works: the log says so, and
-# I/O goes on.
+# A critical warning of the SMART log under I/O: the kernel log has it, and I/O goes on.
 . /tests/guest/lib/recovery.sh
 start_driver
 start_oracle $disk

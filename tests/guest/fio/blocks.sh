@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Mixed block sizes from 512 bytes to 1 MiB, random and in sequence, at queue
-# depths 1 to 64: every kind of PRP (none, one, list) beside every other, and
-# requests that the block layer has to split.
+# Mixed block sizes from 512 bytes to 1 MiB, random and in sequence, at queue depths 1 to
+# 64: commands with PRP1 alone, with PRP2 and with a PRP list at the same time, and
+# requests that the block layer splits.
 #@ timeout: 90
 . /tests/guest/lib.sh
 load_disk

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The ways into the block layer that programs use, one and two jobs at a time.
+# The I/O interfaces that programs use, one and two jobs at a time.
 #@ timeout: 90
 . /tests/guest/lib.sh
 load_disk
@@ -12,7 +12,7 @@ for engine in io_uring libaio psync; do
             --iodepth=$depth --numjobs=$jobs --offset_increment=64m
     done
 done
-# Buffers that stay mapped, and one call for many requests.
+# Registered buffers, and one system call for many requests.
 verify rnvme0n1 --fixedbufs --registerfiles --bsrange=4k-128k --size=8m --iodepth=16 \
     --iodepth_batch_submit=8
 unload

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Requests that the block layer puts together from several small ones: their
-# pieces lie in several bios, next to each other in memory or not.
+# Requests that the block layer merges from several small ones: their segments are in
+# several bios, adjacent in memory or not.
 #@ timeout: 60
 . /tests/guest/lib.sh
 load_disk

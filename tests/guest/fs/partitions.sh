@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A GPT: three partitions appear, and writing to the middle one leaves its
-# neighbours as they are, up to the last block.
+# A GPT: three partitions appear, and writes to the middle one leave every block of its
+# neighbours unchanged.
 #@ timeout: 60
 . /tests/guest/lib.sh
 load_disk
@@ -18,19 +18,19 @@ expect "size of the second partition" $((24 << 11)) "$(cat /sys/block/rnvme0n1/r
 expect "start of the second partition" $((17 << 11)) "$(cat /sys/block/rnvme0n1/rnvme0n1p2/start)"
 for part in 1 3; do
     dd if=/dev/urandom of=/tmp/side.$part bs=1M count=16 status=none
-    dd if=/tmp/side.$part of=/dev/rnvme0n1p$part bs=1M oflag=direct status=none || die "write"
+    dd if=/tmp/side.$part of=/dev/rnvme0n1p$part bs=1M oflag=direct status=none || die "writing to partition $part failed"
 done
 verify rnvme0n1p2 --bsrange=512-256k --blockalign=512 --size=24m --iodepth=16
 for part in 1 3; do
     dd if=/dev/rnvme0n1p$part bs=1M iflag=direct status=none | cmp - /tmp/side.$part ||
-        die "partition $part has changed"
+        die "expected partition $part unchanged"
 done
-# They are found anew, by the kernel and by a driver that comes again.
-blockdev --rereadpt /dev/rnvme0n1 || die "the table cannot be read again"
+# The partitions appear again after a rescan of the table and after a reload of the driver.
+blockdev --rereadpt /dev/rnvme0n1 || die "blockdev --rereadpt failed"
 unload
-[[ ! -e /dev/rnvme0n1p2 ]] || die "a partition is still there without the driver"
+[[ ! -e /dev/rnvme0n1p2 ]] || die "expected no partition without the driver, saw rnvme0n1p2"
 load_disk
 wait_for 10 test -b /dev/rnvme0n1p3
-dd if=/dev/rnvme0n1p3 bs=1M iflag=direct status=none | cmp - /tmp/side.3 || die "other data"
-sfdisk -q --delete /dev/rnvme0n1 || die "the table cannot be removed"
+dd if=/dev/rnvme0n1p3 bs=1M iflag=direct status=none | cmp - /tmp/side.3 || die "expected partition 3 unchanged"
+sfdisk -q --delete /dev/rnvme0n1 || die "sfdisk --delete failed"
 unload

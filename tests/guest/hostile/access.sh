@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The controller goes, or fails, at one register access after the other, of a bind and
-# of a reset: each ends within the bound, and the disk is to be had again.
+# The controller vanishes, or sets CSTS.CFS, at one register access after the other of a
+# bind and of a reset: each ends within the bound, and the disk comes back.
 #@ machine: hostile
 #@ timeout: 120
 . /tests/guest/lib/recovery.sh
 start_driver
 put_noise $disk 8
-# How many accesses are left out each time: all are a matter of minutes.
+# The distance from one tested access to the next: testing all takes minutes.
 step=$(soak_rounds step 16)
 longest=0
 
-# Bind, or reset, with the fault after so many accesses; whether it was met.
+# Bind, or reset, with the fault after so many accesses; returns whether it was taken.
 at_access() { # bind|reset FAULT AFTER
     local start
     [[ $1 == reset ]] || echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind
@@ -23,12 +23,12 @@ at_access() { # bind|reset FAULT AFTER
         rebind
     fi
     took=$(seconds_since "$start")
-    within "$took" $dead_bound || must die "$1, $2 after $3 accesses: $took s"
+    within "$took" $dead_bound || must die "$1, $2 after $3 accesses: expected an end within $dead_bound s, it took $took s"
     ((10#${took/./} <= longest)) || longest=$((10#${took/./}))
     local met
     met=$(hostile count "$2")
     hostile calm
-    repair || die "$1, $2 after $3 accesses: the disk is lost, $(ctrl_state)"
+    repair || die "$1, $2 after $3 accesses: expected a disk after repair, saw none; state $(ctrl_state)"
     ((met))
 }
 
@@ -37,9 +37,9 @@ for what in bind reset; do
         after=0
         while at_access $what $fault $after; do
             after=$((after + step))
-            ((after < 400)) || die "$what makes accesses without end"
+            ((after < 400)) || die "expected $what to end before 400 accesses"
         done
-        ((after >= 8)) || must die "$what, $fault: only $after accesses"
+        ((after >= 8)) || must die "$what, $fault: expected at least 8 accesses, saw $after"
         expect_noise $disk 8
         row "$what: $fault at each access of $after" "disk back" "$((longest / 10)).$((longest % 10))" "$afterwards"
         longest=0

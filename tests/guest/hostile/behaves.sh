@@ -1,31 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The hostile controller while it behaves is a good one, for the kernel's own
-# driver and for this one: data, flushes, discards, zeroes, unbind, bind, reset
-# of the function.  (So what the other tests see comes from their faults.)
+# The hostile controller with no fault armed works with the kernel's own driver and with
+# rnvme: data, flushes, discards, zeroes, unbind, bind, function level reset.  (So the
+# failures that the other tests see come from their faults.)
 #@ machine: hostile
 #@ timeout: 60
 . /tests/guest/lib.sh
 
-# What any disk must do.
+# I/O that any disk must do.
 exercise() { # DISK
     expect "$1: sectors" 131072 "$(<"/sys/block/$1/size")"
     verify "$1" --bsrange=512-128k --blockalign=512 --size=2m --iodepth=16
     put_noise "$1" 8
     blockdev --flushbufs "/dev/$1"
-    xfs_io -d -c "pwrite -V1 -q 0 64k" -c fsync "/dev/$1" || die "$1: no fsync"
-    blkdiscard -o 8M -l 512k "/dev/$1" || die "$1: no discard"
-    blkdiscard -z -o 8704k -l 256k "/dev/$1" || die "$1: no write zeroes"
+    xfs_io -d -c "pwrite -V1 -q 0 64k" -c fsync "/dev/$1" || die "$1: pwrite and fsync failed"
+    blkdiscard -o 8M -l 512k "/dev/$1" || die "$1: blkdiscard failed"
+    blkdiscard -z -o 8704k -l 256k "/dev/$1" || die "$1: blkdiscard -z failed"
     cmp -n 786432 /dev/zero <(dd if="/dev/$1" bs=64k skip=128 iflag=direct status=none count=12) ||
-        die "$1: not zero"
+        die "$1: expected zeroes in the discarded and zeroed ranges"
     dd if="/dev/$1" bs=256k skip=35 iflag=direct status=none count=1 |
-        cmp - <(tail -c 256k /tmp/noise) || die "$1: too much is zero"
+        cmp - <(tail -c 256k /tmp/noise) || die "$1: expected the data after these ranges unchanged"
 }
 
-# With the kernel's driver, which need not be looked at as closely.
+# The kernel's driver first; one kernel is enough for it.
 shutdowns=1
 if [[ ! -e /sys/kernel/debug/kmemleak ]]; then
-    modprobe nvme || die "there is no nvme module"
+    modprobe nvme || die "modprobe nvme failed"
     wait_for 20 test -b /dev/nvme0n1
     exercise nvme0n1
     rmmod nvme
@@ -39,7 +39,7 @@ bdf=$(pci_of rnvme0)
 resets=$(host hostile count resets)
 echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
 expect "shutdowns" $shutdowns "$(host hostile count shutdowns)"
-echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function cannot be reset"
+echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function level reset failed"
 expect "function level resets" $((resets + 1)) "$(host hostile count resets)"
 echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind
 wait_for 20 test -b /dev/rnvme0n1

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Completions that are wrong in ways that cost nothing: for commands that are
-# not in flight, twice, with another queue's number or head, with the old phase
-# tag first, late but not too late, in another order, without an interrupt for
-# a moment, with hundreds of them.  The I/O that goes on meanwhile has no error
-# and the right data.
+# Wrong completions that must not cost any I/O: for commands that are not in flight,
+# twice, with another SQID or SQHD, with the old phase tag first, slow but before the
+# timeout, in another order, with a missing interrupt, with hundreds of interrupts.  The
+# I/O that runs at the same time has no error and the right data.
 #@ machine: hostile
 #@ timeout: 60
 . /tests/guest/lib.sh
@@ -17,7 +16,7 @@ wait_for 30 disk_busy rnvme0n1
 while IFS='|' read -r fault arguments; do
     answer=$(host hostile "new; arm $fault times=5 queue=io $arguments; await $fault 5 20") ||
         die "$fault $arguments: $answer; fio: $(tail -n 5 /tmp/fio.log)"
-    kill -0 $fio || die "$fault $arguments: $(cat /tmp/fio.log)"
+    kill -0 $fio || die "$fault $arguments: expected fio to run, it ended: $(cat /tmp/fio.log)"
 done <<'TABLE'
 stray|op=2 ms=20
 stray|op=1 ms=20
@@ -34,7 +33,7 @@ TABLE
 
 hostile "new; arm nointr queue=io; await nointr 1 20"
 hostile "irq 0 500; irq 1 500; irq 2 500; irq 8 5; irq 1; irq 2"
-kill -0 $fio || die "after interrupts: $(cat /tmp/fio.log)"
+kill -0 $fio || die "expected fio to run after extra interrupts: $(cat /tmp/fio.log)"
 kill -INT $fio
 wait_gone 20 kill -0 $fio
 expect_like "fio's end" "*err= 0*" "$(cat /tmp/fio.log)"

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What a controller tells by itself: namespaces that come, go, grow, shrink, get
-# blocks of another size or are another disk, while they are open and under I/O;
-# critical warnings, internal errors, another firmware; and events that lie.
+# Asynchronous events: namespaces that are attached, detached, resized, reformatted or
+# replaced, while they are open and under I/O; critical warnings, internal errors,
+# firmware activation; and events that lie.
 #@ machine: hostile
 #@ timeout: 120
 . /tests/guest/lib/recovery.sh
-# Within so many seconds after an event all is as it says.
+# The effect of an event must be visible within so many seconds.
 soon=8
 
 size_is() { # DISK SECTORS
@@ -17,7 +17,7 @@ blocks_are() { # DISK BYTES
     [[ $(<"/sys/block/$1/queue/logical_block_size") == "$2" ]]
 }
 
-# Do something to the controller and wait until a command is true (or false).
+# Send a request to the controller and wait until a command succeeds (or fails).
 after() { # REQUEST wait_for|wait_gone COMMAND...
     local start=$EPOCHREALTIME request=$1 how=$2 verdict="follows"
     shift 2
@@ -30,17 +30,17 @@ after() { # REQUEST wait_for|wait_gone COMMAND...
     row "$request" "$verdict" "$(seconds_since "$start")" nothing
 }
 
-# Writes that are verified, in the background.
+# Verified writes in the background.
 start_writes() {
     start_fio $disk --size=4m --verify=crc32c --verify_fatal=1 --rw=randwrite --verify_backlog=64
 }
 
-# They went on and are right.
+# These writes must still run without an error, and the controller must be live.
 steady() { # WHAT
     if ! kill -0 "$fio_job" 2>/dev/null; then
-        must die "$1: I/O has ended: $(cat /tmp/background)"
+        must die "$1: expected the I/O to go on, it ended: $(cat /tmp/background)"
         row "I/O meanwhile: $1" "$(grep -o 'error=.*' /tmp/background | head -n 1)" 0 nothing
-        repair || die "$1: the disk is lost"
+        repair || die "$1: expected a disk after repair, saw none that can be read"
         row "the disk after it" back 0 "$afterwards"
         start_writes
     fi
@@ -63,17 +63,17 @@ steady "shrunk"
 after "ns resize 1 131072" wait_for size_is $disk 131072
 steady "grown"
 
-# Blocks of another size, and nothing in them, while somebody has the disk open.
+# Format to another block size, which zeroes the data, while the disk is open.
 exec 5<"/dev/$second"
 after "ns format 2 12" wait_for blocks_are "$second" 4096
 must cmp -n 65536 /dev/zero <(dd if="/dev/$second" bs=64k skip=128 count=1 iflag=direct status=none) ||
-    must die "what was there before the format is still read"
+    must die "expected zeroes after the format"
 expect_noise $disk 8
 after "ns format 2 9" wait_for blocks_are "$second" 512
 exec 5<&-
 steady "formatted"
 
-# Another disk in its place: who has the old one open reads nothing of the new one.
+# Another disk in its place: an open file of the old disk must not read the new one.
 put_noise "$second" 8
 exec 5<"/dev/$second"
 hostile "ns identity 2 another"
@@ -92,21 +92,21 @@ new_there() {
 must wait_for $soon new_there
 steady "another identity"
 
-# A rescan by hand finds what nobody told.
+# A rescan through sysfs finds changes without an event.
 hostile "ns resize 1 65536 quiet"
-echo 1 >$ctrl/rescan_controller || must die "no rescan"
+echo 1 >$ctrl/rescan_controller || must die "writing to rescan_controller failed"
 must wait_for $soon size_is $disk 65536
 hostile "ns resize 1 131072 quiet"
 echo 1 >$ctrl/rescan_controller
 must wait_for $soon size_is $disk 131072
 steady "rescan"
 
-# A warning is told to the log and to user space.
+# A critical warning makes a line in the log and a uevent.
 mark
 busybox uevent env >/tmp/uevents 2>/dev/null &
 listener=$!
 sleep 0.5
-host hostile "smart 4" || must die "critical warnings are not asked for"
+host hostile "smart 4" || must die "expected the driver to enable the event of critical warnings"
 # shellcheck disable=SC2317,SC2329 # called by wait_for
 warned() { klog | grep -q -i "reliab"; }
 # shellcheck disable=SC2329
@@ -115,14 +115,14 @@ must wait_for $soon warned
 must wait_for $soon told
 kill $listener
 steady "a warning"
-# It can be told again.
+# The next warning is reported as well.
 mark
-host hostile "smart 1" || must die "critical warnings are not asked for"
+host hostile "smart 1" || must die "expected the driver to enable the event of critical warnings"
 # shellcheck disable=SC2317,SC2329
 warned() { klog | grep -q -i "spare"; }
 must wait_for $soon warned
 
-# Another firmware: commands wait, nothing is reset.
+# Firmware activation: commands wait, and the controller is not reset.
 start=$EPOCHREALTIME
 hostile "activate 1500"
 sleep 2.5
@@ -130,7 +130,7 @@ steady "firmware activation"
 must expect "enables after the activation" "$enables" "$(hostile count enables)"
 row "activate 1500" "$(ctrl_state)" "$(seconds_since "$start")" nothing
 
-# An internal error: a reset, which no I/O notices.
+# A persistent internal error: a reset, and no I/O fails.
 start=$EPOCHREALTIME
 hostile persistent
 another_enable() { (($(hostile count enables) > enables)); }
@@ -143,13 +143,13 @@ expect_noise $disk 8
 
 # A reset finds another capacity, more queues, fewer queues.
 hostile "ns resize 1 65536 quiet"
-reset_controller || must die "no reset"
+reset_controller || must die "the reset failed"
 must wait_for $soon size_is $disk 65536
 steady "a smaller disk after a reset"
 enables=$(hostile count enables)
 soon=60
 
-# Events and logs that lie.
+# Events and log pages that lie.
 for lie in "arm log lid=4 fill=0xff; event 0x040002" "arm log lid=4 fill=0; event 0x040002" \
     "arm log lid=4 at=0:fefefefe; event 0x040002" "arm status queue=admin op=2; event 0x040002" \
     "arm identify cns=2 list=unsorted; event 0x040002" "event 0xffffffff" "event 0x7" "event 0x00ff02" \
@@ -159,7 +159,8 @@ done
 for _ in {1..30}; do
     hostile "event 0x040002"
 done
-# It is asked less often then; what it says is still heard, even if it fails to say it.
+# The driver then sends its event request less often, but still sees a change, even if
+# the controller fails the requests.
 hostile "arm status queue=admin op=0x0c value=6 times=3; event 0x040002"
 after "ns resize 1 131072" wait_for size_is $disk 131072
 steady "lies"

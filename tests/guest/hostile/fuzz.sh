@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The hostile controller does what a seed says, under I/O, bind, unbind and
-# reset: each step ends in bounded time without wrong data, and after it the
-# disk can be had back.  `scripts/fuzz` gives other seeds, and more time.
+# The hostile controller misbehaves as a seed says, under I/O, bind, unbind and reset.
+# Each step ends in bounded time without wrong data, and the disk comes back after it.
+# `scripts/fuzz` runs other seeds, and longer.
 #@ machine: hostile
 #@ timeout: 150
 #@ allow-hostile: blocks .* of .* of namespace
@@ -17,27 +17,27 @@ seed=1 steps=8 seconds=30
 if [[ $(</proc/cmdline) =~ rnvme\.fuzz=([0-9]+),([0-9]+),([0-9]+) ]]; then
     seed=${BASH_REMATCH[1]} steps=${BASH_REMATCH[2]} seconds=${BASH_REMATCH[3]}
 fi
-# Longer than any bind or unbind may take: time-outs, CAP.TO twice, a shutdown.
+# Longer than any bind or unbind may take: timeouts, CAP.TO twice, a shutdown.
 bound=25
-# Longer than any I/O may take: a command may be lost with each of its six tries, and each
-# takes 6 s: late, late once more after an abort in vain, a reset.
+# Longer than any I/O may take: the controller may lose a command at each of its six tries,
+# and each try takes 6 s: its timeout, a second one after an abort in vain, a reset.
 io_bound=45
 
-# The disk as it should be, after a bind if that is needed.
+# Bring the disk back, with a bind if needed.
 recover() { # STEP
-    # What it said of itself must stay as long as it is believed.
+    # Identify data must not change while the driver uses it.
     [[ $action != bind ]] || try_unbind $bound "$1"
     hostile calm
     if [[ ! -b /dev/rnvme0n1 ]] || ! may_read $io_bound; then
         try_unbind $bound "$1"
         hostile back
-        try_bind $bound "$1" || die "$1: it cannot be bound any more"
+        try_bind $bound "$1" || die "$1: expected bind to succeed again"
         wait_for 10 test -b /dev/rnvme0n1
     fi
     expect_noise rnvme0n1 8
 }
 
-# Reads, in the background, whatever becomes of the disk.
+# Reads in the background, which may fail.
 start_reads() {
     fio --name=reads --filename=/dev/rnvme0n1 --direct=1 --ioengine=io_uring --rw=randread \
         --bs=4k --iodepth=8 --size=1m --time_based --runtime=3 \
@@ -48,7 +48,7 @@ start_reads() {
 }
 
 expect_reads_end() { # STEP
-    wait_gone $io_bound kill -0 "$fio_job" || die "$1: reads do not end: $(hostile state)"
+    wait_gone $io_bound kill -0 "$fio_job" || die "$1: expected the reads to end within $io_bound s: $(hostile state)"
 }
 
 one_step() { # STEP

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A controller that lies about itself and its namespaces, or refuses what it
-# should do: bind ends in bounded time, with a disk that can be read, or without
-# one.  (Offsets are those of Identify; numbers are little endian.)
+# A controller that lies in Identify, or fails admin commands: bind ends in bounded time,
+# with a disk that can be read or without a disk.  (Offsets are those of the Identify data;
+# numbers are little endian.)
 #@ machine: hostile
 #@ timeout: 100
 #@ allow-hostile: blocks .* of .* of namespace

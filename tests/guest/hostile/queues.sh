@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A controller that takes fewer queues after a reset, none, and all of them again:
-# I/O goes on with what there is, what is on its way to a queue that is lost included;
-# it fails while there is none, and each CPU can read afterwards.
+# A controller that has fewer I/O queues after a reset, then none, then all again. I/O
+# goes on with the queues that exist, including requests on their way to a lost queue. It
+# fails while there is no queue, and each CPU can read afterwards.
 #@ machine: hostile
 #@ timeout: 90
 . /tests/guest/lib/recovery.sh
-# With a cache, so that flushes are sent, too.
+# With a volatile cache, so that the kernel sends flushes, too.
 hostile "set volatile=1"
 load_disk io_timeout=2 admin_timeout=2 io_queue_depth=64
 put_noise rnvme0n1 8
 reset() {
-    echo 1 >/sys/class/rnvme/rnvme0/reset_controller || die "no reset"
+    echo 1 >/sys/class/rnvme/rnvme0/reset_controller || die "the reset failed"
 }
 queues() {
     find /sys/block/rnvme0n1/mq -mindepth 1 -maxdepth 1 -type d | wc -l
@@ -22,8 +22,8 @@ has_queues() {
 read_on() { # CPU
     taskset -c "$1" timeout 10 dd if=/dev/rnvme0n1 of=/dev/null bs=4k count=16 iflag=direct status=none
 }
-# Verified writes, or other I/O, by each CPU while queues go and come: none may fail.
-# fio's status shall be as said.
+# Verified writes, or other I/O, from each CPU while queues go and come. fio must go on,
+# and end with the given status (a regular expression).
 queues_come_and_go() { # QUEUES STATUS FIO-OPTION...
     local count all=$1 status=$2
     shift 2
@@ -36,16 +36,16 @@ queues_come_and_go() { # QUEUES STATUS FIO-OPTION...
         reset
         wait_for 10 has_queues "$count"
         kill -0 "$fio_job" 2>/dev/null ||
-            die "with $count queues the I/O failed: $(cat /tmp/background)"
+            die "expected I/O to go on with $count queues, it failed: $(cat /tmp/background)"
         sleep 0.3
     done
-    # Commands that are lost on their way, too.
+    # The controller loses commands at the same time.
     for count in 1 "$all"; do
         hostile "set queues=$count; arm never queue=io times=6"
         reset
         wait_for 20 has_queues "$count"
     done
-    (($(hostile count never) > 0)) || die "no command was lost"
+    (($(hostile count never) > 0)) || die "expected lost commands, saw none"
     kill -INT "$fio_job"
     wait_gone 20 kill -0 "$fio_job"
     expect "jobs without an error: $(cat /tmp/background)" 2 \
@@ -57,12 +57,12 @@ for count in 1 2 1 2; do
     reset
     wait_for 10 has_queues $count
     for cpu in 0 1; do
-        read_on $cpu || die "with $count queues CPU $cpu cannot read"
+        read_on $cpu || die "expected CPU $cpu to read with $count queues"
     done
     fio_may_fail 20 rnvme0n1
     expect "fio with $count queues" 0 "$fio_status"
 done
-# None can be created: the disk fails, the controller can be asked.
+# No queue can be created: I/O fails, the admin queue works.
 mark
 hostile "arm status queue=admin op=5 times=always"
 reset
@@ -71,12 +71,12 @@ expect_failure read_on 0
 expect "state" live "$(cat /sys/class/rnvme/rnvme0/state)"
 hostile calm
 reset
-read_on 0 || die "CPU 0 cannot read"
-read_on 1 || die "CPU 1 cannot read"
+read_on 0 || die "expected CPU 0 to read"
+read_on 1 || die "expected CPU 1 to read"
 expect_noise rnvme0n1 8
 unload
-# The queue that is polled goes and comes. (The block layer itself refuses to poll
-# while there is none: EOPNOTSUPP.)
+# The poll queue goes and comes. (Without a poll queue the block layer refuses polled
+# I/O: EOPNOTSUPP.)
 hostile new
 load_disk io_timeout=2 admin_timeout=2 io_queue_depth=64 poll_queues=1
 queues_come_and_go 3 '0|95' --hipri --rw=randread --verify=0 --ignore_error=95

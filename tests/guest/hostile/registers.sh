@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A controller with extreme capabilities, with registers that lie, that is not
-# ready in time or never, fails or goes at each step of its start and its end:
-# bind and unbind end in bounded time, with a disk that works or with none.
+# A controller with extreme capabilities, with registers that lie, that becomes ready too
+# late or never, or that fails or vanishes at a step of its start or stop. Bind and
+# unbind end in bounded time, with a disk that works or without a disk.
 #@ machine: hostile
 #@ timeout: 100
 #@ allow-hostile: CC.MPS is less than CAP.MPSMIN
@@ -46,8 +46,8 @@ disk|
 TABLE
 unload
 
-# With the usual time-outs, a minute for an admin command: whoever waits for one looks
-# long before that.
+# With the default timeouts, a minute for an admin command: the driver looks at CSTS and
+# at the completion queue long before.
 load_unbound io_queue_depth=64
 bind_table 15 <<'TABLE'
 none|arm fatal step=admin op=0x06
@@ -55,14 +55,15 @@ none|arm gone step=admin op=0x06
 disk|arm nointr queue=admin times=10
 TABLE
 
-# One that does not stop is of no use, until its function is reset.  (The memory
-# that it may still write to is kept: a kernel that keeps books reports that.)
+# A controller that does not stop cannot be bound again until its function is reset.  (The
+# driver never frees the memory that the controller may still write to, which kmemleak
+# reports.)
 if [[ ! -e /sys/kernel/debug/kmemleak ]]; then
     hostile "set to=1; arm ready to=0"
-    try_bind 15 "does not stop" || die "it cannot be bound"
+    try_bind 15 "does not stop" || die "expected bind to succeed"
     try_unbind 15 "does not stop"
-    try_bind 15 "has not stopped" && die "a controller that runs with unknown queues is bound"
-    echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function cannot be reset"
-    try_bind 15 "was reset" || die "it cannot be bound after a reset of its function"
+    try_bind 15 "has not stopped" && die "expected no bind of a controller that has not stopped"
+    echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function level reset failed"
+    try_bind 15 "was reset" || die "expected bind to succeed after a function level reset"
 fi
 unload

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Reads that fail with every status there is, each with an error for its
-# submitter and a bounded number of lines in the log; then the disk is as before.
+# Reads that fail with every status. Each fails for its submitter, the number of lines in the
+# log is bounded, and the disk works afterwards.
 #@ machine: hostile
 #@ timeout: 60
 . /tests/guest/lib.sh
 load_disk max_retries=0
 put_noise rnvme0n1 8
 mark
-# Status code types 0 to 7, status codes 0 to 255, but for 0/0, which is success:
-# all, or on the debug kernel, whose log is slow, every seventh.
+# Status code types 0 to 7, status codes 0 to 255, but for 0/0, which is success. The
+# debug kernel, whose log is slow, tests every seventh.
 step=1
 [[ ! -e /sys/kernel/debug/kmemleak ]] || step=7
 number=$((2047 / step))
@@ -18,6 +18,6 @@ dd if=/dev/rnvme0n1 of=/dev/null bs=4k skip=$((16384 - number)) iflag=direct con
 expect "errors" $number "$(grep -c "error reading" /tmp/dd.log)"
 expect "failed reads" $number "$(hostile count status)"
 hostile new
-(($(klog_count "rnvme0n1") <= 100)) || die "$(klog_count rnvme0n1) lines in the log"
+(($(klog_count "rnvme0n1") <= 100)) || die "expected at most 100 lines in the log, saw $(klog_count rnvme0n1)"
 expect_noise rnvme0n1 8
 unload

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The controller stops: at each step of its start, idle, under I/O with one and
-# with 64 commands in flight, in a reset, at removal; until it is reset, or for
-# good.  Everything ends within the bounds; later, when the controller works
-# again, the disk is to be had again, with its data.  (One that never stops when it is
-# left alone keeps the memory that it may write to, which the debug kernel reports.)
+# The controller stops: at each step of its start, idle, under I/O with one and with 64
+# commands in flight, in a reset, at removal; until a reset, or for good.  Everything
+# ends within the bounds. When the controller works again, the disk comes back with its
+# data.  (A controller that cannot be disabled keeps its queue memory, which kmemleak
+# reports; such rows are for the stock kernel.)
 #@ machine: hostile
 #@ timeout: 240
 . /tests/guest/lib/recovery.sh
 
-# What is done while the controller stops; the verdict is in $outcome.
+# The actions during which the controller stops; each sets $outcome.
 bind() {
     outcome="no disk"
     ! rebind || outcome=disk
@@ -20,7 +20,7 @@ idle() {
     fio_outcome --iodepth=1 --size=16k
 }
 
-# Reads only, many at a time: so all are in flight when it stops.
+# Reads only, many at a time, so that all are in flight when the controller stops.
 deep() {
     fio_outcome --rw=randread --verify=0 --iodepth=64 --size=1m --nrfiles=1
 }
@@ -52,15 +52,15 @@ while IFS='|' read -r expected action fault; do
     $action
     seconds=$(seconds_since "$start")
     state=$(ctrl_state)
-    [[ $action == idle ]] || (($(hostile count stop) > 0)) || must die "$action: $fault: it did not stop"
+    [[ $action == idle ]] || (($(hostile count stop) > 0)) || must die "$action: $fault: the fault was never taken"
     limit=$dead_bound
     [[ $fault != *until=reset* ]] || limit=$back_bound
     must expect_like "$action: $fault ($state)" "$expected" "$outcome"
-    must within "$seconds" $limit || die "$action: $fault: $seconds s, more than $limit"
+    must within "$seconds" $limit || die "$action: $fault: expected an end within $limit s, it took $seconds s"
     hostile "calm"
     repair
     row "$action: $fault" "$outcome" "$seconds" "$afterwards"
-    [[ $afterwards != "not to be had" ]] || die "$action: $fault: the disk is lost"
+    [[ $afterwards != "not to be had" ]] || die "$action: $fault: expected a disk after repair, saw none that can be read"
     must expect_noise $disk 8
 done <<'TABLE'
 no disk|bind|arm stop step=enable

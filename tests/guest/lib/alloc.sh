@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Allocations that fail.
+# Failing allocations (fault injection).
 
-# Allocations may fail from now on, as /proc/self/fail-nth or the knobs say: only
-# what has the module on its stack, and not within ACPI's interpreter, which enabling
-# a PCI device runs: that uses freed objects when it is out of memory.
+# Let allocations fail from now on, as /proc/self/fail-nth or the knobs say. Only
+# allocations with the module on the stack fail, and none in ACPI's interpreter: enabling
+# a PCI device runs the interpreter, which uses freed objects when memory runs out.
 fail_ours() {
     local acpi text size kind knobs
     acpi=$(awk '$3 ~ /^acpi_(ds|ex|ns|ps|rs|ut)_/ && $2 ~ /[tT]/ { print $1 }' /proc/kallsyms | sort)
@@ -24,7 +24,7 @@ fail_ours() {
     echo N >/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
 }
 
-# None fails any more.
+# Let no allocation fail any more.
 fail_none() {
     local kind
     for kind in failslab fail_page_alloc; do

@@ -21,7 +21,7 @@ load_disk() { # PARAMETER...
 # The PCI address of a controller ("rnvme0") or a disk ("rnvme0n1").
 pci_of() { # NAME
     local path
-    path=$(readlink -f "/sys/class/rnvme/${1%n[0-9]*}/device") || die "there is no $1"
+    path=$(readlink -f "/sys/class/rnvme/${1%n[0-9]*}/device") || die "expected the device of $1 in /sys/class/rnvme"
     echo "${path##*/}"
 }
 
@@ -41,56 +41,56 @@ load_unbound() { # PARAMETER...
     for path in /sys/bus/pci/drivers/rnvme/0000:*; do
         bdf=${path##*/}
     done
-    echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "it cannot be unbound"
+    echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "unbinding $bdf failed"
 }
 
-# Bind $bdf, which must be decided within so many seconds; whether it worked.
+# Bind $bdf. The bind must end within so many seconds; returns whether it succeeded.
 try_bind() { # SECONDS WHAT
     local start=$SECONDS status=0
     echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind 2>/dev/null || status=1
-    ((SECONDS - start <= $1)) || die "$2: bind took $((SECONDS - start)) s"
+    ((SECONDS - start <= $1)) || die "$2: expected bind within $1 s, it took $((SECONDS - start)) s"
     return $status
 }
 
-# Unbind $bdf, within so many seconds; nothing of it may stay.
+# Unbind $bdf. The unbind must end within so many seconds and leave no class device.
 try_unbind() { # SECONDS WHAT
     local start=$SECONDS
     [[ ! -e /sys/bus/pci/devices/$bdf/driver ]] ||
-        echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "$2: it cannot be unbound"
-    ((SECONDS - start <= $1)) || die "$2: unbind took $((SECONDS - start)) s"
-    [[ ! -e /sys/class/rnvme/rnvme0 ]] || die "$2: rnvme0 stays"
+        echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "$2: unbinding $bdf failed"
+    ((SECONDS - start <= $1)) || die "$2: expected unbind within $1 s, it took $((SECONDS - start)) s"
+    [[ ! -e /sys/class/rnvme/rnvme0 ]] || die "$2: expected no rnvme0 after unbind"
 }
 
-# Whether the disk is there, which it is soon after bind or never.
+# Whether the bind made a disk; waits for its device node.
 wait_disk() {
     [[ -e /sys/class/rnvme/rnvme0/rnvme0n1 ]] || return 1
     wait_for 2 test -b /dev/rnvme0n1
 }
 
-# A read of the disk ends within so many seconds; whether it worked.
+# Read from the disk. The read must end within so many seconds; returns whether it succeeded.
 may_read() { # SECONDS
     local status=0
     timeout -k 1 "$1" dd if=/dev/rnvme0n1 of=/dev/null bs=64k count=1 iflag=direct \
         status=none 2>/dev/null || status=$?
-    ((status != 124 && status != 137)) || die "a read does not end: $(hostile state)"
+    ((status != 124 && status != 137)) || die "expected a read to end within $1 s: $(hostile state)"
     return $status
 }
 
-# It gets the driver again, and the disk is back.
+# Bind a device again and wait for its disk.
 bind_again() { # BDF DISK
-    echo "$1" >/sys/bus/pci/drivers/rnvme/bind || die "$1 cannot be bound"
+    echo "$1" >/sys/bus/pci/drivers/rnvme/bind || die "binding $1 failed"
     wait_for 20 test -b "/dev/$2"
 }
 
-# Bind the device anew without MSI-X and MSI, as if it had none: it has the pin's
-# interrupt.  Fails, with the device unbound, where the kernel cannot take them.
+# Bind a device again without MSI-X and MSI, so that the driver uses the pin's interrupt.
+# Fails, with the device unbound, if the kernel cannot disable MSI-X and MSI.
 bind_to_pin() { # BDF DISK
     echo "$1" >/sys/bus/pci/drivers/rnvme/unbind
     echo 0 >"/sys/bus/pci/devices/$1/msi_bus" || return 1
     bind_again "$1" "$2"
 }
 
-# Unbind it, and give it its messages back.
+# Unbind a device and allow MSI-X and MSI again.
 unbind_from_pin() { # BDF
     echo "$1" >/sys/bus/pci/drivers/rnvme/unbind
     echo 1 >"/sys/bus/pci/devices/$1/msi_bus"

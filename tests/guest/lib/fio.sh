@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# I/O on the disk, and what must be on it.
+# I/O on a disk, and checks of its data.
 
-# fio on a disk, everything that it writes read back and compared with its
-# crc32c.  The seed is in each block and another one each time, so what an
-# earlier run left behind is not taken for what should be there.
+# Write to a disk with fio, read everything back and compare each block with its crc32c.
+# Each block holds the seed, which differs from run to run, so data of an earlier run
+# does not pass.
 verify() { # DISK FIO-OPTION...
     local disk=$1 log=/tmp/verify.$BASHPID said
     shift
@@ -14,14 +14,14 @@ verify() { # DISK FIO-OPTION...
         cat "$log"
         die "fio failed: $disk $*"
     fi
-    # A fio that did nothing succeeds, too.
+    # fio succeeds even if it did nothing.
     said=$(<"$log")
     [[ $said == *" read: IOPS"* && $said == *" write: IOPS"* ]] ||
-        die "fio did not write and read: $disk $*: $said"
+        die "expected fio to write and read: $disk $*: $said"
 }
 
-# What was written is read back in every mode of the data path: PRPs and SGLs,
-# interrupts and polling, 512 bytes to 1 MiB, one command and 32 at a time.
+# Write and read back in every mode of the data path: PRPs and SGLs, interrupts and
+# polling, 512 bytes to 1 MiB, one command and 32 at a time.
 verify_modes() { # DISK...
     local bs poll threshold disk jobs options
     for threshold in 0 1; do
@@ -29,7 +29,7 @@ verify_modes() { # DISK...
         wait_for 20 test -b "/dev/${*: -1}"
         for disk; do
             echo 1024 >"/sys/block/$disk/queue/max_sectors_kb" ||
-                die "$disk has no transfers of 1 MiB"
+                die "$disk does not accept max_sectors_kb=1024"
             for poll in 0 1; do
                 jobs=()
                 for bs in 512 4k 128k 1m; do
@@ -48,32 +48,32 @@ verify_modes() { # DISK...
     done
 }
 
-# 1 MiB of noise, written to and later expected at a place of a disk.
+# Write 1 MiB of random data to a place of a disk; expect_noise checks it later.
 put_noise() { # DISK MEBIBYTE
     [[ -e /tmp/noise ]] || dd if=/dev/urandom of=/tmp/noise bs=1M count=1 status=none
     dd if=/tmp/noise of="/dev/$1" bs=64k seek=$(($2 * 16)) oflag=direct conv=notrunc status=none ||
-        die "cannot write to $1"
+        die "writing to $1 failed"
 }
 
 expect_noise() { # DISK MEBIBYTE
     dd if="/dev/$1" bs=64k skip=$(($2 * 16)) count=16 iflag=direct status=none | cmp - /tmp/noise ||
-        die "$1 has other data at $2 MiB than was written"
+        die "$1: expected the data written at $2 MiB, saw other data"
 }
 
 # Copy programs and libraries to a mounted file system, and remember their sums.
 copy_files() { # FOLDER
     local files
     mapfile -t files < <(find /usr/bin /usr/lib -maxdepth 1 -type f -size -3000k)
-    ((${#files[@]} > 20)) || die "too few files to copy: ${#files[@]}"
-    cp "${files[@]}" "$1/" || die "cannot copy to $1"
+    ((${#files[@]} > 20)) || die "expected more than 20 files to copy, saw ${#files[@]}"
+    cp "${files[@]}" "$1/" || die "copying to $1 failed"
     (cd "$1" && find . -type f -exec sha256sum {} +) >/tmp/sums
 }
 
-# The files that are there now must be the same.
+# The files of a folder must have the sums that copy_files remembered.
 expect_files() { # FOLDER
     local wrong
     wrong=$(cd "$1" && sha256sum -c /tmp/sums 2>&1 | grep -v ': OK$')
-    [[ -z $wrong ]] || die "files have changed: $wrong"
+    [[ -z $wrong ]] || die "expected unchanged files, saw: $wrong"
 }
 
 # Whether commands are in flight.
@@ -81,8 +81,8 @@ disk_busy() { # DISK
     [[ $(<"/sys/block/$1/inflight") != *" 0"*" 0" ]]
 }
 
-# fio in the background that works until something ends it, on the first 64 MiB
-# of a disk; returns when it is at work.
+# Run fio in the background on the first 64 MiB of a disk until something ends it.
+# Returns when commands are in flight.
 start_fio() { # DISK FIO-OPTION...
     local disk=$1
     shift
@@ -92,22 +92,22 @@ start_fio() { # DISK FIO-OPTION...
     wait_for 30 disk_busy "$disk"
 }
 
-# The fio in the background must end by itself, with an error.
+# The fio of start_fio must end by itself within so many seconds, with an error.
 expect_fio_fails() { # SECONDS
     wait_gone "$1" kill -0 "$fio_job"
     if wait "$fio_job"; then
         cat /tmp/background
-        die "fio had no error although its disk was gone"
+        die "expected fio to fail because its disk is gone, saw no error"
     fi
-    # A disk that is gone has no size any more: no space there.
+    # A removed disk has no size: fio reports that no space is left.
     grep -q -E 'error=(Input/output error|No such device|No space left)' /tmp/background || {
         cat /tmp/background
-        die "fio failed, but not for the disk"
+        die "expected fio to fail because its disk is gone, saw another error"
     }
 }
 
-# fio on a disk that may fail, but not have wrong data; its verdict is in
-# $fio_status, and it ends within so many seconds.
+# Run fio on a disk. I/O may fail but must not return wrong data, and fio must end within
+# so many seconds; its exit status is in $fio_status.
 fio_may_fail() { # SECONDS DISK FIO-OPTION...
     local limit=$1 disk=$2
     shift 2
@@ -115,16 +115,15 @@ fio_may_fail() { # SECONDS DISK FIO-OPTION...
     timeout -k 1 "$limit" fio --name=hostile --filename="/dev/$disk" --direct=1 \
         --ioengine=io_uring --rw=randwrite --bs=4k --iodepth=16 --size=256k --verify=crc32c \
         --verify_fatal=1 --allow_file_create=0 --randseed=$RANDOM "$@" >/tmp/hostile.fio 2>&1 || fio_status=$?
-    ((fio_status != 124 && fio_status != 137)) || die "fio does not end: $(hostile state)"
+    ((fio_status != 124 && fio_status != 137)) || die "expected fio to end within $limit s: $(hostile state)"
     if grep -q -E 'verify: bad|verify failed|multibyte' /tmp/hostile.fio; then
-        die "wrong data: $(cat /tmp/hostile.fio)"
+        die "expected an error or the data written, saw wrong data: $(cat /tmp/hostile.fio)"
     fi
 }
 
-# The driver is taken from a controller while fio works on its disk: fio must end
-# with errors.
+# Unbind a controller while fio works on its disk: fio must end with errors.
 unbind_under_fio() { # BDF DISK
     start_fio "$2"
-    echo "$1" >/sys/bus/pci/drivers/rnvme/unbind || die "$1 cannot be unbound"
+    echo "$1" >/sys/bus/pci/drivers/rnvme/unbind || die "unbinding $1 failed"
     expect_fio_fails 15
 }

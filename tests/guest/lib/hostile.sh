@@ -2,16 +2,16 @@
 # shellcheck shell=bash
 # The hostile controller.
 
-# Ask the hostile controller something that must work: see tests/hostile.
+# Send requests to the hostile controller (docs/TESTING.md lists them); they must succeed.
 hostile() { # REQUEST
     local answer
     answer=$(host hostile "$*") || die "hostile: $answer"
     [[ -z $answer ]] || echo "$answer"
 }
 
-# Bind after each line of a table "OUTCOME|REQUEST; REQUEST ...": "disk" is a
-# disk that can be read, "none" that there is none, "any" either; always within
-# so many seconds, and unbound in as many. "stock OUTCOME" is for that kernel only.
+# Bind after the requests of each line of a table "OUTCOME|REQUEST; REQUEST ...", then
+# unbind; each must end within so many seconds. OUTCOME is "disk" for a disk that can be
+# read, "none" for no disk, "any" for either. "stock OUTCOME" is for the stock kernel only.
 bind_table() { # SECONDS
     local outcome requests what
     while IFS='|' read -r outcome requests; do
@@ -23,7 +23,7 @@ bind_table() { # SECONDS
         hostile "new; back; $requests"
         what=none
         if try_bind "$1" "$requests"; then
-            # No disk is an answer, too; one that comes is there at once.
+            # A bind may succeed without a disk. If there is one, it exists when bind returns.
             wait_disk && what=disk
         fi
         echo "$requests: $what"

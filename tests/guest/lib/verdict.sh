@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# How a test ends: failed, skipped, or with what it expected.
+# How a test ends: failed or skipped; and its comparisons.
 
-# End the test as failed, or as not possible here.
+# End the test as failed (die) or as not possible here (skip).
 die() {
     echo "$*"
     exit 1
@@ -13,7 +13,7 @@ skip() {
     exit 4
 }
 
-# Two things must be equal, else the test has failed: with both in the message.
+# Two values must be equal, else the test fails; the message has both.
 expect() { # WHAT EXPECTED SEEN
     [[ $2 == "$3" ]] || die "$1: expected '$2', saw '$3'"
 }
@@ -24,9 +24,9 @@ expect_like() { # WHAT PATTERN SEEN
     [[ $3 == $2 ]] || die "$1: expected something like '$2', saw '$3'"
 }
 
-# A command must fail; what it prints is in $failed_with.
+# A command must fail; $failed_with is its output.
 expect_failure() { # COMMAND...
     if failed_with=$("$@" 2>&1); then
-        die "this should have failed: $* ($failed_with)"
+        die "expected a failure, but this succeeded: $* ($failed_with)"
     fi
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Bind and unbind, again and again (a thousand times in `make soak`), by turns idle
-# and under I/O: nothing is used up.
+# Repeated bind and unbind (a thousand times in `make soak`), by turns idle and under I/O:
+# nothing leaks.
 #@ timeout: 60
 . /tests/guest/lib/recovery.sh
 rounds=$(soak_rounds binds 10)
@@ -9,18 +9,18 @@ rounds=$(soak_rounds binds 10)
 cycle() { # ROUND
     if (($1 % 4 == 0)); then
         start_fio $disk --size=4m
-        echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind || die "round $1: it cannot be unbound"
+        echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind || die "round $1: expected unbind to succeed"
         expect_fio_fails 15
     else
-        echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind || die "round $1: it cannot be unbound"
+        echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind || die "round $1: expected unbind to succeed"
     fi
-    echo "$bdf" >/sys/bus/pci/drivers/$driver/bind || die "round $1: it cannot be bound"
+    echo "$bdf" >/sys/bus/pci/drivers/$driver/bind || die "round $1: expected bind to succeed"
     [[ -b /dev/$disk ]] || wait_for 20 test -b /dev/$disk
 }
 
 start_driver
 put_noise $disk 100
-# What is allocated once only is there after these.
+# Objects that the kernel allocates only once exist after these.
 for round in 1 2 3 4; do
     cycle "$round"
 done

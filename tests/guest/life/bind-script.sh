@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# insmod takes no device that the kernel's nvme driver has; scripts/bind moves
-# one over and back, but none whose disk is mounted or swap.  (The traces are of
-# nvme, which asks for more than QEMU has.)
+# insmod takes no device from the kernel's nvme driver. scripts/bind moves a device to
+# rnvme and back, but refuses one whose disk is mounted or swap.  (The trace events come
+# from nvme, which asks for features that QEMU lacks.)
 #@ timeout: 60
 #@ allow-trace: pci_nvme_err_req_status
 . /tests/guest/lib.sh
@@ -13,7 +13,7 @@ bdf=${path##*/}
 driver() { basename "$(readlink -f "/sys/bus/pci/devices/$bdf/driver")"; }
 load
 expect "the device's driver after insmod" nvme "$(driver)"
-[[ ! -e /dev/rnvme0n1 && ! -e /sys/class/rnvme/rnvme0 ]] || die "rnvme took a device that nvme has"
+[[ ! -e /dev/rnvme0n1 && ! -e /sys/class/rnvme/rnvme0 ]] || die "expected insmod to leave nvme's device alone, but rnvme took it"
 put_noise nvme0n1 100
 
 mkfs.ext4 -q -F /dev/nvme0n1 20M
@@ -34,7 +34,7 @@ fi
 bash /scripts/bind "$bdf" || die "bind failed"
 expect "the driver after bind" rnvme "$(driver)"
 wait_for 20 test -b /dev/rnvme0n1
-[[ ! -e /dev/nvme0n1 ]] || die "nvme's disk is still there"
+[[ ! -e /dev/nvme0n1 ]] || die "expected no disk of nvme after the move, saw nvme0n1"
 expect_noise rnvme0n1 100
 put_noise rnvme0n1 200
 bash /scripts/bind --back "$bdf" || die "bind --back failed"
@@ -43,4 +43,4 @@ wait_for 20 test -b /dev/nvme0n1
 expect "driver_override" "(null)" "$(cat "/sys/bus/pci/devices/$bdf/driver_override")"
 expect_noise nvme0n1 200
 unload
-modprobe -r nvme || die "nvme cannot be removed"
+modprobe -r nvme || die "modprobe -r nvme failed"

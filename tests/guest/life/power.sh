@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The machine sleeps and wakes, as far as the kernel's own test of that goes
-# (devices suspended and resumed, then the processors stopped, too), and to idle
-# until an alarm: I/O goes on afterwards, without an error, also of one that never
-# stopped writing; and data is there.
+# The machine suspends and resumes, as far as the kernel's own test goes (pm_test:
+# devices suspended, then the platform prepared as well), to idle and to memory. I/O goes
+# on afterwards without an error, also of a writer that never stopped, and the data is
+# unchanged.
 #@ timeout: 120
 #@ allow-log: WARNING: .*rtc
 . /tests/guest/lib/recovery.sh
@@ -12,11 +12,11 @@ start_driver
 put_noise $disk 100
 rounds=$(soak_rounds sleeps 1)
 
-# One sleep; its seconds are in $took.
+# Suspend and resume once; $took is the seconds.
 sleep_once() { # LEVEL STATE
     local start=$EPOCHREALTIME
-    echo "$1" >/sys/power/pm_test || die "no pm_test $1"
-    echo "$2" >/sys/power/state || die "$1, $2: the machine does not sleep: $(klog)"
+    echo "$1" >/sys/power/pm_test || die "the kernel refuses pm_test $1"
+    echo "$2" >/sys/power/state || die "$1, $2: expected the machine to suspend: $(klog)"
     took=$(seconds_since "$start")
 }
 
@@ -24,10 +24,10 @@ mark
 for level in devices platform; do
     for how in freeze mem; do
         grep -q $how /sys/power/state || continue
-        # ACPI keeps pages for the other one, which the debug kernel takes for leaked.
+        # For mem ACPI keeps pages that kmemleak reports.
         [[ $how == freeze || ! -e /sys/kernel/debug/kmemleak ]] || continue
         for ((round = 1; round <= rounds; round++)); do
-            # Without I/O, and under it.
+            # Under I/O, then without.
             start_oracle $disk
             sleep_once $level $how
             oracle_goes_on "$level, $how"
@@ -37,7 +37,7 @@ for level in devices platform; do
             expect_noise $disk 100
             verify $disk --bs=4k --size=512k --iodepth=16 --offset=16m
         done
-        # The test itself waits 5 s before it wakes the machine.
+        # pm_test waits 5 s before it resumes.
         row "$how ($level) under I/O" "no error" "$took" nothing
     done
 done

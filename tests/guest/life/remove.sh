@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The kernel is told to forget the device while fio works, and to look again.
+# The device is removed through sysfs under I/O, and found again by a rescan.
 #@ timeout: 60
 . /tests/guest/lib.sh
 load_disk
@@ -10,7 +10,7 @@ start_fio rnvme0n1
 echo 1 >"/sys/bus/pci/devices/$bdf/remove"
 expect_fio_fails 15
 wait_gone 5 test -e /dev/rnvme0n1
-[[ ! -e /sys/bus/pci/devices/$bdf ]] || die "the PCI device is still there"
+[[ ! -e /sys/bus/pci/devices/$bdf ]] || die "expected no PCI device after remove, saw $bdf"
 echo 1 >/sys/bus/pci/rescan
 wait_for 20 disk_at "$bdf"
 disk=$(disk_at "$bdf")

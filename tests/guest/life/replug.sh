@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The device is unplugged under I/O and plugged in again, some times (a hundred in
-# `make soak`), by turns as the slot's owner asks for it and by the slot's power,
-# which goes without a word.  I/O ends with errors at once, what was acknowledged
-# is there again.
+# The device is unplugged under I/O and plugged in again, several times (a hundred in
+# `make soak`), by turns with an attention button press and by cutting the slot's power
+# without notice.  I/O ends with errors at once, and acknowledged writes are on the disk
+# afterwards.
 # (7.3's pciehp takes its own two locks in both orders, which lockdep reports.)
 #@ timeout: 120
 #@ machine: hotplug
 #@ qemu-crash: its own heap does not survive each drive that goes under I/O
 #@ allow-log: possible circular locking dependency
 #@ allow-log: Call Trace
-# (QEMU ends the writes of a controller without power as if their queue was deleted.)
+# (QEMU completes the writes of a controller without power as if their queue was deleted.)
 #@ allow-trace: pci_nvme_ub_* pci_nvme_err_req_status
 . /tests/guest/lib/recovery.sh
-# A time-out would be seen.
+# Longer than the limit for the end of I/O below, so that a timeout would show.
 io_timeout=30
 start_driver
 put_noise $disk 100
@@ -31,21 +31,21 @@ for ((round = 1; round <= rounds; round++)); do
     if ((round % 2)); then
         how="unplugged"
         qmp device_del '{"id":"nv0"}' >/dev/null
-        # The lamp of the slot blinks for 5 s.
+        # The power indicator of the slot blinks for 5 s.
         start=$EPOCHREALTIME
     else
         how="slot power off"
         start=$EPOCHREALTIME
-        # Power controller off, indicator off, behind the back of the driver of the slot.
-        # With these two off the device is gone at once.
+        # Power controller off and indicator off in Slot Control, without pciehp's knowledge:
+        # QEMU then removes the device at once.
         setpci -s "$port" CAP_EXP+18.w=0700:0700
     fi
     wait_gone $patience kill -0 "$fio_job"
     seconds=$(seconds_since "$start")
-    # Before any time-out: the lamp's 5 s are the slot's.
-    within "$seconds" 20 || must die "$how: I/O ended after $seconds s"
+    # Before any timeout; the 5 s of the indicator count.
+    within "$seconds" 20 || must die "$how: expected I/O to end within 20 s, it took $seconds s"
     end_noting
-    # The slot's driver finds its power off already, and leaves the rest to others.
+    # pciehp finds the power off already and does not remove the device.
     ((round % 2)) || echo 1 >"/sys/bus/pci/devices/$bdf/remove"
     wait_gone 30 present
     wait_gone 5 test -e /dev/$disk
@@ -58,6 +58,6 @@ for ((round = 1; round <= rounds; round++)); do
 done
 ((rounds < 20)) || count_end "$rounds"
 if dmesg | grep -A100 "possible circular" | grep -q '\[rnvme\]'; then
-    die "a lock of the driver is taken in both orders: $(dmesg | grep -A100 "possible circular")"
+    die "expected no lock of rnvme in lockdep's report: $(dmesg | grep -A100 "possible circular")"
 fi
 stop_driver

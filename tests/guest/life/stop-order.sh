@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# rmmod and unbind end a controller as the specification asks: its queues are
-# deleted, it is told to shut down and waited for, and is disabled then.
+# rmmod and unbind shut a controller down as NVMe Base 2.0, 3.6.1 asks: delete the I/O
+# queues, request a shutdown (CC.SHN), wait for its end (CSTS.SHST), then disable.
 . /tests/guest/lib.sh
 for event in pci_nvme_del_sq pci_nvme_del_cq "pci_nvme_mmio_shutdown_*" pci_nvme_mmio_stopped; do
     host trace-on "$event"
 done
 for way in rmmod unbind; do
     load_disk
-    # The start of the driver stops the controller, too.
+    # Events before: loading the driver disables the controller, too.
     old=$(host trace-count "pci_nvme_*")
     if [[ $way == unbind ]]; then
         pci_of rnvme0 >/sys/bus/pci/drivers/rnvme/unbind

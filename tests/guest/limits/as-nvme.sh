@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The limits that a disk tells the block layer are those that it has with the
-# kernel's nvme driver, on each kind of controller.  (Not the boundary: nvme has
-# none where the controller takes SGLs.)
+# The queue limits of a disk are the same with rnvme and with the kernel's nvme driver, on
+# each kind of controller.  (Except virt_boundary_mask: nvme has none if the controller
+# supports SGLs.)
 #@ machine: matrix
 #@ allow-trace: pci_nvme_err_req_status pci_nvme_err_invalid_opc
 #@ timeout: 120
@@ -31,4 +31,4 @@ for number in 0 1 2 3 4 5 6 7 8 9; do
     show nvme${number}n1 >/tmp/theirs
     diff /tmp/theirs "/tmp/ours.$bdf" >/tmp/diff || die "$bdf: nvme (-) and rnvme (+) differ: $(cat /tmp/diff)"
 done
-modprobe -r nvme || die "nvme cannot be removed"
+modprobe -r nvme || die "modprobe -r nvme failed"

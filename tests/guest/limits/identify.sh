@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What a namespace says of atomic writes and of the granularity of discards is
-# what the block layer is told, as it is by the kernel's nvme driver.
+# A disk's limits of atomic writes and discards follow from Identify, and are the same
+# with the kernel's nvme driver.
 #@ machine: limits
 #@ allow-trace: pci_nvme_err_req_status pci_nvme_err_invalid_opc
 #@ timeout: 60
@@ -35,16 +35,15 @@ for number in 1 2 3 4; do
 done
 unload
 modprobe nvme || die "modprobe nvme failed"
-# It probes and scans in parallel, so that either controller may be the first, and
-# any namespace of it.
+# nvme probes controllers and scans namespaces in parallel, so their numbers vary.
 theirs() { grep -lx 'a *' /sys/class/nvme/nvme*/serial; }
 wait_for 30 theirs
 name=$(basename "$(dirname "$(theirs)")")
 wait_for 30 test -b "/dev/${name}n4"
 for number in 1 2 3 4; do
-    disk=$(grep -lx $number /sys/block/"$name"n*/nsid) || die "nvme has no namespace $number"
+    disk=$(grep -lx $number /sys/block/"$name"n*/nsid) || die "expected a disk of nvme for namespace $number"
     show "$(basename "${disk%/nsid}")" >/tmp/theirs
     diff /tmp/theirs /tmp/ours.$number >/tmp/diff ||
         die "namespace $number: nvme (-) and rnvme (+) differ: $(cat /tmp/diff)"
 done
-modprobe -r nvme || die "nvme cannot be removed"
+modprobe -r nvme || die "modprobe -r nvme failed"

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The largest transfers that QEMU takes, 2 MiB: at an offset within a page they
-# fill one page of a PRP list to its last entry.  In one piece of memory and in
-# many.  (A list of several pages would need more, which only KUnit plays.)
+# The largest transfers that QEMU supports, 2 MiB: at an offset within a page they fill
+# one page of a PRP list to its last entry.  The memory is one segment, or many.  (Only
+# KUnit covers chained lists, which need larger transfers.)
 #@ machine: matrix
 . /tests/guest/lib.sh
 load
 wait_for 30 test -b /dev/rnvme0n1
-echo 2048 >/sys/block/rnvme0n1/queue/max_sectors_kb || die "max_sectors_kb"
+echo 2048 >/sys/block/rnvme0n1/queue/max_sectors_kb || die "the disk does not accept max_sectors_kb=2048"
 host trace-on pci_nvme_write
 largest() { host trace-log pci_nvme_write | sed 's/.*count \([0-9]*\).*/\1/' | sort -n | tail -n 1; }
 verify rnvme0n1 --bsrange=512k-2m --blockalign=512 --size=24m --iodepth=4

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What the block layer is told: the largest transfer from MDTS, block sizes,
-# the alignments that PRPs need, and the volatile write cache.
+# Queue limits: the largest transfer from MDTS, block sizes, the alignments that PRPs
+# need, and the volatile write cache.
 #@ machine: matrix
 . /tests/guest/lib.sh
 load
@@ -23,16 +23,16 @@ for number in 0 1 9; do
     limit $number virt_boundary_mask 0
     limit $number dma_alignment 3
     (($(cat /sys/block/rnvme${number}n1/queue/max_segments) >= 127)) ||
-        die "too few segments: $(cat /sys/block/rnvme${number}n1/queue/max_segments)"
+        die "expected at least 127 segments, saw $(cat /sys/block/rnvme${number}n1/queue/max_segments)"
     limit $number rotational 0
     limit $number write_cache "write back"
     limit $number fua 1
 done
-# QEMU says that there is a cache also when it is switched off.
+# QEMU reports a volatile write cache (VWC) even with write-cache=off.
 limit 8 write_cache "write back"
-# Zeroes are written without data, but Linux keeps to the largest transfer.
+# Write Zeroes has no data, but Linux limits it to the largest transfer.
 limit 0 write_zeroes_max_bytes $((2 << 20))
 limit 1 write_zeroes_max_bytes $((8 << 10))
 limit 0 max_discard_segments 255
-(($(cat /sys/block/rnvme0n1/queue/discard_max_hw_bytes) >= 1 << 30)) || die "discards are too small"
+(($(cat /sys/block/rnvme0n1/queue/discard_max_hw_bytes) >= 1 << 30)) || die "expected discards of at least 1 GiB"
 unload

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# As many hardware queues as the controller grants and has interrupt vectors
-# for, at most one for each CPU, as deep as its rings; each queue's interrupt
-# is the one that comes.
+# A disk has as many hardware queues as the controller grants and has interrupt vectors
+# for, at most one a CPU, as deep as its rings. I/O raises the interrupt of each queue.
 #@ machine: matrix
 #@ timeout: 90
 . /tests/guest/lib.sh
@@ -17,11 +16,11 @@ check() { # NUMBER QUEUES TAGS NAMES-OF-INTERRUPTS
     expect "interrupts of $disk" "$4 " "$(names "$1")"
     expect "CPUs that the queues of $disk serve" "0 1 2 3" "$(
         cat /sys/block/"$disk"/mq/*/cpu_list | grep -o '[0-9]*' | sort | tr '\n' ' ' | sed 's/ $//')"
-    # A read on each CPU: all vectors of I/O queues have something to do.
+    # Reads on each CPU use every vector of the I/O queues.
     before=$(awk -v name="^rnvme$1q" '$NF ~ name { print $NF, $2 + $3 + $4 + $5 }' /proc/interrupts)
     for cpu in 0 1 2 3; do
         taskset -c $cpu dd if="/dev/$disk" of=/dev/null bs=4k count=2 iflag=direct status=none ||
-            die "$disk: CPU $cpu cannot read"
+            die "$disk: expected CPU $cpu to read"
     done
     quiet=$(awk -v name="^rnvme$1q" '$NF ~ name { print $NF, $2 + $3 + $4 + $5 }' /proc/interrupts |
         grep -F -x -e "$before" | grep -v 'q0 ')

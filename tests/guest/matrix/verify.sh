@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Mixed sizes written and verified on every kind of controller, two at a time.
+# Mixed sizes, written and verified on every kind of controller, two controllers at a time.
 #@ machine: matrix
 #@ timeout: 120
 . /tests/guest/lib.sh
@@ -16,5 +16,5 @@ half() { # NUMBER...
 half 0 1 2 3 4 &
 other=$!
 half 5 6 7 8 9
-wait $other || die "see above"
+wait $other || die "expected no error of the other half: see above"
 unload

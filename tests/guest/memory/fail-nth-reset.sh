@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Each allocation of a reset fails once, in whatever task it is made, the first, the
-# second and so on, until one reset has none left to fail: the reset works, or it
-# fails and the next one works; data is there, nothing leaks.
+# Each allocation of a reset fails once, in any task: the first, the second and so on, until
+# a reset has fewer allocations. The reset succeeds, or it fails and the next one succeeds;
+# the data is unchanged and nothing leaks.
 #@ kernels: debug
 #@ timeout: 100
 #@ allow-log: Call Trace
@@ -12,7 +12,7 @@ load_disk
 put_noise rnvme0n1 8
 fail_ours
 
-# One allocation of this kind fails, after so many bytes (or pages).
+# Let one allocation of a kind fail after so many bytes (failslab) or pages.
 arm() { # KIND AFTER
     local knobs=/sys/kernel/debug/$1
     echo 0 >"$knobs/interval"
@@ -25,7 +25,7 @@ total=0 lost=0
 for kind in failslab fail_page_alloc; do
     knobs=/sys/kernel/debug/$kind
     resets=0
-    # Bytes of objects, or pages, that are had before one is refused.
+    # The bytes, or pages, that succeed before one allocation fails.
     for ((space = 0; space < 1 << 24; space += 1 + space / 12)); do
         arm $kind "$space"
         status=0
@@ -36,19 +36,19 @@ for kind in failslab fail_page_alloc; do
         resets=$((resets + 1))
         if ((status)); then
             lost=$((lost + 1))
-            # It is as it was, or dead: another reset is all that is needed.
+            # The controller is live or dead: one more reset must suffice.
             if ! reset_controller; then
-                die "$kind after $space: a reset that lacked memory cannot be made good: $(ctrl_state)"
+                die "$kind after $space: expected the reset after a failed one to succeed, state $(ctrl_state)"
             fi
         fi
-        is_state live || die "$kind after $space: $(ctrl_state)"
-        repaired || die "$kind after $space: the disk cannot be read"
+        is_state live || die "$kind after $space: expected state live, saw $(ctrl_state)"
+        repaired || die "$kind after $space: expected the disk to be readable"
     done
-    ((space < 1 << 24)) || die "the resets allocate without end"
+    ((space < 1 << 24)) || die "expected a reset that allocates less than 16 Mi bytes or pages"
     echo "$kind: $resets allocations failed"
     total=$((total + resets))
 done
-# A driver that allocates nothing in a reset has none to fail.
+# No minimum: a reset without allocations is fine.
 echo "$total failing allocations, $lost of them needed by their reset"
 expect_noise rnvme0n1 8
 verify rnvme0n1 --bs=4k --size=512k --iodepth=16 --offset=16m

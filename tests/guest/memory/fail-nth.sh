@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Each allocation of the probe fails once, the first, the second and so on,
-# until one probe has none left to fail: each time the device stays unbound
-# (or works), nothing leaks and nothing is freed twice.
+# Each allocation of the probe fails once: the first, the second and so on, until a probe
+# has fewer allocations. Each time the device stays unbound (or works), nothing leaks and
+# nothing is freed twice.
 # (genirq warns when it removes a /proc/irq entry that it could not make.)
 #@ kernels: debug
 #@ timeout: 150
@@ -17,9 +17,10 @@ echo "$bdf" >$driver/unbind
 fail_ours
 
 failed=0
-# There are some thousands, many of them alike (tags, pages for lists): a sample will do.
+# The probe makes thousands of allocations, many of them alike (tags, pages of lists): from
+# the 60th on a sample suffices.
 for ((n = 1; n < 20000; n += n < 60 ? 1 : n / 8)); do
-    # The number is the task's own: in a subshell, whose builtins do the rest.
+    # fail-nth counts for one task: a subshell, which uses builtins only.
     left=$(
         echo $n >/proc/self/fail-nth
         echo "$bdf" 2>/dev/null >$driver/bind
@@ -32,11 +33,11 @@ for ((n = 1; n < 20000; n += n < 60 ? 1 : n / 8)); do
         echo "$bdf" >$driver/unbind
     else
         failed=$((failed + 1))
-        [[ ! -e /sys/class/rnvme/rnvme0 ]] || die "allocation $n: a class device stayed behind"
+        [[ ! -e /sys/class/rnvme/rnvme0 ]] || die "allocation $n: expected no class device after a failed probe, saw rnvme0"
     fi
 done
-((n < 20000)) || die "the probe does not end"
-((failed >= 20)) || die "only $failed of $n failing allocations made the probe fail"
+((n < 20000)) || die "expected a probe with fewer than 20000 allocations"
+((failed >= 20)) || die "expected at least 20 failed probes, saw $failed ($n allocations)"
 echo "$n allocations, $failed of them needed"
 wait_for 20 test -b /dev/rnvme0n1
 verify rnvme0n1 --bs=4k --size=512k --iodepth=16

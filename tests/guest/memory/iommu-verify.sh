@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Behind an IOMMU with strict mappings, and with mappings that are flushed
-# later: all sizes, all alignments, and no DMA outside of what is mapped.
+# Behind an IOMMU in strict mode (DMA) and in lazy mode (DMA-FQ): all sizes, all
+# alignments, and no DMA outside of the mappings.
 #@ machine: iommu
 #@ timeout: 90
 . /tests/guest/lib.sh
 group=$(readlink -f /sys/bus/pci/devices/0000:00:04.0/iommu_group)
-[[ -d $group ]] || die "the device is behind no IOMMU: $(dmesg | grep -i -e dmar -e iommu)"
+[[ -d $group ]] || die "expected the device behind an IOMMU: $(dmesg | grep -i -e dmar -e iommu)"
 for type in DMA DMA-FQ; do
     if [[ $(<"$group/type") != "$type" ]]; then
-        echo $type >"$group/type" || die "the IOMMU group does not become $type"
+        echo $type >"$group/type" || die "setting the IOMMU group's type to $type failed"
     fi
     expect "kind of mapping" $type "$(<"$group/type")"
     mark

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# No ordinary request makes the driver allocate: every allocation that has the
-# module on its stack fails, and none is even tried while 4 KiB reads and writes run.
+# No allocation in the I/O path: every allocation with the module on the stack would fail,
+# and none is even tried while 4 KiB reads and writes run.
 #@ kernels: debug
 #@ timeout: 60
 #@ machine: bookless
@@ -25,13 +25,13 @@ arm() { # KIND PROBABILITY
 echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
 kinds="failslab fail_page_alloc"
 
-# First that it would be noticed: binding allocates.
+# First show that the test would notice an allocation: binding allocates.
 bdf=$(pci_of rnvme0)
 echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
 for kind in $kinds; do arm "$kind" 100; done
-(echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind) 2>/dev/null && die "the driver bound without memory"
+(echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind) 2>/dev/null && die "expected bind to fail without memory"
 for kind in $kinds; do echo 0 >"/sys/kernel/debug/$kind/probability"; done
-(($(cat /sys/kernel/debug/failslab/times) < budget)) || die "no allocation failed while binding"
+(($(cat /sys/kernel/debug/failslab/times) < budget)) || die "expected failed allocations while binding, saw none"
 echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind
 wait_for 20 test -b /dev/rnvme0n1
 

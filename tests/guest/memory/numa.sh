@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What a queue needs is on the device's NUMA node, even one without CPUs: said of
-# the device in sysfs (the kernel calls that a bug of the firmware), for the
-# firmware of this machine knows no nodes of devices.
+# The memory of a queue is on the device's NUMA node, even a node without CPUs. The test
+# sets the node through sysfs (the kernel logs that as a bug of the firmware), because the
+# firmware of this machine reports no node for devices.
 #@ machine: numa
 #@ kernels: stock
 #@ allow-log: Overriding NUMA node
 . /tests/guest/lib.sh
 
-# KiB of a node's memory in the kernel's own small pieces.
+# KiB of unreclaimable slab memory on a node.
 slab() { awk '/SUnreclaim/ { print $4 }' "/sys/devices/system/node/node$1/meminfo"; }
 
-# How much of it ($seen) the driver takes on node 1 when the device is on a node.
+# $seen: how many of these KiB a bind takes on node 1 with the device on a node.
 taken() { # NODE
     local before
-    echo "$1" >"/sys/bus/pci/devices/$bdf/numa_node" || die "the device does not go to node $1"
+    echo "$1" >"/sys/bus/pci/devices/$bdf/numa_node" || die "setting the device's node to $1 failed"
     before=$(slab 1)
-    echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind || die "it cannot be bound"
+    echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind || die "expected bind to succeed"
     wait_for 20 test -b /dev/rnvme0n1
     seen=$(($(slab 1) - before))
     verify rnvme0n1 --bsrange=4k-512k --size=4m --iodepth=32 --numjobs=2 --offset_increment=64m
@@ -32,7 +32,7 @@ far=$seen
 taken 0
 near=$seen
 echo "on node 1: $far KiB with the device there, $near KiB with it on node 0"
-# Three queues' segments (128 KiB each) alone are more.
-((far >= 384)) || die "only $far KiB are on the device's node"
-((near < 128)) || die "$near KiB are on a node that is not the device's"
+# The segment arrays of three queues (128 KiB each) alone reach this.
+((far >= 384)) || die "expected at least 384 KiB on the device's node, saw $far"
+((near < 128)) || die "expected less than 128 KiB on the other node, saw $near"
 unload

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Namespaces with an NGUID, EUI64 or UUID that another one of the subsystem has
-# are left out, with a line that names both, and so are those of another
-# subsystem if they may be shared; else they only lose their identifiers.  A
-# namespace that two controllers share has a disk on each.
+# Duplicate NGUIDs, EUI64s or UUIDs. A namespace with an identifier of another namespace of
+# its subsystem is left out, with a log line that names both. A namespace with an identifier
+# of another subsystem's is left out if it may be shared, else only its identifiers are
+# unused.  A namespace that two controllers share has a disk on each.
 #@ machine: limits
 . /tests/guest/lib.sh
 mark
 load
 wait_for 20 test -b /dev/rnvme1n2
-[[ ! -e /dev/rnvme1n3 ]] || die "there are three disks"
+[[ ! -e /dev/rnvme1n3 ]] || die "expected two disks of rnvme1, saw rnvme1n3"
 expect_klog "namespace 2: the NGUID is that of namespace 1 of rnvme1, too"
 expect_klog "namespace 3: the EUI64 is that of namespace 1 of rnvme1, too"
 expect_klog "namespace 4: the UUID is that of namespace 1 of rnvme1, too"
@@ -18,7 +18,7 @@ expect_klog "rnvme2: namespace 1: the UUID is that of namespace 5 of rnvme1: its
 expect_klog "rnvme4: namespace 1: rnvme3 has a disk of it, too"
 expect_klog "rnvme5: namespace 1: the UUID is that of namespace 1 of rnvme"
 expect "namespaces left out" 4 "$(klog_count 'left out')"
-[[ ! -e /dev/rnvme5n2 ]] || die "the last controller has two disks"
+[[ ! -e /dev/rnvme5n2 ]] || die "expected one disk of rnvme5, saw rnvme5n2"
 # Both paths lead to the same data.
 wait_for 20 test -b /dev/rnvme3n1
 wait_for 20 test -b /dev/rnvme4n1
@@ -27,7 +27,7 @@ expect_noise rnvme4n1 3
 verify rnvme1n1 --bs=4k --size=1m --iodepth=8
 verify rnvme1n2 --bs=4k --size=1m --iodepth=8
 verify rnvme2n1 --bs=4k --size=1m --iodepth=8
-# One that goes is forgotten: what it was in the way of comes back.
+# Without rnvme1 the UUID is free: the namespace of rnvme2 has its identifiers again.
 bdf=$(pci_of rnvme1)
 echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
 mark

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Namespaces 1, 5 and 9 become the disks n1, n2 and n3, as in Linux, and each
-# disk has its own namespace's data.
+# Namespaces 1, 5 and 9 become the disks n1, n2 and n3, as with the kernel's nvme driver,
+# and each disk has its own namespace's data.
 #@ machine: namespaces
 . /tests/guest/lib.sh
 load
@@ -9,9 +9,9 @@ wait_for 20 test -b /dev/rnvme2n3
 for disk in 1 2 3; do
     expect "size of rnvme2n$disk" $(((32 + disk) << 11)) "$(cat /sys/block/rnvme2n$disk/size)"
     echo "this is number $disk" | dd of=/dev/rnvme2n$disk bs=512 conv=sync oflag=direct status=none ||
-        die "cannot write to disk $disk"
+        die "writing to disk $disk failed"
 done
-[[ ! -e /dev/rnvme2n4 ]] || die "there is a fourth disk"
+[[ ! -e /dev/rnvme2n4 ]] || die "expected three disks of rnvme2, saw rnvme2n4"
 unload
 load
 wait_for 20 test -b /dev/rnvme2n3

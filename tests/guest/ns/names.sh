@@ -24,5 +24,5 @@ check rnvme0n3 67 512 0000:00:04.0
 check rnvme1n1 68 4096 0000:00:05.0
 check rnvme1n2 69 512 0000:00:05.0
 check rnvme1n3 70 4096 0000:00:05.0
-[[ ! -e /dev/rnvme0n4 && ! -e /dev/rnvme1n4 ]] || die "there are more disks than namespaces"
+[[ ! -e /dev/rnvme0n4 && ! -e /dev/rnvme1n4 ]] || die "expected three disks a controller, saw a fourth"
 unload

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# All six disks of two controllers at the same time, whose namespaces share
-# queues and tags: nothing gets into another's blocks.
+# I/O to all six disks of two controllers at the same time. The namespaces of a controller
+# share queues and tags; no data gets into another namespace's blocks.
 #@ machine: namespaces
 #@ timeout: 90
 . /tests/guest/lib.sh

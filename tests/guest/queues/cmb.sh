@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Submission queues in the controller's own memory, if the user wants it: their
-# addresses are in its BAR, their commands arrive; queues that do not fit and
-# controllers without such memory take the host's.
+# Submission queues in the controller memory buffer with use_cmb_sqes=1: their addresses are
+# in the controller's BAR, and their commands arrive. Queues that do not fit, and
+# controllers without a CMB, use the host's memory.
 #@ machine: cmb
 #@ timeout: 120
 . /tests/guest/lib.sh
 
-# The submission rings that were created, and whether each is in BAR 2 of a device.
+# How many of the submission queues that were created are in BAR 2 of a device.
 rings() { # SLOT
     local start end addr
     read -r start end _ < <(sed -n 3p "/sys/bus/pci/devices/0000:00:$1.0/resource")
@@ -19,25 +19,25 @@ rings() { # SLOT
 host trace-on pci_nvme_create_sq
 load_disk
 wait_for 20 test -b /dev/rnvme2n1
-expect "rings in the first's memory without being asked" 0 "$(rings 04)"
+expect "submission queues in the first CMB without use_cmb_sqes" 0 "$(rings 04)"
 unload
 
 mark
 load_disk use_cmb_sqes=1
 wait_for 20 test -b /dev/rnvme2n1
-expect "rings in the first's memory" 2 "$(rings 04)"
-expect "rings in the second's memory" 2 "$(rings 05)"
+expect "submission queues in the first CMB" 2 "$(rings 04)"
+expect "submission queues in the second CMB" 2 "$(rings 05)"
 expect_klog "rnvme 0000:00:04.0: 2 submission queues are in the controller's memory"
 expect_klog "rnvme 0000:00:06.0: controller memory buffer: there is none"
 for disk in rnvme0n1 rnvme1n1; do
     verify $disk --bsrange=512-256k --size=2m --iodepth=16
 done
-# Its BAR is another's while we have it, and free afterwards.
-grep -q ' : rnvme_cmb$' /proc/iomem || die "the memory is not claimed: $(cat /proc/iomem)"
+# The driver claims the BAR while it is bound, and releases it afterwards.
+grep -q ' : rnvme_cmb$' /proc/iomem || die "expected the CMB's BAR claimed, saw: $(cat /proc/iomem)"
 unload
-! grep -q rnvme_cmb /proc/iomem || die "the memory is still claimed"
+! grep -q rnvme_cmb /proc/iomem || die "expected the CMB's BAR released after rmmod"
 
-# Rings of 2048 entries take 128 KiB each: of ten eight fit into 1 MiB.
+# Rings of 2048 entries take 128 KiB each: eight of ten fit into 1 MiB.
 mark
 load_disk use_cmb_sqes=1 io_queue_depth=2048 poll_queues=8
 expect_klog "rnvme 0000:00:04.0: 8 submission queues are in the controller's memory"

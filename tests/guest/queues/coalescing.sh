@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Interrupt coalescing is set as the parameters say, when the queues are there
-# and the admin queue's vector has been taken out of it; without parameters it is
-# left alone. QEMU refuses both: a line of the log each, and no harm.
+# The driver sets interrupt coalescing as the parameters say, after it has created the queues
+# and excluded the admin queue's vector; without parameters it sets nothing. QEMU refuses
+# both features: a log line each, and the driver works on.
 #@ timeout: 60
 #@ allow-trace: pci_nvme_err_req_status
 . /tests/guest/lib.sh
 
-# What was set of queues and interrupts, in order: the feature and CDW11; and each queue that was created.
+# The steps in order: "FEATURE=CDW11" of each Set Features of queues and interrupts, "queue"
+# for each submission queue created.
 steps() {
     host trace-log "pci_nvme_*" | sed -n \
         -e 's/^pci_nvme_setfeat .* fid \(0x[789]\) .* cdw11 \(0x[0-9a-f]*\).*/\1=\2/p' \
         -e 's/^pci_nvme_create_sq .*/queue/p' | tail -n +$((before + 1)) | xargs
 }
 
-# Load with parameters; the steps must be these.
+# Load with parameters; the steps must be as expected.
 check() { # STEPS PARAMETER...
     local expected=$1
     shift
@@ -31,7 +32,7 @@ check "0x7=0x10001 queue queue"
 expect "refusals" 0 "$(klog_count "Set Features")"
 unload
 
-# 300 us, 8 completions (7, counted from 0); vector 0 is not to coalesce.
+# 300 us, 8 completions (7, zero-based); vector 0 must not coalesce.
 check "0x7=0x10001 queue queue 0x9=0x10000 0x8=0x307" irq_coalescing_time=3 irq_coalescing_threshold=8
 for feature in "Interrupt Vector Configuration" "Interrupt Coalescing"; do
     expect "lines about $feature" 1 "$(klog_count "Set Features ($feature) failed")"
@@ -42,7 +43,7 @@ unload
 check "0x7=0x10001 queue queue 0x9=0x10000 0x8=0xffff" irq_coalescing_time=255 irq_coalescing_threshold=256
 bdf=$(pci_of rnvme0)
 
-# One vector for all: it stays in.
+# The only vector serves all queues, so it is not excluded.
 before=0
 before=$(steps | wc -w)
 if bind_to_pin "$bdf" rnvme0n1; then

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A CPU goes and comes while fio writes and verifies: its queue's commands end,
-# new ones take the other queue, and afterwards its own again.
+# A CPU goes offline and online while fio writes and verifies: the commands of its queue
+# end, new ones use the other queue, and afterwards its own again.
 #@ timeout: 90
 . /tests/guest/lib.sh
 load_disk
@@ -12,9 +12,9 @@ job=$!
 wait_for 20 disk_busy rnvme0n1
 rounds=0
 while kill -0 "$job" 2>/dev/null; do
-    echo 0 >$cpu || die "CPU 1 does not go"
-    dd if=/dev/rnvme0n1 of=/dev/null bs=4k count=16 iflag=direct status=none || die "read without it"
-    echo 1 >$cpu || die "CPU 1 does not come"
+    echo 0 >$cpu || die "expected CPU 1 to go offline"
+    dd if=/dev/rnvme0n1 of=/dev/null bs=4k count=16 iflag=direct status=none || die "expected a read to succeed with CPU 1 offline"
+    echo 1 >$cpu || die "expected CPU 1 to come online"
     rounds=$((rounds + 1))
 done
 wait "$job" || die "fio failed"
@@ -24,7 +24,7 @@ for number in 0 1; do
     interrupts() { awk '/rnvme0q[12]$/ { n += $2 + $3 } END { print n + 0 }' /proc/interrupts; }
     before=$(interrupts)
     taskset -c $number dd if=/dev/rnvme0n1 of=/dev/null bs=4k count=16 iflag=direct status=none ||
-        die "CPU $number cannot read"
-    ((before + 16 <= $(interrupts))) || die "CPU $number: reads without interrupts"
+        die "expected CPU $number to read"
+    ((before + 16 <= $(interrupts))) || die "CPU $number: expected an interrupt for each of 16 reads"
 done
 unload

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Shadow doorbells save as many register writes as with nvme, on the same
-# controller at the same depths.  How many there are depends on how busy the
-# device is, so the drivers take turns and the sums are compared, of more turns
-# where few do not decide.
+# Shadow doorbells save as many register writes as with nvme, on the same controller at the
+# same depths.  The number of writes depends on how busy the device is, so the drivers
+# take turns and the test compares the sums, of more turns if few do not decide.
 #@ machine: modes
 #@ timeout: 240
 #@ kernels: stock
@@ -32,7 +31,7 @@ bind() { # DRIVER DISK
 
 unbind() { echo $bdf >/sys/bus/pci/devices/$bdf/driver/unbind; }
 
-modprobe nvme || die "no nvme driver"
+modprobe nvme || die "modprobe nvme failed"
 [[ ! -e /sys/bus/pci/devices/$bdf/driver ]] || unbind
 load
 [[ ! -e /sys/bus/pci/devices/$bdf/driver ]] || unbind
@@ -55,7 +54,7 @@ take_turns() { # HOW-OFTEN
     done
 }
 
-# The depth at which there are more with rnvme, if there is one: a tenth is noise.
+# The depths at which rnvme has more register writes; up to a tenth more is noise.
 worse() {
     local depth
     for depth in 1 2 4 8; do

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The whole matrix of modes, verified.
+# All modes of the data path, verified.
 #@ machine: modes
 #@ timeout: 120
 . /tests/guest/lib.sh
@@ -8,6 +8,6 @@ host trace-on "pci_nvme_map_prp"
 host trace-on "pci_nvme_map_sgl"
 host trace-on pci_nvme_dbbuf_config
 verify_modes rnvme0n1 rnvme1n1
-(($(host trace-count pci_nvme_map_prp) > 100)) || die "no PRPs"
-(($(host trace-count pci_nvme_map_sgl) > 100)) || die "no SGLs"
+(($(host trace-count pci_nvme_map_prp) > 100)) || die "expected more than 100 commands with PRPs"
+(($(host trace-count pci_nvme_map_sgl) > 100)) || die "expected more than 100 commands with SGLs"
 expect "controllers with shadow doorbells, loaded twice" 2 "$(host trace-count pci_nvme_dbbuf_config)"

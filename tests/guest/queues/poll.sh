@@ -15,7 +15,7 @@ polled_fio() { # NAME ARGUMENT...
     fio --name="$1" --filename=/dev/rnvme0n1 --direct=1 --size=16m --output-format=terse \
         --number_ios=2000 "${@:2}" >/tmp/fio.log 2>&1 || die "fio $1: $(cat /tmp/fio.log)"
     after=$(interrupts)
-    # The kernel may look at the disk meanwhile (udev, partitions), fio does not cause one each.
+    # A few come from other I/O (udev, partitions).
     ((after - before < 20)) || die "$1: expected no interrupts, saw $((after - before)) for 2000 I/Os"
 }
 
@@ -27,14 +27,14 @@ polled_fio iopoll-1 --ioengine=io_uring --hipri --rw=randread --bs=4k --iodepth=
 polled_fio iopoll-32 --ioengine=io_uring --hipri --rw=randread --bs=4k --iodepth=32
 fio --name=verify --filename=/dev/rnvme0n1 --direct=1 --size=16m --ioengine=io_uring --hipri \
     --rw=randwrite --bsrange=4k-256k --iodepth=16 --verify=crc32c --do_verify=1 --verify_fatal=1 \
-    >/tmp/fio.log 2>&1 || die "verify: $(cat /tmp/fio.log)"
+    >/tmp/fio.log 2>&1 || die "fio failed to verify: $(cat /tmp/fio.log)"
 # Ordinary I/O still has its interrupts.
 before=$(interrupts)
 dd if=/dev/rnvme0n1 of=/dev/null bs=4k count=100 iflag=direct status=none || die "dd failed"
 (($(interrupts) - before >= 100)) || die "expected 100 interrupts, saw $(($(interrupts) - before))"
 unload
 
-# One kind of queues for writes, one for reads, one to poll.
+# Separate queues for writes, for reads and for polling.
 load_disk write_queues=1 poll_queues=1
 host trace-on pci_nvme_io_cmd
 dd if=/dev/rnvme0n1 of=/dev/null bs=4k count=50 iflag=direct status=none || die "dd failed"
@@ -44,8 +44,8 @@ host trace-log pci_nvme_io_cmd | awk '{ for (i = 1; i < NF; i++) if ($i == "sqid
 host trace-off pci_nvme_io_cmd
 reads=$(awk '/READ/ { print $2 }' /tmp/queues | sort -u)
 writes=$(awk '/WRITE/ { print $2 }' /tmp/queues | sort -u)
-[[ -n $reads && -n $writes ]] || die "no commands seen: $(cat /tmp/queues)"
+[[ -n $reads && -n $writes ]] || die "expected reads and writes in the trace, saw: $(cat /tmp/queues)"
 for queue in $writes; do
-    ! grep -qx "$queue" <<<"$reads" || die "queue $queue had reads and writes: $(cat /tmp/queues)"
+    ! grep -qx "$queue" <<<"$reads" || die "expected no reads on write queue $queue, saw: $(cat /tmp/queues)"
 done
 unload

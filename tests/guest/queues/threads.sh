@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# With use_threaded_interrupts each interrupt has a thread, which handles the
-# completions: data is right, unbinding under I/O ends it, and the threads go.
-# With the pin's interrupt, whose level stays, there is none.
+# With use_threaded_interrupts each interrupt has a thread that handles the completions.
+# Data is right, unbinding under I/O ends the I/O, and the threads go.  The pin's
+# interrupt, which is level-triggered, has no thread.
 #@ timeout: 120
 . /tests/guest/lib.sh
 
 threads() { cat /proc/[0-9]*/comm 2>/dev/null | grep -c '^irq/.*-rnvme'; }
-# Clock ticks that the threads have worked for.
+# Clock ticks of CPU time of the threads.
 work() { cat /proc/[0-9]*/stat 2>/dev/null | awk '/\(irq\/[0-9]*-rnvme/ { sum += $(NF - 37) } END { print sum + 0 }'; }
 
 load_disk
@@ -21,7 +21,7 @@ before=$(work)
 put_noise rnvme0n1 100
 verify rnvme0n1 --bsrange=512-256k --blockalign=512 --size=8m --iodepth=32
 verify rnvme0n1 --bs=4k --size=4m --iodepth=1
-(($(work) > before)) || die "the threads did no work"
+(($(work) > before)) || die "expected the threads to use CPU time"
 expect_noise rnvme0n1 100
 bdf=$(pci_of rnvme0)
 for _ in 1 2 3; do

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# `make bench DEVICE=`, its part that touches the drive: measures with both
-# drivers, refuses a disk that is mounted or has contents, and gives the
-# controller back whatever happens.  (The traces are of nvme.)
+# bench/device.sh, the part of `make bench DEVICE=` that touches the drive. It measures with
+# both drivers, refuses a disk that is mounted or has contents, and always gives the
+# controller back.  (The trace events come from nvme.)
 #@ kernels: stock
 #@ timeout: 90
 #@ allow-trace: pci_nvme_err_req_status
@@ -16,7 +16,7 @@ expect_as_before() { # WHAT
     expect "$1: the driver" nvme "$(basename "$(readlink -f "/sys/bus/pci/devices/$bdf/driver")")"
     expect "$1: driver_override" "(null)" "$(cat "/sys/bus/pci/devices/$bdf/driver_override")"
     expect "$1: nvme's queues to poll" 0 "$(cat /sys/module/nvme/parameters/poll_queues)"
-    [[ ! -e /sys/module/rnvme ]] || die "$1: rnvme is still loaded"
+    [[ ! -e /sys/module/rnvme ]] || die "$1: expected rnvme unloaded"
     wait_for 20 test -b /dev/nvme0n1
 }
 
@@ -29,7 +29,7 @@ expect_refused() { # WHY
     expect_failure bench "use $bdf rnvme"
     expect_like "the reason" "*$1*" "$failed_with"
     expect_as_before "$1"
-    [[ ! -e /tmp/told ]] || die "$1: the plan was begun"
+    [[ ! -e /tmp/told ]] || die "$1: expected a refusal before the plan, but it was begun"
 }
 
 mkfs.ext4 -q -F /dev/nvme0n1 20M
@@ -47,7 +47,7 @@ expect "probes and samples" "probe rnvme sample sample probe nvme sample sample"
     "$(sed -n -E 's/^(probe \w+|sample) .*/\1/p' /tmp/told | xargs)"
 expect_as_before "measured"
 
-# An error, and the user's end, in the middle of rnvme's turn.
+# An error, and a signal, in the middle of rnvme's turn.
 expect_failure bench "use $bdf rnvme" "timed a --rw=nonsense"
 expect_like "the reason" "*fio failed*" "$failed_with"
 expect_as_before "an error"
@@ -55,7 +55,7 @@ echo "use $bdf rnvme; timed a ${sample/number_ios=50/time_based --runtime=5}" >/
 for signal in INT TERM; do
     expect_failure timeout -s $signal 3 bash /bench/device.sh "$bdf" /rnvme.ko /tmp/plan /tmp/told
     expect "rnvme's turn" "probe rnvme" "$(sed -n -E 's/^(probe \w+) .*/\1/p' /tmp/told)"
-    ! grep -q sample /tmp/told || die "$signal did not end it"
+    ! grep -q sample /tmp/told || die "expected $signal to end the sample"
     expect_as_before "$signal"
 done
-modprobe -r nvme || die "nvme cannot be removed"
+modprobe -r nvme || die "modprobe -r nvme failed"
