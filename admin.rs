@@ -19,6 +19,7 @@ use crate::{
         Sqe, //
     },
     policy::{
+        timing::RESET_COMMAND_MS,
         QueueCounts,
         Wanted, //
     },
@@ -49,7 +50,7 @@ use core::{
         AtomicI64,
         AtomicU32,
         Ordering::Relaxed, //
-    }, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -57,7 +58,7 @@ use kernel::{
     time::{
         Instant,
         Monotonic, //
-    }, //
+    },
 };
 use zerocopy::{
     Immutable,
@@ -149,7 +150,7 @@ impl Operations for Admin {
     }
 
     fn timeout(queue: &Queue<Admin>, rq: &TimedOut<'_, Self>) -> TimeoutVerdict {
-        queue.late(rq)
+        queue.timeout(rq)
     }
 }
 
@@ -164,11 +165,6 @@ pub(crate) struct AdminQueue {
     /// Milliseconds from then to the end of the time for the commands of a reset; 0: there is none.
     deadline_ms: AtomicI64,
 }
-
-/// Milliseconds that an admin command may take while a controller is brought up again.
-///
-/// TIMEOUT: all I/O waits meanwhile; a controller that answers at all does so in a fraction of this.
-const RESET_COMMAND_MS: u32 = 2000;
 
 /// When a command that was posted is late.
 #[derive(Clone, Copy)]

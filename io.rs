@@ -23,13 +23,14 @@ use crate::{
         ZeroesControl, //
     },
     policy::{
+        timing::BUSY_RETRY_MS,
         Atomic,
         RetryPolicy, //
     },
     queue::{
         Queue,
-        Route, //
-        Series,
+        Route,
+        Series, //
     },
     sys::{
         base::RateLimit,
@@ -40,12 +41,12 @@ use crate::{
             Op,
             Operations,
             Request,
-            RequeueTimer, //
+            RequeueTimer,
             Started,
             Submissions,
             TimedOut,
             TimeoutVerdict,
-            Types,
+            Types, //
         },
     },
 };
@@ -57,9 +58,6 @@ use kernel::prelude::*;
 
 /// log2 of the unit of the block layer, 512 bytes.
 const SECTOR_SHIFT: u32 = 9;
-
-/// Milliseconds after which a request is tried again that has to wait for another one's end.
-const SOON_MS: u32 = 1;
 
 /// The operations of a disk.
 pub(crate) struct Io;
@@ -203,7 +201,7 @@ impl Operations for Io {
         };
         // Whoever waits for a delay that the controller asked for has the same timer: the one who comes
         // last says when it ends, for both.
-        rq.requeue_after(SOON_MS, |geometry| &geometry.requeue_timer);
+        rq.requeue_after(BUSY_RETRY_MS, |geometry| &geometry.requeue_timer);
     }
 
     fn commit_rqs(queue: &Queue<Io>) {
@@ -226,7 +224,7 @@ impl Operations for Io {
     }
 
     fn timeout(queue: &Queue<Io>, rq: &TimedOut<'_, Self>) -> TimeoutVerdict {
-        queue.late(rq)
+        queue.timeout(rq)
     }
 }
 

@@ -8,6 +8,8 @@ mod queue_counts;
 pub(crate) mod params;
 // Identify data as limits of the block layer.
 mod disk_limits;
+// Every time and bound, and their sum.
+pub(crate) mod timing;
 // Which failed commands are tried again, and when.
 mod retry;
 // States of a controller, and what each event does.
@@ -24,9 +26,12 @@ pub(crate) use self::{
         Source, //
     },
     lifecycle::{
-        next,
         Action,
         Event,
+        Lifecycle,
+        Power,
+        PowerEvent,
+        Snapshot,
         State, //
     },
     log_budget::LogBudget,

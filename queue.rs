@@ -29,13 +29,13 @@ mod polled;
 pub(crate) use self::{
     completions::Completions,
     fallback::Route,
-    timeout::Late, //
+    timeout::{
+        TimedOutCommand,
+        TimeoutPolicy, //
+    }, //
 };
 
-use self::{
-    completions::CQE_WORDS,
-    timeout::LateCommand, //
-};
+use self::completions::CQE_WORDS;
 use crate::{
     data::{
         Carrier,
@@ -61,8 +61,6 @@ use crate::{
             Request,
             Started,
             Submissions,
-            TimedOut,
-            TimeoutVerdict,
             Types, //
         },
         dma::{
@@ -95,15 +93,6 @@ use kernel::{
 
 /// 64-bit words of a submission queue entry.
 const SQE_WORDS: usize = 8;
-
-/// Who decides when a request does not come back. Implemented above: mechanism does not judge.
-pub(crate) trait TimeoutPolicy: Send + Sync {
-    /// A command is late.
-    fn late(&self, command: &dyn Late) -> TimeoutVerdict;
-
-    /// Looks for what nobody tells of: completions without interrupts, a controller that failed.
-    fn check(&self);
-}
 
 /// Whether commands get through to the device.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -150,7 +139,7 @@ pub(crate) struct Queue<T: Types> {
     polled: SpinLock<Option<Completions<T>>>,
     // Hardly ever needed.
     _rest: [LineBegins; 0],
-    watchdog: Arc<dyn TimeoutPolicy>,
+    policy: Arc<dyn TimeoutPolicy>,
     /// See [`fallback`].
     fallback: SetOnce<Arc<Self>>,
     completion_ring_address: u64,
@@ -168,7 +157,7 @@ impl<T: Types> Queue<T> {
         assert!(last_line(written, size_of::<SpinLock<Submission<T>>>()) < polled / LINE);
         assert!(
             last_line(polled, size_of::<SpinLock<Option<Completions<T>>>>())
-                < offset_of!(Self, watchdog) / LINE
+                < offset_of!(Self, policy) / LINE
         );
         // A lock that is watched over is larger.
         #[cfg(not(any(CONFIG_DEBUG_SPINLOCK, CONFIG_DEBUG_LOCK_ALLOC)))]
@@ -227,7 +216,7 @@ where
         dev: &Device<Bound>,
         bar: &Arc<Bar>,
         shape: &Shape<'_>,
-        watchdog: Arc<dyn TimeoutPolicy>,
+        policy: Arc<dyn TimeoutPolicy>,
     ) -> Result<Pair<T>> {
         let () = Self::LAYOUT;
         let entries = usize::from(shape.entries);
@@ -254,7 +243,7 @@ where
                 _polled: [],
                 polled <- SpinLock::new(None, c"rnvme_polled", static_lock_class!()),
                 _rest: [],
-                watchdog,
+                policy,
                 fallback: SetOnce::new(),
                 completion_ring_address,
                 entries: shape.entries,
@@ -316,11 +305,6 @@ where
 
     fn gate(&self) -> Gate {
         self.submission.lock().gate
-    }
-
-    /// Has a look whether the controller is well, for somebody who waits for a command.
-    pub(crate) fn check(&self) {
-        self.watchdog.check();
     }
 
     /// Makes the submission side as it was when it was new: the device forgot the queue.
@@ -459,11 +443,6 @@ where
     #[inline(always)]
     fn ring_doorbell(&self, submission: &mut Submission<T>) {
         self.doorbell.ring(submission.tail.ring());
-    }
-
-    /// A request of the queue is late.
-    pub(crate) fn late(&self, rq: &TimedOut<'_, T>) -> TimeoutVerdict {
-        self.watchdog.late(&LateCommand { queue: self, rq })
     }
 }
 

@@ -3,22 +3,19 @@
 //! The files of a controller in `/sys/class/rnvme/rnvme<N>`, with the names and the words of Linux's
 //! driver (`drivers/nvme/host/sysfs.c`) where that has them.
 
-use super::hardware::Hardware;
+use super::{
+    queues::IoQueues,
+    shared::Shared, //
+};
 use crate::{
-    admin::AdminQueue,
-    nvme::{
-        ControllerInfo,
-        Text,
-        VS, //
-    },
+    nvme::VS,
     policy::{
         params,
         Event, //
     },
     sys::base::{
         Attribute,
-        ClassDevice,
-        Work, //
+        ClassDevice, //
     },
 };
 use core::sync::atomic::{
@@ -31,30 +28,24 @@ use kernel::{
     sync::Arc, //
 };
 
-/// What the files are about.
+/// What the attributes show.
 pub(super) struct Attributes {
-    pub(super) hardware: Arc<Hardware>,
-    pub(super) admin: Arc<AdminQueue>,
-    pub(super) reset: Arc<Work>,
-    pub(super) scan: Arc<Work>,
-    pub(super) info: ControllerInfo,
-    pub(super) version: VS,
-    pub(super) nqn: Text<256>,
-    /// With the admin queue.
-    pub(super) queues: u32,
-    /// Of an I/O queue.
-    pub(super) entries: u16,
+    shared: Arc<Shared>,
+    io: Arc<IoQueues>,
+    version: VS,
 }
 
 impl Attributes {
     const TABLE: &'static [Attribute<Self>] = &[
-        Attribute::ro(c"state", |a, f| f.write_str(a.hardware.state().name())),
+        Attribute::ro(c"state", |a, f| {
+            f.write_str(a.shared.hardware.state().name())
+        }),
         Attribute::wo(c"reset_controller", |a, _| a.reset()),
         Attribute::wo(c"rescan_controller", |a, _| a.rescan()),
-        Attribute::ro(c"model", |a, f| f.write_str(a.info.model.as_str())),
-        Attribute::ro(c"serial", |a, f| f.write_str(a.info.serial.as_str())),
+        Attribute::ro(c"model", |a, f| f.write_str(a.shared.info.model.as_str())),
+        Attribute::ro(c"serial", |a, f| f.write_str(a.shared.info.serial.as_str())),
         Attribute::ro(c"firmware_rev", |a, f| {
-            f.write_str(a.info.firmware.as_str())
+            f.write_str(a.shared.info.firmware.as_str())
         }),
         Attribute::ro(c"version", |a, f| {
             write!(
@@ -65,37 +56,58 @@ impl Attributes {
                 a.version.ter().get()
             )
         }),
-        Attribute::ro(c"subsysnqn", |a, f| f.write_str(a.nqn.as_str())),
-        Attribute::ro(c"cntlid", |a, f| write!(f, "{}", a.info.id)),
+        Attribute::ro(c"subsysnqn", |a, f| f.write_str(a.shared.nqn.as_str())),
+        Attribute::ro(c"cntlid", |a, f| write!(f, "{}", a.shared.info.id)),
         Attribute::ro(c"transport", |_, f| f.write_str("pcie")),
-        Attribute::ro(c"address", |a, f| f.write_str(a.hardware.name())),
-        Attribute::ro(c"numa_node", |a, f| write!(f, "{}", a.hardware.node())),
-        Attribute::ro(c"queue_count", |a, f| write!(f, "{}", a.queues)),
-        Attribute::ro(c"sqsize", |a, f| write!(f, "{}", a.entries - 1)),
+        Attribute::ro(c"address", |a, f| f.write_str(a.shared.hardware.name())),
+        Attribute::ro(c"numa_node", |a, f| {
+            write!(f, "{}", a.shared.hardware.node())
+        }),
+        Attribute::ro(c"queue_count", |a, f| {
+            write!(f, "{}", a.io.counts.total() + 1)
+        }),
+        Attribute::ro(c"sqsize", |a, f| write!(f, "{}", a.io.entries - 1)),
         Attribute::rw(
             c"admin_timeout",
-            |a, f| write!(f, "{}", a.admin.timeout_ms()),
+            |a, f| write!(f, "{}", a.shared.admin.timeout_ms()),
             |a, text| {
-                a.admin
+                a.shared
+                    .admin
                     .set_timeout_ms(params::milliseconds(text).ok_or(EINVAL)?);
                 Ok(())
             },
         ),
+        Attribute::ro(c"recovery_bound_ms", |a, f| {
+            write!(f, "{}", a.io.recovery_bound_ms())
+        }),
         Attribute::ro(c"reset_count", |a, f| {
-            a.count(&a.hardware.counters.resets, f)
+            a.count(&a.shared.hardware.counters.resets, f)
         }),
         Attribute::ro(c"abort_count", |a, f| {
-            a.count(&a.hardware.counters.aborts, f)
+            a.count(&a.shared.hardware.counters.aborts, f)
         }),
         Attribute::ro(c"lost_interrupt_count", |a, f| {
-            a.count(&a.hardware.counters.lost_interrupts, f)
+            a.count(&a.shared.hardware.counters.lost_interrupts, f)
         }),
     ];
 
-    /// Makes the device of controller `instance` below `parent`, with these files.
-    pub(super) fn publish(self, parent: &Device, instance: u32) -> Result<Arc<ClassDevice<Self>>> {
-        let attributes = Arc::new(self, GFP_KERNEL)?;
-        let class = ClassDevice::new(parent, instance, attributes, Self::TABLE)?;
+    /// Makes the class device of the controller below `parent`, with these attributes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; what registering the device returns.
+    pub(super) fn publish(
+        shared: &Arc<Shared>,
+        io: &Arc<IoQueues>,
+        parent: &Device,
+    ) -> Result<Arc<ClassDevice<Self>>> {
+        let attributes = Self {
+            shared: shared.clone(),
+            io: io.clone(),
+            version: shared.version(),
+        };
+        let attributes = Arc::new(attributes, GFP_KERNEL)?;
+        let class = ClassDevice::new(parent, shared.number, attributes, Self::TABLE)?;
         Ok(Arc::new(class, GFP_KERNEL)?)
     }
 
@@ -109,10 +121,12 @@ impl Attributes {
 
     /// Resets the controller, and waits for it.
     fn reset(&self) -> Result {
-        self.hardware.wait_for_failed_reset();
-        self.hardware.notify(Event::Asked, "somebody asks for it");
-        self.reset.flush();
-        if self.hardware.is_live() {
+        self.shared.hardware.wait_for_failed_reset();
+        self.shared
+            .hardware
+            .notify(Event::Requested, "requested through sysfs");
+        self.shared.jobs.reset.flush();
+        if self.shared.hardware.is_live() {
             return Ok(());
         }
         Err(EIO)
@@ -120,11 +134,11 @@ impl Attributes {
 
     /// Looks for namespaces, and waits until that is done.
     fn rescan(&self) -> Result {
-        if !self.hardware.is_live() {
+        if !self.shared.hardware.is_live() {
             return Err(ENODEV);
         }
-        self.scan.queue();
-        self.scan.flush();
+        self.shared.jobs.scan.queue();
+        self.shared.jobs.scan.flush();
         Ok(())
     }
 }

@@ -8,7 +8,7 @@
 
 use super::{
     attributes::Attributes,
-    hardware::Hardware, //
+    shared::Shared, //
 };
 use crate::{
     admin::{
@@ -29,7 +29,15 @@ use crate::{
         Notice,
         SetAsyncEvents, //
     },
-    policy::Event,
+    policy::{
+        timing::{
+            millis,
+            ACTIVATION_MS,
+            EVENT_PAUSE_MS,
+            LONGEST_ACTIVATION_MS, //
+        },
+        Event, //
+    },
     sys::{
         base::{
             ClassDevice,
@@ -49,21 +57,11 @@ use core::sync::atomic::{
 use kernel::{
     prelude::*,
     str::CString,
-    sync::Arc,
-    time::Delta, //
+    sync::Arc, //
 };
 
-/// Milliseconds until a controller is asked again that has told too much.
-const PAUSE_MS: u32 = 1000;
 /// The most namespaces that are named in the log after one event.
 const LINES: usize = 8;
-/// Milliseconds that a controller may be busy with new firmware, if it does not say.
-///
-/// TIMEOUT: as long as an admin command may take by default.
-const ACTIVATION_MS: u32 = 60_000;
-/// The longest whatever it says (it could say almost two hours): I/O waits.
-const LONGEST_ACTIVATION_MS: u32 = 300_000;
-
 /// The request that waits for an event.
 ///
 /// The last reference to it may be dropped in an interrupt: so it has nothing that must not be, and
@@ -133,7 +131,7 @@ impl EventRequest {
 
     /// Asks for an event if the controller ended the last request without one, and what there was
     /// has been looked at.
-    pub(super) fn ask_again(self: &Arc<Self>, admin: &AdminQueue) {
+    pub(super) fn request_again(self: &Arc<Self>, admin: &AdminQueue) {
         if !self.fresh.load(Acquire) {
             self.ask(admin);
         }
@@ -146,27 +144,24 @@ impl EventRequest {
     }
 }
 
-/// What is done about events.
+/// Handles asynchronous events.
 pub(super) struct EventHandler {
-    pub(super) events: Arc<EventRequest>,
-    pub(super) admin: Arc<AdminQueue>,
-    pub(super) hardware: Arc<Hardware>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) request: Arc<EventRequest>,
     pub(super) class: Arc<ClassDevice<Attributes>>,
-    pub(super) scan: Arc<Work>,
-    pub(super) info: ControllerInfo,
 }
 
 impl crate::sys::base::Job for EventHandler {
     fn run(&self) {
-        if !self.hardware.is_live() {
+        if !self.shared.hardware.is_live() {
             // Whoever brings it up asks anew.
             return;
         }
-        if let Some(event) = self.events.take() {
-            let Some(missed) = self.events.log.admit() else {
+        if let Some(event) = self.request.take() {
+            let Some(missed) = self.request.log.admit() else {
                 // Too many: what this one was about is looked at like any other, but later.
-                self.events.fresh.store(true, Release);
-                self.events.job.queue_after(PAUSE_MS);
+                self.request.fresh.store(true, Release);
+                self.request.job.queue_after(EVENT_PAUSE_MS);
                 return;
             };
             if missed > 0 {
@@ -174,7 +169,7 @@ impl crate::sys::base::Job for EventHandler {
             }
             self.handle(event);
         }
-        self.events.ask(&self.admin);
+        self.request.ask(&self.shared.admin);
     }
 }
 
@@ -184,18 +179,19 @@ impl EventHandler {
         dev_info!(dev, "event: {}\n", event);
         match event.kind() {
             EventKind::PersistentError => {
-                self.hardware
+                self.shared
+                    .hardware
                     .notify(Event::Fault, "it reports a persistent internal error");
             }
             EventKind::Smart => self.tell_health(),
             EventKind::Notice(Notice::NamespaceChanged) => {
                 self.tell_changed();
-                self.scan.queue();
+                self.shared.jobs.scan.queue();
             }
             EventKind::Notice(Notice::FirmwareActivationStarting) => {
-                let longest = self.info.activation_ms.unwrap_or(ACTIVATION_MS);
-                let longest = Delta::from_millis(longest.min(LONGEST_ACTIVATION_MS).into());
-                self.hardware.wait_while_paused(longest);
+                let longest = self.shared.info.activation_ms.unwrap_or(ACTIVATION_MS);
+                let longest = millis(longest.min(LONGEST_ACTIVATION_MS));
+                self.shared.hardware.wait_while_paused(longest);
                 self.tell_firmware();
             }
             EventKind::Error => self.tell_errors(),
@@ -209,7 +205,7 @@ impl EventHandler {
     }
 
     fn tell_health(&self) {
-        let Ok(page) = self.admin.log_page(&GetLogPage::smart()) else {
+        let Ok(page) = self.shared.admin.log_page(&GetLogPage::smart()) else {
             return;
         };
         if let Ok(health) = page.get().map(Health::decode) {
@@ -228,7 +224,11 @@ impl EventHandler {
 
     fn tell_changed(&self) {
         // Reading the log clears it; scanning finds out anyway.
-        let Ok(page) = self.admin.log_page(&GetLogPage::changed_namespaces()) else {
+        let Ok(page) = self
+            .shared
+            .admin
+            .log_page(&GetLogPage::changed_namespaces())
+        else {
             return;
         };
         let Ok(Some(changed)) = page.get().map(ChangedNamespaces::iter) else {
@@ -244,7 +244,7 @@ impl EventHandler {
     }
 
     fn tell_firmware(&self) {
-        let Ok(page) = self.admin.log_page(&GetLogPage::firmware_slots()) else {
+        let Ok(page) = self.shared.admin.log_page(&GetLogPage::firmware_slots()) else {
             return;
         };
         if let Ok(Some(revision)) = page.get().map(FirmwareSlots::running) {
@@ -253,7 +253,7 @@ impl EventHandler {
     }
 
     fn tell_errors(&self) {
-        let Ok(page) = self.admin.log_page(&GetLogPage::errors(1)) else {
+        let Ok(page) = self.shared.admin.log_page(&GetLogPage::errors(1)) else {
             return;
         };
         let Ok(log) = page.get() else {

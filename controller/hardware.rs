@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The hardware of a controller: its registers, interrupts and queues, and what is done to them when
-//! something happens. What is to be done is decided by [`recovery::next`].
+//! The hardware of a controller: its registers, interrupts and queues, and what each event does to
+//! them.
 //!
-//! All that stops a controller is [`Hardware::halt`]: no new command, the device stopped (CC.EN = 0,
-//! and its DMA taken away), what was in flight ended, or kept by the block layer to be tried again.
-//! Rings are used again or freed only after that.
+//! [`Lifecycle`] decides, [`Hardware::step`] carries the decision out. One function stops a
+//! controller, [`Hardware::halt`]: no new command, CC.EN = 0, bus mastering taken, commands in
+//! flight completed with an error or kept by the block layer. Only after that are rings used again
+//! or freed.
 //!
-//! LOCK: `Hardware::inner` is taken by the time-out handlers, which wait for nothing but registers
-//! while they hold it (for at most CAP.TO and the time of a shutdown), and for requests that are on
-//! their way into a queue; nobody executes a command with it held. `Queue::submission` nests inside.
+//! Three parts are made in order: [`Registers`], [`AdminHardware`], [`IoHardware`].
 
 // What one interrupt vector serves.
 mod vector_handler;
@@ -17,18 +16,24 @@ mod vector_handler;
 mod aborts;
 // Starting and stopping by registers.
 mod registers;
+// The first start: queues and vectors are attached.
+mod start;
+// Stopping, pausing, the end.
+mod stop;
 // Starting again.
 mod restart;
-// First start and end.
-mod setup;
-// Time-outs and the watchdog.
+// Timeouts and the watchdog.
 mod timeouts;
 
-pub(crate) use self::setup::Identity;
+pub(crate) use self::start::Identity;
 
 use self::{
     aborts::Aborts,
-    registers::gone,
+    registers::Registers,
+    stop::{
+        Fate,
+        Stop, //
+    },
     vector_handler::VectorHandler, //
 };
 use crate::{
@@ -38,15 +43,13 @@ use crate::{
     },
     data::Carrier,
     io::Io,
-    nvme::{
-        Capabilities,
-        Status,
-        CSTS, //
-    },
+    nvme::Capabilities,
     policy::{
-        next,
         Action,
         Event,
+        Lifecycle,
+        Power,
+        Snapshot,
         State, //
     },
     queue::{
@@ -67,85 +70,75 @@ use crate::{
         },
     },
 };
-
 use core::sync::atomic::{
-    AtomicBool,
     AtomicU32,
     AtomicU8,
     Ordering::Relaxed, //
 };
 use kernel::{
     fmt,
-    io::{
-        poll::read_poll_timeout,
-        Io as _, //
-    },
-    pci,
     prelude::*,
     sync::{
-        aref::ARef,
         Arc,
         Mutex, //
     },
     time::{
         Delta,
-        Instant,
-        Monotonic, //
+        Instant, //
     }, //
 };
 
-/// How often registers are looked at while waiting.
-const POLL_INTERVAL: Delta = Delta::from_millis(1);
+/// What the admin queue brings: commands, and the memory that the controller was told of by them.
+struct AdminHardware {
+    queue: Arc<Queue<Admin>>,
+    /// Sends Abort commands.
+    commands: Arc<AdminQueue>,
+    /// The controller reads and writes the shadow doorbells, where it has them.
+    shadows: Option<Arc<Shadows>>,
+    /// The controller memory buffer holds submission rings, where it is used.
+    memory: Option<Arc<ControllerMemory>>,
+}
+
+/// What the I/O queues bring.
+struct IoHardware {
+    queues: KVec<Arc<Queue<Io>>>,
+    /// The block layer's side of the queues.
+    set: Arc<TagSet<Io>>,
+}
+
+/// Interrupt lines. The first serves the admin queue.
+struct Lines {
+    lines: KVec<Line<VectorHandler>>,
+    /// The admin queue's handler, while it has no line.
+    parked: Option<KBox<VectorHandler>>,
+}
 
 struct Inner {
-    lines: KVec<Line<VectorHandler>>,
-    /// What the first line served, while it has none: the controller runs all the same.
-    parked: Option<KBox<VectorHandler>>,
+    life: Lifecycle,
     /// The longest that an orderly shutdown may take.
     shutdown: Delta,
-    admin: Option<Arc<Queue<Admin>>>,
-    /// To ask for aborts.
-    commands: Option<Arc<AdminQueue>>,
-    io: KVec<Arc<Queue<Io>>>,
-    /// In front of the I/O queues, once there are disks.
-    set: Option<Arc<TagSet<Io>>>,
-    /// Whether `set` is kept from dispatching.
-    held: bool,
-    /// Whether it was to stop.
-    halted: bool,
-    /// Whether the controller has confirmed that it stopped, or is gone.
-    stopped: bool,
-    /// Since when it does not work.
-    since: Option<Instant<Monotonic>>,
-    /// Whether its PCI function is being reset.
-    function_reset: bool,
-    /// The controller writes to these, too.
-    shadows: Option<Arc<Shadows>>,
-    /// There are queues in it.
-    memory: Option<Arc<ControllerMemory>>,
+    lines: Lines,
+    admin: Option<AdminHardware>,
+    io: Option<IoHardware>,
 }
 
 /// A controller's registers, interrupts and queues.
 #[pin_data]
 pub(crate) struct Hardware {
-    pdev: ARef<pci::Device>,
-    bar: Arc<Bar>,
-    caps: Capabilities,
-    instance: u32,
-    /// Whether interrupts are handled in threads.
+    registers: Registers,
+    /// The controller's number.
+    number: u32,
+    /// Whether threads handle interrupts.
     threads: bool,
-    /// In which part of its life it is: a [`State`]. Changed with `inner` held.
-    state: AtomicU8,
-    /// Whether it is to be quiet, from [`Event::Pause`] to [`Event::Wake`]: nobody may bring it up.
-    /// Changed with `inner` held.
-    paused: AtomicBool,
-    /// Whether somebody is in [`Self::wait_while_paused`].
-    waits_while_paused: AtomicBool,
-    /// What brings the controller up again.
+    /// A [`Snapshot`] of the lifecycle, for readers without the lock.
+    snapshot: AtomicU8,
+    /// The job that brings the controller up again.
     reset: Arc<Work>,
     aborts: Arc<Aborts>,
-    /// What there was of it so far.
+    /// What happened so far.
     pub(crate) counters: Counters,
+    /// LOCK: lifecycle, interrupt lines and queues. Timeout handlers take it, so its holder waits for
+    /// registers only (CAP.TO and the time of a shutdown at most), and never for a command.
     #[pin]
     inner: Mutex<Inner>,
 }
@@ -153,156 +146,142 @@ pub(crate) struct Hardware {
 /// How often something happened.
 #[derive(Default)]
 pub(crate) struct Counters {
-    /// Resets that were begun.
+    /// Resets that began.
     pub(crate) resets: AtomicU32,
-    /// Commands that were to be aborted.
+    /// Commands that were aborted.
     pub(crate) aborts: AtomicU32,
-    /// Queues with completions that no interrupt told of.
+    /// Completion queues whose interrupt was lost.
     pub(crate) lost_interrupts: AtomicU32,
-}
-
-/// How a controller is stopped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// It is told first, and may write back its caches: CC.SHN.
-    Orderly,
-    /// At once: CC.EN = 0.
-    AtOnce,
-}
-
-/// What becomes of I/O when a controller is stopped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// It waits for the controller to come back.
-    Wait,
-    /// It fails.
-    Fail,
 }
 
 impl Hardware {
     /// The registers.
     pub(crate) fn bar(&self) -> &Arc<Bar> {
-        &self.bar
+        &self.registers.bar
     }
 
-    /// What CAP says.
+    /// The controller's number.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// CAP, decoded.
     pub(crate) fn caps(&self) -> &Capabilities {
-        &self.caps
+        &self.registers.caps
     }
 
-    /// What the device is called on its bus.
+    /// The device's name on its bus.
     pub(crate) fn name(&self) -> &str {
-        self.pdev.as_ref().name().to_str().unwrap_or_default()
+        self.registers
+            .pdev
+            .as_ref()
+            .name()
+            .to_str()
+            .unwrap_or_default()
     }
 
     /// The NUMA node of the device; -1 if it has none.
     pub(crate) fn node(&self) -> i32 {
-        crate::sys::pci::node(self.pdev.as_ref())
+        crate::sys::pci::node(self.registers.pdev.as_ref())
     }
 
-    /// CSTS as it is now, to be logged.
-    pub(crate) fn csts(&self) -> u32 {
-        self.bar.read(CSTS).into_raw()
+    /// The longest time that the controller states for a change of CSTS.RDY, in milliseconds.
+    pub(crate) fn ready_ms(&self) -> u32 {
+        self.registers.ready_ms()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::from_raw(self.snapshot.load(Relaxed))
     }
 
     /// The state as it is now.
     pub(crate) fn state(&self) -> State {
-        State::from_raw(self.state.load(Relaxed))
+        self.snapshot().state()
     }
 
-    /// Whether commands can be given.
+    /// Whether commands can be submitted.
     pub(crate) fn is_live(&self) -> bool {
         self.state() == State::Live
     }
 
-    /// Whether it was stopped, or should have been: there is nobody to be told anything.
+    /// Whether the controller was told to stop. No admin command is answered after that.
     pub(crate) fn is_halted(&self) -> bool {
-        self.inner.lock().halted
+        self.inner.lock().life.power() != Power::On
     }
 
-    /// Whether somebody may be at bringing it up.
-    pub(crate) fn is_coming_up(&self) -> bool {
-        matches!(self.state(), State::New | State::Resetting) && !self.paused.load(Relaxed)
+    /// Whether a bring-up may be in progress.
+    fn is_coming_up(&self) -> bool {
+        self.snapshot().is_coming_up()
     }
 
-    /// Something happened; `why`, in words.
+    /// `event` happened; `why` is the reason in words, for the log.
     pub(crate) fn notify(&self, event: Event, why: &str) {
         let mut inner = self.inner.lock();
         self.step(&mut inner, event, fmt!("{}", why));
     }
 
-    /// It could not be brought up.
+    /// The bring-up failed with `e`.
     pub(crate) fn bring_up_failed(&self, e: Error) {
         let mut inner = self.inner.lock();
-        if self.paused.load(Relaxed) {
-            // It was not to be, for now: whoever wakes it up has it tried again.
+        if inner.life.is_paused() {
+            // A pause ended the bring-up; `Event::Wake` starts the next.
             return;
         }
         self.step(
             &mut inner,
             Event::Failed,
-            fmt!("it cannot be brought up again: error {}", e.to_errno()),
+            fmt!("bring-up failed: error {}", e.to_errno()),
         );
     }
 
-    /// The controller was brought up, unless it was told to stop again meanwhile; returns whether it
-    /// works now.
+    /// The bring-up succeeded, unless the controller was told to stop again; returns whether the
+    /// controller works now.
     pub(crate) fn brought_up(&self) -> bool {
         let mut inner = self.inner.lock();
-        if self.paused.load(Relaxed) {
+        if inner.life.is_paused() {
             return false;
         }
-        let (event, why) = match inner.halted {
-            false => (Event::Up, ""),
-            true => (Event::Failed, "it was stopped while it was brought up"),
+        let (event, why) = match inner.life.power() {
+            Power::On => (Event::Up, ""),
+            _ => (Event::Failed, "the controller was stopped during bring-up"),
         };
         self.step(&mut inner, event, fmt!("{}", why));
         self.is_live()
     }
 
-    /// Does what is to be done about `event`, and returns what that was.
+    /// Applies `event` to the lifecycle and carries out its action, which it returns.
     fn step(&self, inner: &mut Inner, event: Event, why: fmt::Arguments<'_>) -> Action {
-        match event {
-            Event::Pause => self.paused.store(true, Relaxed),
-            Event::Wake => self.paused.store(false, Relaxed),
-            _ => {}
+        let pdev = &self.registers.pdev;
+        let before = inner.life.state();
+        let action = inner.life.apply(event, Instant::now());
+        let state = inner.life.state();
+        self.snapshot
+            .store(inner.life.snapshot().into_raw(), Relaxed);
+        if state == State::Resetting && before != State::Resetting {
+            inner.keep_io();
         }
-        let before = self.state();
-        let (state, action) = next(before, event);
-        self.state.store(state as u8, Relaxed);
         match action {
             Action::Nothing | Action::Abort => {}
             Action::Hold => self.halt(inner, Stop::Orderly, Fate::Wait),
             Action::Cancel => {
-                dev_warn!(self.pdev, "stopping the controller again: {}\n", why);
+                dev_warn!(pdev, "stopping the controller again: {}\n", why);
                 self.halt(inner, Stop::AtOnce, Fate::Wait);
             }
             Action::Reset => {
-                dev_warn!(self.pdev, "resetting the controller: {}\n", why);
+                dev_warn!(pdev, "resetting the controller: {}\n", why);
                 self.counters.resets.fetch_add(1, Relaxed);
-                inner.since = Some(Instant::now());
                 self.halt(inner, Stop::AtOnce, Fate::Wait);
                 self.reset.queue();
             }
-            Action::BringUp => {
-                inner.since = Some(Instant::now());
-                self.reset.queue();
-            }
+            Action::BringUp => self.reset.queue(),
             Action::Resume => {
-                let took = inner
-                    .since
-                    .take()
-                    .map_or(Delta::ZERO, |since| since.elapsed());
-                dev_info!(
-                    self.pdev,
-                    "controller is back after {} ms\n",
-                    took.as_millis()
-                );
-                self.release_io(inner);
+                let took = inner.life.take_down_for(Instant::now());
+                let took = took.unwrap_or(Delta::ZERO).as_millis();
+                dev_info!(pdev, "controller is back after {} ms\n", took);
             }
             Action::End => {
                 if state == State::Dead && before != State::Dead {
-                    dev_err!(self.pdev, "controller is dead: {}\n", why);
+                    dev_err!(pdev, "controller is dead: {}\n", why);
                 }
                 let how = match event {
                     Event::Leave => Stop::Orderly,
@@ -311,167 +290,68 @@ impl Hardware {
                 self.halt(inner, how, Fate::Fail);
             }
         }
+        if before == State::Resetting && state != State::Resetting {
+            inner.release_io();
+        }
         action
     }
 
-    /// See the head of the file.
-    fn halt(&self, inner: &mut Inner, how: Stop, fate: Fate) {
-        if let Some(queue) = &inner.admin {
-            queue.set_gate(Gate::Closed);
-        }
-        let gate = match fate {
-            Fate::Wait => Gate::Held,
-            Fate::Fail => Gate::Closed,
-        };
-        for queue in &inner.io {
-            queue.set_gate(gate);
-        }
-        if let (Fate::Wait, false, Some(set)) = (fate, inner.held, &inner.set) {
-            // Without this the block layer would try again every few milliseconds.
-            set.quiesce();
-            inner.held = true;
-        }
-        // One that did not stop when it was told to will not hear of an orderly end either.
-        let how = if inner.halted { Stop::AtOnce } else { how };
-        inner.halted = true;
-        if !inner.stopped {
-            inner.stopped = self.power_down(how, inner);
-        }
-        let mut cancelled = 0;
-        inner.for_each_vector(|vector| cancelled += vector.cancel());
-        for queue in &inner.io {
-            let ended = queue.with_polled(|polled| polled.cancel(Status::HOST_ABORTED));
-            cancelled += ended.unwrap_or(0);
-        }
-        if cancelled > 0 {
-            dev_warn!(
-                self.pdev,
-                "{} I/O commands {} without the device\n",
-                cancelled,
-                match fate {
-                    Fate::Wait => "wait",
-                    Fate::Fail => "ended",
-                }
-            );
-        }
-        if fate == Fate::Fail {
-            self.release_io(inner);
-        }
-    }
-
-    /// Lets the block layer dispatch again.
-    fn release_io(&self, inner: &mut Inner) {
-        if let (true, Some(set)) = (core::mem::take(&mut inner.held), &inner.set) {
-            set.unquiesce();
-        }
-    }
-
-    /// Has commands let through to `queue`, which the controller knows now.
+    /// Opens the gate of `queue`, which the controller knows now.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if it was told to stop meanwhile.
+    /// `ENODEV` if the controller was told to stop.
     pub(crate) fn open<T>(&self, queue: &Queue<T>) -> Result
     where
         T: Types,
         T::Pdu: Carrier,
     {
         let inner = self.inner.lock();
-        if !self.is_coming_up() || inner.halted {
+        if !self.is_coming_up() || inner.life.power() != Power::On {
             return Err(ENODEV);
         }
         queue.set_gate(Gate::Open);
         Ok(())
     }
 
-    /// Waits until no I/O command is in flight, for at most `limit`. I/O must have been kept from
-    /// being dispatched, else it may never be so.
-    fn drain(&self, limit: Delta) {
-        let _ = read_poll_timeout(
-            || {
-                let mut inner = self.inner.lock();
-                let mut idle = inner.io.iter().all(|queue| queue.is_idle());
-                inner.for_each_vector(|vector| idle &= vector.is_idle());
-                Ok(idle)
-            },
-            |idle| *idle,
-            POLL_INTERVAL,
-            limit,
-        );
-    }
-
-    /// Lets the I/O in flight end, as long as that is to be waited for, and keeps the rest; the
-    /// controller is told to be ready for the loss of power and stopped. Until [`Event::Wake`].
-    pub(crate) fn pause(&self) {
-        let set = {
-            let inner = self.inner.lock();
-            inner.set.clone().filter(|_| self.is_live())
-        };
-        // TIMEOUT: as long as Linux waits for the shutdown itself; what has not ended by then is
-        // tried again afterwards.
-        if let Some(set) = &set {
-            set.quiesce();
-            self.drain(Delta::from_secs(5));
-        }
-        // That holds I/O, too, whatever the state is by now.
-        self.notify(Event::Pause, "");
-        if let Some(set) = &set {
-            set.unquiesce();
-        }
-    }
-
-    /// The system goes down: I/O in flight may end, the rest fails, the controller is told to be
-    /// ready for the loss of power and stopped.
-    pub(crate) fn shut_down(&self) {
-        self.pause();
-        self.notify(Event::Leave, "");
-    }
-
-    /// Keeps I/O back until the controller has done what it pauses for (CSTS.PP), new firmware for
-    /// instance; resets it if that takes longer than `longest`.
-    pub(crate) fn wait_while_paused(&self, longest: Delta) {
-        let Some(set) = self.inner.lock().set.clone() else {
-            return;
-        };
-        self.waits_while_paused.store(true, Relaxed);
-        set.quiesce();
-        let result = read_poll_timeout(
-            || Ok(self.bar.read(CSTS)),
-            |csts| csts.pp() == 0 || gone(*csts) || !self.is_live(),
-            POLL_INTERVAL,
-            longest,
-        );
-        self.waits_while_paused.store(false, Relaxed);
-        if result.is_err() {
-            self.notify(Event::Fault, "it pauses for longer than it said (CSTS.PP)");
-        }
-        set.unquiesce();
-    }
-
-    /// Has the commands on their way to `queue`, which the controller does not have any more, go
-    /// through another, or fail if there is none.
+    /// Closes the gate of `queue`, which the controller lost: its commands go through another
+    /// queue, or fail if there is none.
     pub(crate) fn close_queue(&self, queue: &Queue<Io>) {
         let _inner = self.inner.lock();
         queue.set_gate(Gate::Closed);
     }
 }
 
-impl Inner {
-    /// From now on the controller does not hear of completions: it is about to forget all queues.
-    fn mute(&mut self) {
-        self.for_each_vector(VectorHandler::mute);
-        for queue in &self.io {
-            let _ = queue.with_polled(|polled| polled.mute());
-        }
-    }
-
-    /// Calls `f` on what each vector serves, while its handler is kept from running.
-    fn for_each_vector(&mut self, mut f: impl FnMut(&mut VectorHandler)) {
+impl Lines {
+    /// Calls `f` on each vector's handler, which does not run at the same time.
+    fn for_each(&mut self, mut f: impl FnMut(&mut VectorHandler)) {
         for line in &mut self.lines {
             line.with_disabled(&mut f);
         }
         if let Some(vector) = &mut self.parked {
             f(vector);
+        }
+    }
+}
+
+impl Inner {
+    /// The I/O queues; none before they are attached.
+    fn io_queues(&self) -> &[Arc<Queue<Io>>] {
+        self.io.as_ref().map_or(&[], |io| &io.queues)
+    }
+
+    /// Keeps the block layer from dispatching: otherwise it would try again every few
+    /// milliseconds.
+    fn keep_io(&self) {
+        if let Some(io) = &self.io {
+            io.set.quiesce();
+        }
+    }
+
+    /// Lets the block layer dispatch again.
+    fn release_io(&self) {
+        if let Some(io) = &self.io {
+            io.set.unquiesce();
         }
     }
 }

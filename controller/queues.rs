@@ -3,16 +3,14 @@
 //! The I/O queues of a controller: how many there are, where they are, and the commands that
 //! create and delete them.
 
-use super::hardware::Hardware;
+use super::shared::Shared;
 use crate::{
-    admin::AdminQueue,
     data::SglThreshold,
     io::Io,
     nvme::{
         cmb,
         regs,
         CmbLayout,
-        ControllerInfo,
         CreateIoCq,
         CreateIoSq,
         DeleteIoCq,
@@ -26,10 +24,7 @@ use crate::{
         CMBSTS,
         CMBSZ, //
     },
-    policy::{
-        Params,
-        QueueCounts, //
-    },
+    policy::QueueCounts,
     queue::{
         Pair,
         Queue,
@@ -66,47 +61,39 @@ use kernel::{
     sync::{
         aref::ARef,
         Arc, //
-    }, //
+    },
 };
 
-/// What I/O queues are made from.
-pub(super) struct Plan<'a> {
-    /// The device.
-    pub(super) pdev: &'a pci::Device<Bound>,
-    /// To ask and tell the controller.
-    pub(super) admin: &'a AdminQueue,
-    /// Its registers and interrupts.
-    pub(super) hardware: &'a Arc<Hardware>,
-    /// What the user wants.
-    pub(super) params: &'a Params,
-    /// What the controller says.
-    pub(super) info: &'a ControllerInfo,
-    /// Bytes of the largest transfer.
-    pub(super) max_transfer: u32,
-}
-
-/// I/O queues that the controller knows.
+/// The I/O queues of a controller.
 pub(super) struct IoQueues {
-    /// blk-mq's side of them.
+    shared: Arc<Shared>,
+    /// The block layer's side of the queues.
     pub(super) set: Arc<TagSet<Io>>,
-    /// How many there are of each kind.
+    /// How many queues there are of each kind.
     pub(super) counts: QueueCounts,
     /// Entries of a ring.
     pub(super) entries: u16,
     queues: KVec<Arc<Queue<Io>>>,
-    /// Whether all share one vector.
-    shared: bool,
-    /// How many of them the controller has: fewer if it has lost some.
+    /// Whether all queues share one vector.
+    share_vector: bool,
+    /// How many queues the controller has: fewer after a reset in which it lost some.
     made: AtomicUsize,
-    /// How many of them the block layer uses.
+    /// How many queues the block layer uses.
     used: AtomicUsize,
-    shadows: Option<Arc<Shadows>>,
-    memory: Option<Arc<ControllerMemory>>,
-    /// Whose vectors the queues are mapped by, if each has its own.
+    memory: Memory,
+    /// The device whose vectors map the queues to CPUs, if each queue has its own vector.
     vectors: Option<ARef<Device>>,
 }
 
-/// More references to queues.
+/// Memory that I/O queues use besides their rings in host memory.
+#[derive(Clone)]
+struct Memory {
+    shadows: Option<Arc<Shadows>>,
+    /// Holds submission rings.
+    buffer: Option<Arc<ControllerMemory>>,
+}
+
+/// Clones of `queues`.
 fn references<'a>(
     queues: impl ExactSizeIterator<Item = &'a Arc<Queue<Io>>>,
 ) -> Result<KVec<Arc<Queue<Io>>>> {
@@ -117,90 +104,117 @@ fn references<'a>(
     Ok(more)
 }
 
-impl Plan<'_> {
-    /// Makes as many I/O queues as there are CPUs, or as controller, vectors, doorbells, memory
-    /// and parameters allow; at least one.
+impl Shared {
+    /// Creates one I/O queue for each CPU, or as many as controller, vectors, doorbells, memory and
+    /// parameters allow; at least one.
     ///
     /// # Errors
     ///
-    /// `EIO` if the controller does not create even one; `ENOMEM`; what the allocation of vectors
+    /// `EIO` if the controller refuses to create a queue; `ENOMEM`; what the allocation of vectors
     /// returns.
-    pub(super) fn create(&self) -> Result<IoQueues> {
-        let hardware = self.hardware;
-        let caps = hardware.caps();
-        let fit = regs::queues_that_fit(hardware.bar().len(), caps.doorbell_stride) - 1;
-        let wanted = self
-            .params
-            .queues_to_ask_for(possible_queues())
-            .min(fit.try_into()?);
-        let ask = SetNumberOfQueues {
-            pairs: wanted.try_into()?,
+    pub(super) fn create_queues(
+        self: &Arc<Self>,
+        pdev: &pci::Device<Bound>,
+    ) -> Result<Arc<IoQueues>> {
+        let mut count = self.request_queues()?;
+        let memory = Memory {
+            shadows: self.shadow_doorbells(pdev, count)?,
+            buffer: self.controller_memory(pdev, count)?,
         };
-        let mut count = self.admin.execute(&ask)?.min(wanted);
-        // CAST: the parameter is at most 4095, and so is the smaller.
-        let entries = self.params.io_queue_depth.min(caps.max_queue_entries) as u16;
-        let shadows = self.shadow_doorbells(count)?;
-        let memory = self.controller_memory(count)?;
         loop {
-            let mut pairs = self.allocate(count, entries, shadows.as_ref(), memory.as_deref())?;
-            let made = pairs.len().try_into()?;
-            let wanted = self.params.wanted();
-            // As many vectors as there will be queues with interrupts, if there are as many.
-            let plan = QueueCounts::plan(made, made, wanted);
-            let vectors = hardware.reallocate_vectors(plan.interrupt(), wanted.write)?;
-            // Each queue with interrupts has a vector of its own, or all share one.
-            let shared = vectors.count() == 1;
-            let served = vectors.count().saturating_sub(1).max(1);
-            let counts = QueueCounts::plan(made, served, wanted);
-            // CAST: u32 to usize widens.
-            pairs.truncate(counts.total() as usize);
-            let queues = references(pairs.iter().map(|(queue, _)| queue))?;
-            hardware.attach_io(&vectors, pairs, counts.interrupt())?;
-            let dev: &Device = self.pdev.as_ref();
-            let vectors_of: Option<ARef<Device>> = (!shared).then(|| dev.into());
-            let for_set = references(queues.iter())?;
-            let made = IoQueues {
-                set: self.tag_set(for_set, entries, counts, vectors_of.clone())?,
-                counts,
-                entries,
-                made: AtomicUsize::new(queues.len()),
-                used: AtomicUsize::new(queues.len()),
-                queues,
-                shared,
-                shadows: shadows.clone(),
-                memory: memory.clone(),
-                vectors: vectors_of,
-            };
-            let created = made.announce(self.admin, hardware, made.queues.len());
-            if created == made.queues.len() {
-                made.set_coalescing(self.admin, self.params);
-                return Ok(made);
+            let pairs = self.allocate(pdev, count, &memory)?;
+            let queues = Arc::new(self.attach(pdev, pairs, &memory)?, GFP_KERNEL)?;
+            let all = queues.queues.len();
+            let created = queues.create(all);
+            if created == all {
+                queues.set_coalescing();
+                return Ok(queues);
             }
             if created == 0 {
-                dev_err!(self.pdev, "controller refuses to create an I/O queue\n");
+                dev_err!(pdev, "controller refuses to create an I/O queue\n");
                 return Err(EIO);
             }
             // The vectors must be spread over the queues that there are: once more with these.
             count = created.try_into()?;
-            if !delete(self.admin, hardware, created.try_into()?) {
-                // It may still write to them: they go when it has stopped.
+            if !self.delete_queues(created.try_into()?) {
+                // The controller may still write to the rings, which go when it has stopped.
                 return Err(EIO);
             }
         }
     }
 
-    fn tag_set(
-        &self,
-        queues: KVec<Arc<Queue<Io>>>,
-        entries: u16,
-        counts: QueueCounts,
-        vectors: Option<ARef<Device>>,
-    ) -> Result<Arc<TagSet<Io>>> {
-        let dev: &Device<Bound> = self.pdev.as_ref();
-        let map = QueueMap { counts, vectors };
-        // One entry of a ring stays free.
-        let depth = entries - 1;
-        TagSet::new(queues, depth, node(dev), self.params.io_timeout_ms(), map)
+    /// Requests I/O queues (Number of Queues); returns how many the controller grants.
+    fn request_queues(&self) -> Result<u32> {
+        let hardware = &self.hardware;
+        let stride = hardware.caps().doorbell_stride;
+        let fit = regs::queues_that_fit(hardware.bar().len(), stride) - 1;
+        let wanted = self
+            .params
+            .queues_to_ask_for(possible_queues())
+            .min(fit.try_into()?);
+        let request = SetNumberOfQueues {
+            pairs: wanted.try_into()?,
+        };
+        Ok(self.admin.execute(&request)?.min(wanted))
+    }
+
+    /// Entries of a ring.
+    fn entries(&self) -> u16 {
+        let caps = self.hardware.caps();
+        // CAST: the parameter is at most 4095, and so is the smaller.
+        self.params.io_queue_depth.min(caps.max_queue_entries) as u16
+    }
+
+    /// Attaches vectors and the block layer to `pairs`, which the controller does not know yet.
+    fn attach(
+        self: &Arc<Self>,
+        pdev: &pci::Device<Bound>,
+        mut pairs: KVec<Pair<Io>>,
+        memory: &Memory,
+    ) -> Result<IoQueues> {
+        let made = pairs.len().try_into()?;
+        let wanted = self.params.wanted();
+        // One vector for each queue with interrupts, if there are as many.
+        let plan = QueueCounts::plan(made, made, wanted);
+        let vectors = self
+            .hardware
+            .reallocate_vectors(plan.interrupt(), wanted.write)?;
+        let share_vector = vectors.count() == 1;
+        let served = vectors.count().saturating_sub(1).max(1);
+        let counts = QueueCounts::plan(made, served, wanted);
+        // CAST: u32 to usize widens.
+        pairs.truncate(counts.total() as usize);
+        let queues = references(pairs.iter().map(|(queue, _)| queue))?;
+        let dev: &Device<Bound> = pdev.as_ref();
+        let device: &Device = pdev.as_ref();
+        let vectors_of: Option<ARef<Device>> = (!share_vector).then(|| device.into());
+        let map = QueueMap {
+            counts,
+            vectors: vectors_of.clone(),
+        };
+        let entries = self.entries();
+        let set = TagSet::new(
+            references(queues.iter())?,
+            // One entry of a ring stays free.
+            entries - 1,
+            node(dev),
+            self.params.io_timeout_ms(),
+            map,
+        )?;
+        self.hardware
+            .attach_io(&vectors, pairs, counts.interrupt(), set.clone())?;
+        Ok(IoQueues {
+            shared: self.clone(),
+            set,
+            counts,
+            entries,
+            made: AtomicUsize::new(queues.len()),
+            used: AtomicUsize::new(queues.len()),
+            queues,
+            share_vector,
+            memory: memory.clone(),
+            vectors: vectors_of,
+        })
     }
 
     /// Announces shadow doorbells for `count` I/O queues, if the controller takes them and a page
@@ -209,16 +223,20 @@ impl Plan<'_> {
     /// Not with the pin's interrupt: its level stays until the controller knows that completions
     /// were taken, and it may look at a shadow no sooner than at its next completion. Until then
     /// the interrupt would come again and again.
-    fn shadow_doorbells(&self, count: u32) -> Result<Option<Arc<Shadows>>> {
+    fn shadow_doorbells(
+        &self,
+        pdev: &pci::Device<Bound>,
+        count: u32,
+    ) -> Result<Option<Arc<Shadows>>> {
         let stride = self.hardware.caps().doorbell_stride;
         let last = regs::cq_doorbell(count.try_into()?, stride);
         if !self.info.doorbell_buffer
             || !Doorbell::has_shadow(regs::DOORBELLS, last)
-            || !has_messages(self.pdev)
+            || !has_messages(pdev)
         {
             return Ok(None);
         }
-        let shadows = Shadows::new(self.pdev.as_ref())?;
+        let shadows = Shadows::new(pdev.as_ref())?;
         let config = DoorbellBufferConfig {
             doorbells: shadows.doorbells(),
             events: shadows.events(),
@@ -229,7 +247,11 @@ impl Plan<'_> {
 
     /// The controller's own memory for the submission rings of `count` queues, if it is wanted and
     /// there. What keeps it from being used is said in the log; host memory does as well.
-    fn controller_memory(&self, count: u32) -> Result<Option<Arc<ControllerMemory>>> {
+    fn controller_memory(
+        &self,
+        pdev: &pci::Device<Bound>,
+        count: u32,
+    ) -> Result<Option<Arc<ControllerMemory>>> {
         if self.params.use_cmb_sqes == 0 {
             return Ok(None);
         }
@@ -242,21 +264,19 @@ impl Plan<'_> {
         // CAST: usize to u64 is lossless on 64-bit machines.
         let registers_end = last as u64 + 4;
         let (location, size) = (bar.read(CMBLOC), bar.read(CMBSZ));
-        let layout = CmbLayout::decode(location, size, registers_end, |bar| {
-            memory_bar(self.pdev, bar)
-        });
+        let layout = CmbLayout::decode(location, size, registers_end, |bar| memory_bar(pdev, bar));
         let layout = match layout {
             Ok(layout) => layout,
             Err(reason) => {
-                dev_warn!(self.pdev, "controller memory buffer: {}\n", reason);
+                dev_warn!(pdev, "controller memory buffer: {}\n", reason);
                 return Ok(None);
             }
         };
-        let memory = match ControllerMemory::map(self.pdev, bar, layout, caps.cmb_control) {
+        let memory = match ControllerMemory::map(pdev, bar, layout, caps.cmb_control) {
             Ok(memory) => memory,
             Err(e) => {
                 dev_warn!(
-                    self.pdev,
+                    pdev,
                     "controller memory buffer cannot be mapped: error {}\n",
                     e.to_errno()
                 );
@@ -264,10 +284,7 @@ impl Plan<'_> {
             }
         };
         if caps.cmb_control && bar.read(CMBSTS).cbai() != 0 {
-            dev_warn!(
-                self.pdev,
-                "controller memory buffer: its address is refused\n"
-            );
+            dev_warn!(pdev, "controller memory buffer: its address is refused\n");
             return Ok(None);
         }
         let memory = Arc::new(memory, GFP_KERNEL)?;
@@ -278,12 +295,11 @@ impl Plan<'_> {
     /// Allocates `count` queue pairs; fewer, but at least one, if memory is short.
     fn allocate(
         &self,
+        pdev: &pci::Device<Bound>,
         count: u32,
-        entries: u16,
-        shadows: Option<&Arc<Shadows>>,
-        memory: Option<&ControllerMemory>,
+        memory: &Memory,
     ) -> Result<KVec<Pair<Io>>> {
-        let dev: &Device<Bound> = self.pdev.as_ref();
+        let dev: &Device<Bound> = pdev.as_ref();
         let bar = self.hardware.bar();
         let sgl = self
             .info
@@ -293,12 +309,12 @@ impl Plan<'_> {
         for id in 1..=count.max(1) {
             let shape = Shape {
                 id: QueueId::new(id.try_into()?),
-                entries,
+                entries: self.entries(),
                 max_transfer: self.max_transfer,
                 doorbell_stride: self.hardware.caps().doorbell_stride,
                 sgl,
-                shadows,
-                memory,
+                shadows: memory.shadows.as_ref(),
+                memory: memory.buffer.as_deref(),
             };
             let pair = Queue::new(dev, bar, &shape, self.hardware.clone());
             match pair.and_then(|pair| Ok(pairs.push(pair, GFP_KERNEL)?)) {
@@ -317,19 +333,37 @@ impl Plan<'_> {
         }
         Ok(pairs)
     }
+
+    /// Deletes I/O queues 1 to `count`, as long as the controller answers; returns whether it deleted
+    /// all. Other queues go when the controller is disabled.
+    fn delete_queues(&self, count: u16) -> bool {
+        let mut all = true;
+        for id in 1..=count {
+            if self.hardware.is_halted() {
+                return false;
+            }
+            let id = QueueId::new(id);
+            all &= self.admin.execute(&DeleteIoSq(id)).is_ok();
+            all &= self.admin.execute(&DeleteIoCq(id)).is_ok();
+        }
+        all
+    }
 }
 
 impl IoQueues {
-    /// How many have their submission ring in the controller's memory.
+    /// How many queues have their submission ring in the controller memory buffer.
     pub(super) fn in_controller(&self) -> usize {
         self.queues.iter().filter(|q| q.is_in_controller()).count()
     }
 
-    /// Tells the controller of the first `count` queues, in order; returns how many it took.
-    fn announce(&self, admin: &AdminQueue, hardware: &Hardware, count: usize) -> usize {
+    /// Creates the first `count` queues in the controller, in order; returns how many it took.
+    fn create(&self, count: usize) -> usize {
+        let Shared {
+            hardware, admin, ..
+        } = &*self.shared;
         for (index, queue) in self.queues.iter().take(count).enumerate() {
             let id = queue.id();
-            let own = if self.shared { 0 } else { id.raw() };
+            let own = if self.share_vector { 0 } else { id.raw() };
             let cq = CreateIoCq {
                 id,
                 entries: queue.entries(),
@@ -356,53 +390,51 @@ impl IoQueues {
         count.min(self.queues.len())
     }
 
-    /// Makes the queues once more in a controller that was brought up again, as many as it takes:
-    /// see [`Self::use_made`].
+    /// Creates the queues again in a controller that was brought up again, as many as it takes: see
+    /// [`Self::use_made`].
     ///
     /// # Errors
     ///
-    /// What [`AdminQueue::execute`] returns, if it refuses what it must not refuse; `EIO` if it does
-    /// not answer.
-    pub(super) fn announce_again(
-        &self,
-        admin: &AdminQueue,
-        hardware: &Hardware,
-        params: &Params,
-    ) -> Result {
-        let ask = SetNumberOfQueues {
+    /// What executing Number of Queues and Doorbell Buffer Config returns; `EIO` if the controller
+    /// does not answer.
+    pub(super) fn create_again(&self) -> Result {
+        let Shared {
+            hardware, admin, ..
+        } = &*self.shared;
+        let request = SetNumberOfQueues {
             pairs: self.queues.len().try_into()?,
         };
         // CAST: u32 to usize widens.
-        let granted = admin.execute(&ask)? as usize;
-        if let Some(shadows) = &self.shadows {
+        let granted = admin.execute(&request)? as usize;
+        if let Some(shadows) = &self.memory.shadows {
             admin.execute(&DoorbellBufferConfig {
                 doorbells: shadows.doorbells(),
                 events: shadows.events(),
             })?;
         }
-        if let Some(memory) = &self.memory {
+        if let Some(memory) = &self.memory.buffer {
             memory.tell()?;
         }
-        let made = self.announce(admin, hardware, granted.min(self.queues.len()));
+        let made = self.create(granted.min(self.queues.len()));
         if hardware.is_halted() {
-            // It did not refuse, but did not answer.
+            // The controller did not refuse: it did not answer.
             return Err(EIO);
         }
         for queue in self.queues.iter().skip(made) {
             hardware.close_queue(queue);
         }
         self.made.store(made, Relaxed);
-        self.set_coalescing(admin, params);
+        self.set_coalescing();
         Ok(())
     }
 
     /// Has the block layer use the queues that the controller has now, and no others; returns how
-    /// many those are, if they are others than before. Waits for I/O; what is on its way to a
-    /// queue that was lost goes through another.
+    /// many that are, if the number has changed. Waits for I/O; a request on its way to a lost queue
+    /// goes through queue 1.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: then it uses those that it did.
+    /// `ENOMEM`: the block layer uses the queues that it used before.
     pub(super) fn use_made(&self) -> Result<Option<usize>> {
         let made = self.made.load(Relaxed);
         if made == self.used.swap(made, Relaxed) {
@@ -410,7 +442,7 @@ impl IoQueues {
         }
         if made > 0 {
             self.update(made).inspect_err(|_| {
-                // Another scan tries again.
+                // The next scan tries again.
                 self.used.store(0, Relaxed);
             })?;
         }
@@ -420,45 +452,44 @@ impl IoQueues {
     fn update(&self, made: usize) -> Result {
         let queues = references(self.queues.iter().take(made))?;
         let counts = self.counts.first(made.try_into()?);
-        // The vectors of those that are lost would leave CPUs without a queue.
+        // The vectors of lost queues would leave CPUs without a queue.
         let vectors = self.vectors.clone().filter(|_| made == self.queues.len());
         self.set
             .update_queues(queues, QueueMap { counts, vectors })?;
         Ok(())
     }
 
-    /// Has the controller wait for more completions before it interrupts, where that is wanted. One
-    /// that refuses does not wait; the log has a line.
-    fn set_coalescing(&self, admin: &AdminQueue, params: &Params) {
+    /// Sets interrupt coalescing, where the user wants it. A controller that refuses does without it;
+    /// the log has a line.
+    fn set_coalescing(&self) {
+        let Shared { admin, params, .. } = &*self.shared;
         let Some((time, entries)) = params.coalescing() else {
             return;
         };
-        // Admin commands come one at a time: nothing is worth waiting for. First, so that it never
-        // happens; not at all if it would go for I/O queues, too.
-        if !self.shared {
+        // Admin commands come one at a time, so their vector gains nothing. Disabled before
+        // coalescing is enabled, so that it never waits; not at all where I/O queues share the vector.
+        if !self.share_vector {
             let _ = admin.execute(&DisableCoalescing { vector: 0 });
         }
         let _ = admin.execute(&SetInterruptCoalescing { time, entries });
     }
 
-    /// Deletes all of them: see [`delete`].
-    pub(super) fn delete(&self, admin: &AdminQueue, hardware: &Hardware) {
-        // CAST: ids have 16 bits. What it does not delete goes when it is disabled.
-        let _ = delete(admin, hardware, self.queues.len() as u16);
+    /// The admin commands of a reset that the queues and the controller itself take.
+    pub(super) fn commands_of_a_reset(&self) -> u32 {
+        self.counts.total().saturating_mul(2).saturating_add(8)
     }
-}
 
-/// Deletes I/O queues 1 to `count`, as far as the controller answers: what it does not delete now
-/// goes when it is disabled. Returns whether it deleted all.
-pub(super) fn delete(admin: &AdminQueue, hardware: &Hardware, count: u16) -> bool {
-    let mut all = true;
-    for id in 1..=count {
-        if hardware.is_halted() {
-            return false;
-        }
-        let id = QueueId::new(id);
-        all &= admin.execute(&DeleteIoSq(id)).is_ok();
-        all &= admin.execute(&DeleteIoCq(id)).is_ok();
+    /// The longest that I/O waits for this controller: see `timing::recovery_bound_ms`. One disk
+    /// counts; each further disk adds the time of one command.
+    pub(super) fn recovery_bound_ms(&self) -> u64 {
+        let commands = self.commands_of_a_reset().saturating_add(1);
+        let io_timeout = self.shared.params.io_timeout_ms();
+        self.shared.hardware.recovery_bound_ms(io_timeout, commands)
     }
-    all
+
+    /// Deletes all queues. A queue that the controller does not delete goes when it is disabled.
+    pub(super) fn delete(&self) {
+        // CAST: ids have 16 bits.
+        let _ = self.shared.delete_queues(self.queues.len() as u16);
+    }
 }

@@ -203,7 +203,7 @@ impl Capabilities {
     }
 
     /// The longest that CSTS.RDY may take to be set, in milliseconds, with CC.CRIME clear: what CRTO
-    /// says, if it says more than CAP.TO, but at most [`LONGEST_READY_MS`]. `crto` is read only if
+    /// says, if it says more than CAP.TO (up to nine hours). `crto` is read only if
     /// there is such a register.
     pub(crate) fn ready_ms(&self, crto: impl FnOnce() -> CRTO) -> u32 {
         if !self.ready_with_media {
@@ -215,13 +215,9 @@ impl Capabilities {
             return self.timeout_ms;
         }
         let stated = crto.crwmt().cast::<u32>().get() * 500;
-        self.timeout_ms.max(stated.min(LONGEST_READY_MS))
+        self.timeout_ms.max(stated)
     }
 }
-
-/// Milliseconds that a controller is given to become ready whatever it states (CRTO could say nine
-/// hours): all that waits for it could not be told why.
-const LONGEST_READY_MS: u32 = 300_000;
 
 /// Offset in BAR 0 of the tail doorbell of submission queue `qid`. `stride` is in bytes.
 pub(crate) const fn sq_doorbell(qid: u16, stride: usize) -> usize {
@@ -333,8 +329,8 @@ mod tests {
             (1, 0, 0, 500),
             (1, 255, 0x00ff_0100, 128_000),
             (1, 15, 0x0000_0258, 300_000),
-            (1, 15, 0x0000_0259, 300_000),
-            (1, 15, 0x0000_ffff, 300_000),
+            (1, 15, 0x0000_0259, 300_500),
+            (1, 15, 0x0000_ffff, 32_767_500),
             // The device is gone.
             (1, 15, u32::MAX, 7_500),
         ];

@@ -2,16 +2,14 @@
 
 //! Log lines that a device or a user can cause at will, kept to ten in five seconds.
 
+use super::timing::LOG_INTERVAL;
 use kernel::time::{
-    Delta,
     Instant,
     Monotonic, //
 };
 
 /// Lines in one interval.
 const BURST: u32 = 10;
-/// The interval.
-const INTERVAL: Delta = Delta::from_secs(5);
 
 /// One budget of log lines.
 #[derive(Default)]
@@ -24,7 +22,7 @@ pub(crate) struct LogBudget {
 impl LogBudget {
     /// Whether a line may be printed at `now`: the number of lines missed since the last, or `None`.
     pub(crate) fn admit(&mut self, now: Instant<Monotonic>) -> Option<u32> {
-        if self.began.is_none_or(|began| now - began >= INTERVAL) {
+        if self.began.is_none_or(|began| now - began >= LOG_INTERVAL) {
             self.began = Some(now);
             self.printed = 0;
         }
@@ -40,6 +38,7 @@ impl LogBudget {
 #[kernel::macros::kunit_tests(rnvme_log_budget)]
 mod tests {
     use super::*;
+    use kernel::time::Delta;
 
     #[test]
     fn a_burst_is_printed_and_the_rest_counted() {
@@ -59,9 +58,9 @@ mod tests {
         for _ in 0..BURST + 3 {
             window.admit(now);
         }
-        let almost = now + (INTERVAL - Delta::from_millis(1));
+        let almost = now + (LOG_INTERVAL - Delta::from_millis(1));
         assert_eq!(window.admit(almost), None);
-        assert_eq!(window.admit(now + INTERVAL), Some(4));
-        assert_eq!(window.admit(now + INTERVAL), Some(0));
+        assert_eq!(window.admit(now + LOG_INTERVAL), Some(4));
+        assert_eq!(window.admit(now + LOG_INTERVAL), Some(0));
     }
 }

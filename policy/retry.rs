@@ -4,6 +4,7 @@
 //!
 //! Base 3.3.3.2.1 (Do Not Retry, Command Retry Delay), 5.17.2.1 (CRDT1 to CRDT3).
 
+use super::timing::LONGEST_RETRY_DELAY_MS;
 use crate::nvme::{
     RetryDelays,
     Status, //
@@ -12,10 +13,6 @@ use kernel::prelude::*;
 
 /// Milliseconds of the unit of Command Retry Delay Times.
 const UNIT_MS: u32 = 100;
-/// The longest delay, in milliseconds, that a controller is granted: it could ask for almost two
-/// hours, and whoever waits for the command could not be told why.
-const LONGEST_MS: u32 = 60_000;
-
 /// What to do about commands that failed.
 #[derive(Clone, Copy)]
 pub(crate) struct RetryPolicy {
@@ -37,7 +34,7 @@ impl RetryPolicy {
             return None;
         }
         let time = self.delays.get(status.retry_delay());
-        Some((u32::from(time) * UNIT_MS).min(LONGEST_MS))
+        Some((u32::from(time) * UNIT_MS).min(LONGEST_RETRY_DELAY_MS))
     }
 }
 

@@ -1,71 +1,76 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What those who decide about late commands get to see of one.
+//! Commands whose timeout is over: the values that the timeout policy decides by.
 
 use super::Queue;
 use crate::{
+    data::Carrier,
     nvme::{
         CommandId,
         QueueId, //
     },
+    policy::timing::ABORT_GRACE_MS,
     sys::block::{
         TimedOut,
         Timeout,
+        TimeoutVerdict,
         Types, //
-    },
+    }, //
 };
 
-/// A command that is late, as far as it is still there.
-pub(crate) trait Late {
-    /// Its queue.
-    fn queue(&self) -> QueueId;
-    /// Its tag.
-    fn tag(&self) -> i32;
-    /// Its command id, if the device has it.
-    fn command(&self) -> Option<CommandId>;
-    /// Whether it still is in flight.
-    fn is_in_flight(&self) -> bool;
-    /// Whether it has already been given [`GRACE_MS`].
-    fn had_grace(&self) -> bool;
-    /// Gives it [`GRACE_MS`] more from now on, if it is waited for again.
-    fn give_grace(&self);
+/// A command whose timeout is over.
+pub(crate) struct TimedOutCommand<'a> {
+    /// The queue of the request.
+    pub(crate) queue: QueueId,
+    /// The tag of the request.
+    pub(crate) tag: i32,
+    /// The command identifier, if the controller has the command in this queue.
+    pub(crate) id: Option<CommandId>,
+    /// Whether the timeout was extended before, by [`Self::GRACE`].
+    pub(crate) had_grace: bool,
+    /// Whether the controller still has the command, at this try.
+    pub(crate) is_in_flight: &'a dyn Fn() -> bool,
 }
 
-/// Milliseconds that a late command is given to come back after it was to be aborted.
-///
-/// TIMEOUT: an abort that works does so at once, and who waits has waited for long. Not a number of
-/// seconds: a command's ordinary time-out is one, so that this tells that it had its grace.
-pub(crate) const GRACE_MS: u32 = 1990;
-
-/// See [`Late`].
-pub(super) struct LateCommand<'a, T: Types> {
-    pub(super) queue: &'a Queue<T>,
-    pub(super) rq: &'a TimedOut<'a, T>,
+impl TimedOutCommand<'_> {
+    /// The verdict that extends the timeout of a command that is being aborted.
+    pub(crate) fn grace() -> TimeoutVerdict {
+        TimeoutVerdict::Extend(Timeout::from_millis(ABORT_GRACE_MS))
+    }
 }
 
-impl<T: Types> Late for LateCommand<'_, T> {
-    fn queue(&self) -> QueueId {
-        self.queue.id
+/// Decides what to do about a command whose timeout is over. The layer above implements it.
+pub(crate) trait TimeoutPolicy: Send + Sync {
+    /// The timeout of `command` is over.
+    fn timeout(&self, command: &TimedOutCommand<'_>) -> TimeoutVerdict;
+
+    /// Looks for completions without interrupts and for a controller that failed.
+    fn check(&self);
+}
+
+impl<T: Types> Queue<T>
+where
+    T::Pdu: Carrier,
+{
+    /// The timeout of `rq`, a request of this queue, is over.
+    pub(crate) fn timeout(&self, rq: &TimedOut<'_, T>) -> TimeoutVerdict {
+        let id = rq
+            .tag()
+            .try_into()
+            .ok()
+            .and_then(|tag| self.submission.lock().in_flight.command_id(tag));
+        self.policy.timeout(&TimedOutCommand {
+            queue: self.id,
+            tag: rq.tag(),
+            id,
+            had_grace: rq.timeout() == Timeout::from_millis(ABORT_GRACE_MS),
+            is_in_flight: &|| rq.is_in_flight(),
+        })
     }
 
-    fn tag(&self) -> i32 {
-        self.rq.tag()
-    }
-
-    fn command(&self) -> Option<CommandId> {
-        let tag = self.rq.tag().try_into().ok()?;
-        self.queue.submission.lock().in_flight.command_id(tag)
-    }
-
-    fn is_in_flight(&self) -> bool {
-        self.rq.is_in_flight()
-    }
-
-    fn had_grace(&self) -> bool {
-        self.rq.timeout() == Timeout::from_millis(GRACE_MS)
-    }
-
-    fn give_grace(&self) {
-        self.rq.set_timeout(Timeout::from_millis(GRACE_MS));
+    /// Looks for completions without interrupts and for a controller that failed, on behalf of a
+    /// thread that waits for a command.
+    pub(crate) fn check(&self) {
+        self.policy.check();
     }
 }

@@ -3,12 +3,6 @@
 //! Starting and stopping a controller by its registers. NVMe Base 2.0, 3.5 (initialization), 3.6
 //! (shutdown).
 
-use super::{
-    Hardware,
-    Inner,
-    Stop,
-    POLL_INTERVAL, //
-};
 use crate::{
     admin,
     nvme::{
@@ -21,71 +15,88 @@ use crate::{
         CSTS,
         SHN_NORMAL, //
     },
-    sys::pci::{
-        is_present,
-        stop_dma, //
+    policy::timing::{
+        granted_ready_ms,
+        millis,
+        POLL_INTERVAL, //
     },
+    sys::pci::{
+        is_frozen,
+        is_present,
+        stop_dma,
+        Bar, //
+    }, //
 };
 use kernel::{
     io::{
         poll::read_poll_timeout,
         Io as _, //
     },
+    pci,
     prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
     time::Delta, //
 };
 
-/// How much longer than CAP.TO a reset may wait for the controller, all in all.
-pub(super) const RESET_MARGIN: Delta = Delta::from_secs(1);
-/// How long a controller is waited for that has had its time.
-pub(super) const LAST_CHANCE: Delta = Delta::from_millis(100);
+/// The registers of a controller.
+pub(super) struct Registers {
+    pub(super) pdev: ARef<pci::Device>,
+    pub(super) bar: Arc<Bar>,
+    /// CAP, as it was when the driver was bound.
+    pub(super) caps: Capabilities,
+}
 
-impl Hardware {
-    /// Gives the controller its admin queue, enables it and waits until it is ready.
+/// What CSTS says of a controller that should work.
+pub(super) enum Health {
+    /// The controller is ready.
+    Good,
+    /// The bus does not reach the controller; PCI core says what follows.
+    Frozen,
+    /// The controller is on the bus and reports a failure, or is not ready: CSTS.
+    Failed(u32),
+    /// The device is not on the bus any more: CSTS.
+    Gone(u32),
+}
+
+impl Registers {
+    /// CSTS as it is now.
+    pub(super) fn csts(&self) -> CSTS {
+        self.bar.read(CSTS)
+    }
+
+    /// The longest time that the controller states for a change of CSTS.RDY, in milliseconds: CAP.TO,
+    /// or CRTO where that is more.
+    pub(super) fn ready_ms(&self) -> u32 {
+        granted_ready_ms(self.caps.ready_ms(|| self.bar.read(CRTO)))
+    }
+
+    /// Whether the controller works, as far as CSTS says.
+    pub(super) fn health(&self) -> Health {
+        if is_frozen(&self.pdev) {
+            return Health::Frozen;
+        }
+        let csts = self.csts();
+        let raw = csts.into_raw();
+        if !gone(csts) && csts.cfs() == 0 && csts.rdy() == 1 {
+            return Health::Good;
+        }
+        // Some bridges do not answer with all ones for a device that is gone.
+        match is_present(&self.pdev) {
+            true => Health::Failed(raw),
+            false => Health::Gone(raw),
+        }
+    }
+
+    /// Whether CAP still says what the queues were built for: a reset may start another firmware.
+    /// The limits of queues are checked again when these are created.
     ///
     /// # Errors
     ///
-    /// `ENODEV`: it is gone, or was told to stop meanwhile. `EIO`: it reports a fatal status, or is not
-    /// the controller any more that it was. `ETIMEDOUT`: it is not ready within CAP.TO (or CRTO).
-    pub(crate) fn start_admin(&self) -> Result {
-        self.check_caps()?;
-        let (queue, timeout) = {
-            let mut inner = self.inner.lock();
-            let queue = inner.admin.clone().ok_or(ENODEV)?;
-            if !self.is_coming_up() {
-                return Err(ENODEV);
-            }
-            let bar = self.bar();
-            let last = admin::ENTRIES - 1;
-            bar.write_reg(AQA::zeroed().try_with_asqs_z(last)?.try_with_acqs_z(last)?);
-            bar.write_lo_hi(regs::ASQ, queue.submission_ring())?;
-            bar.write_lo_hi(regs::ACQ, queue.completion_ring())?;
-            inner.stopped = false;
-            inner.halted = false;
-            // Entries of 64 (2^6) and 16 (2^4) bytes, pages of 4 KiB (MPS 0), the NVM command set.
-            bar.write_reg(
-                CC::zeroed()
-                    .with_const_iosqes::<6>()
-                    .with_const_iocqes::<4>()
-                    .with_const_en::<1>(),
-            );
-            let worst = self.caps.ready_ms(|| bar.read(CRTO));
-            (queue, self.timeout(&inner, worst))
-        };
-        self.wait_ready(true, timeout).inspect_err(|_| {
-            dev_err!(
-                self.pdev,
-                "controller is not ready: CSTS {:#x} (it had {} ms to become so)\n",
-                self.csts(),
-                timeout.as_millis()
-            );
-        })?;
-        self.open(&queue)
-    }
-
-    /// Whether CAP still says what everything was built for: another firmware may have begun in a
-    /// reset. What it takes of queues it says again when they are created.
-    fn check_caps(&self) -> Result {
+    /// `ENODEV`: the device is gone. `EIO`: CAP is another.
+    pub(super) fn check_caps(&self) -> Result {
         let before = self.caps.doorbell_stride;
         match Capabilities::decode(self.bar.read_lo_hi(regs::CAP)?) {
             Ok(now) if now.doorbell_stride == before => return Ok(()),
@@ -101,87 +112,123 @@ impl Hardware {
         Err(EIO)
     }
 
-    /// Disables a controller that firmware may have left running, or that is still being reset, and
-    /// waits until it is.
+    /// Gives the controller its admin queue, whose rings are at bus addresses `submission` and
+    /// `completion`, and enables it: CC.EN = 1.
     ///
     /// # Errors
     ///
-    /// As for [`Self::start_admin`].
+    /// As for [`Bar::write_lo_hi`].
+    pub(super) fn enable(&self, submission: u64, completion: u64) -> Result {
+        let last = admin::ENTRIES - 1;
+        self.bar
+            .write_reg(AQA::zeroed().try_with_asqs_z(last)?.try_with_acqs_z(last)?);
+        self.bar.write_lo_hi(regs::ASQ, submission)?;
+        self.bar.write_lo_hi(regs::ACQ, completion)?;
+        // Entries of 64 (2^6) and 16 (2^4) bytes, pages of 4 KiB (MPS 0), the NVM command set.
+        self.bar.write_reg(
+            CC::zeroed()
+                .with_const_iosqes::<6>()
+                .with_const_iocqes::<4>()
+                .with_const_en::<1>(),
+        );
+        Ok(())
+    }
+
+    /// Disables the controller, which firmware may have left running or which may still be
+    /// resetting, and waits until it is disabled.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the device is gone. `ETIMEDOUT`: CSTS.RDY is still 1 after `timeout`.
     pub(super) fn disable(&self, timeout: Delta) -> Result {
         self.bar
             .update(CC, |cc| cc.with_const_en::<0>().with_const_shn::<0>());
-        self.wait_ready(false, timeout)
-    }
-
-    /// How long the controller may take to become ready, or not ready: `worst_ms` milliseconds.
-    ///
-    /// TIMEOUT: CAP.TO is the worst case that the controller itself states (NVMe Base 2.0,
-    /// 3.1.3.1) for either direction, or CRTO for becoming ready. In a reset both together get it
-    /// once, and a little more.
-    fn timeout(&self, inner: &Inner, worst_ms: u32) -> Delta {
-        let worst = Delta::from_millis(worst_ms.into());
-        match inner.since {
-            None => worst,
-            Some(since) => {
-                let left = worst.as_nanos() + RESET_MARGIN.as_nanos() - since.elapsed().as_nanos();
-                Delta::from_nanos(left).max(LAST_CHANCE).min(worst)
-            }
-        }
-    }
-
-    fn wait_ready(&self, ready: bool, timeout: Delta) -> Result {
-        let status = read_poll_timeout(
-            || Ok(self.bar.read(CSTS)),
-            |csts| {
-                gone(*csts)
-                    || (ready && (csts.cfs() == 1 || !self.is_coming_up()))
-                    || (csts.rdy() == 1) == ready
-            },
+        let csts = read_poll_timeout(
+            || Ok(self.csts()),
+            |csts| gone(*csts) || csts.rdy() == 0,
             POLL_INTERVAL,
             timeout,
         )?;
-        if gone(status) || (ready && !self.is_coming_up()) {
+        if gone(csts) {
             return Err(ENODEV);
         }
-        if (status.rdy() == 1) != ready || (ready && status.cfs() == 1) {
+        Ok(())
+    }
+
+    /// Waits until the enabled controller is ready, as long as `is_wanted`.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the device is gone, or not wanted any more. `EIO`: the controller reports a fatal
+    /// status. `ETIMEDOUT`: CSTS.RDY is still 0 after `timeout`.
+    pub(super) fn wait_ready(&self, timeout: Delta, is_wanted: impl Fn() -> bool) -> Result {
+        let csts = read_poll_timeout(
+            || Ok(self.csts()),
+            |csts| gone(*csts) || csts.cfs() == 1 || csts.rdy() == 1 || !is_wanted(),
+            POLL_INTERVAL,
+            timeout,
+        )?;
+        if gone(csts) || !is_wanted() {
+            return Err(ENODEV);
+        }
+        if csts.rdy() != 1 || csts.cfs() == 1 {
             return Err(EIO);
         }
         Ok(())
     }
 
-    /// Stops the controller and takes its right to access memory; returns whether it confirmed
-    /// that it stopped, or is gone.
-    pub(super) fn power_down(&self, how: Stop, inner: &mut Inner) -> bool {
-        if !is_present(&self.pdev) {
-            // It may only have been away for a moment.
-            stop_dma(&self.pdev);
-            return true;
+    /// Announces the loss of power (CC.SHN) and waits for at most `longest` until the shutdown is
+    /// complete. A controller that is not ready is not told.
+    ///
+    /// TIMEOUT: `Hardware::set_shutdown_time`.
+    pub(super) fn shut_down(&self, longest: Delta) {
+        let csts = self.csts();
+        if gone(csts) || csts.rdy() == 0 {
+            return;
         }
-        let csts = self.bar.read(CSTS);
-        if how == Stop::Orderly && !gone(csts) && csts.rdy() == 1 {
-            self.bar
-                .update(CC, |cc| cc.with_const_shn::<{ SHN_NORMAL }>());
-            // TIMEOUT: see `set_shutdown_time`.
-            let _ = read_poll_timeout(
-                || Ok(self.bar.read(CSTS)),
-                |csts| gone(*csts) || csts.shst() == 2,
-                POLL_INTERVAL,
-                inner.shutdown,
-            );
-        }
-        // Not earlier: with a pin, and no doorbell, the interrupt would stay.
-        inner.mute();
-        let stopped = match self.disable(self.timeout(inner, self.caps.timeout_ms)) {
-            Ok(()) => true,
-            Err(e) => e == ENODEV,
-        };
-        // Whatever its registers say.
+        self.bar
+            .update(CC, |cc| cc.with_const_shn::<{ SHN_NORMAL }>());
+        let _ = read_poll_timeout(
+            || Ok(self.csts()),
+            |csts| gone(*csts) || csts.shst() == 2,
+            POLL_INTERVAL,
+            longest,
+        );
+    }
+
+    /// Waits until the controller goes on with commands (CSTS.PP is 0), is gone, or is not wanted
+    /// any more.
+    ///
+    /// # Errors
+    ///
+    /// `ETIMEDOUT` after `longest`.
+    pub(super) fn wait_processing(&self, longest: Delta, is_wanted: impl Fn() -> bool) -> Result {
+        read_poll_timeout(
+            || Ok(self.csts()),
+            |csts| csts.pp() == 0 || gone(*csts) || !is_wanted(),
+            POLL_INTERVAL,
+            longest,
+        )?;
+        Ok(())
+    }
+
+    /// Whether the device is on the bus.
+    pub(super) fn is_present(&self) -> bool {
+        is_present(&self.pdev)
+    }
+
+    /// Takes bus mastering from the device.
+    pub(super) fn stop_dma(&self) {
         stop_dma(&self.pdev);
-        stopped
+    }
+
+    /// CAP.TO.
+    pub(super) fn stated_timeout(&self) -> Delta {
+        millis(self.caps.timeout_ms)
     }
 }
 
-/// All ones is what a device that is not there reads as.
-pub(super) fn gone(csts: CSTS) -> bool {
+/// Whether CSTS reads as all ones, as the registers of a device that is gone do.
+fn gone(csts: CSTS) -> bool {
     csts.into_raw() == u32::MAX
 }

@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Starting a controller again that was stopped, if need be by a reset of its PCI function.
+//! Starting a stopped controller again, by a reset of its PCI function if need be.
 
 use super::{
-    registers::{
-        LAST_CHANCE,
-        RESET_MARGIN, //
-    },
+    stop::Stop,
     vector_handler::VectorHandler,
     Hardware,
-    Inner,
-    Stop, //
+    Inner, //
 };
 use crate::{
-    nvme::CRTO,
     policy::{
+        timing::{
+            millis,
+            recovery_bound_ms,
+            COMMANDS_MARGIN_MS,
+            COMMAND_MARGIN_MS,
+            FUNCTION_RESET_MARGIN_MS,
+            LAST_CHANCE_MS,
+            RESET_MARGIN_MS, //
+        },
         Event,
+        Power,
+        PowerEvent,
         State, //
     },
     sys::pci::{
@@ -24,7 +30,6 @@ use crate::{
     },
 };
 use kernel::{
-    io::Io as _,
     prelude::*,
     sync::lock::{
         mutex::MutexBackend,
@@ -37,119 +42,119 @@ use kernel::{
     }, //
 };
 
-/// How much longer than CAP.TO and [`RESET_MARGIN`] a reset may take, all in all, until the PCI
-/// function is back from its own.
-///
-/// TIMEOUT: that is 0.1 s after it was reset, and may be a second more (PCIe 5.0, 6.6.2 and 2.3.1); it
-/// is reset 0.1 s after CAP.TO at the latest, or 0.7 s later if it does not end what it had begun.
-const FUNCTION_RESET_MARGIN: Delta = Delta::from_millis(1300);
-
-/// How much longer than CAP.TO (or CRTO) and [`RESET_MARGIN`] a reset may take, all in all, until the
-/// last of its admin commands has ended, and how much more for each of them.
-///
-/// TIMEOUT: each may take 2 s, but if all do, that is not a controller to wait for.
-const COMMANDS_MARGIN: Delta = Delta::from_secs(3);
-/// See [`COMMANDS_MARGIN`].
-const COMMAND_MARGIN: Delta = Delta::from_millis(20);
-
 impl Hardware {
-    /// Waits for what a reset that failed may still be at, a PCI function that does not come back: I/O,
-    /// which fails now, should not have to wait for that when the controller is brought up again.
+    /// Waits for a failed reset that is not over yet, because its PCI function does not come back:
+    /// I/O fails at once now and must not wait for that when the controller is brought up again.
     pub(crate) fn wait_for_failed_reset(&self) {
         if self.state() == State::Dead {
             self.reset.flush();
         }
     }
 
-    /// When the last of the `commands` admin commands of the reset that is under way must have ended.
+    /// The instant at which the last of the `commands` admin commands of the present reset must have
+    /// completed.
     pub(crate) fn reset_deadline(&self, commands: u32) -> Instant<Monotonic> {
-        let since = self.inner.lock().since.unwrap_or_else(Instant::now);
-        let worst = self.caps.ready_ms(|| self.bar.read(CRTO));
-        let own = COMMAND_MARGIN * commands.into();
-        since + Delta::from_millis(worst.into()) + RESET_MARGIN + COMMANDS_MARGIN + own
+        let now = Instant::now();
+        let down = self.inner.lock().life.down_for(now).unwrap_or(Delta::ZERO);
+        let own = millis(COMMAND_MARGIN_MS) * commands.into();
+        let all = millis(self.ready_ms()) + millis(RESET_MARGIN_MS) + millis(COMMANDS_MARGIN_MS);
+        now + (all + own - down)
     }
 
-    /// Makes all queues as new and the controller answer admin commands again: the first step of
-    /// bringing it up after [`Event::Asked`] and the like.
+    /// See [`recovery_bound_ms`], of which this knows the time that the controller states.
+    pub(crate) fn recovery_bound_ms(&self, io_timeout_ms: u32, commands: u32) -> u64 {
+        recovery_bound_ms(io_timeout_ms, self.ready_ms(), commands)
+    }
+
+    /// The first step of a bring-up: makes all queues as new and the controller answer admin
+    /// commands.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if it is gone or was told to stop meanwhile; `EIO` if it cannot be stopped or
-    /// reports a fatal status; `ETIMEDOUT` if it is not ready in time; what
-    /// [`LockedConfig`] returns.
+    /// `ENODEV` if the device is gone or was told to stop; `EIO` if the controller does not stop or
+    /// reports a fatal status; `ETIMEDOUT` if it is not ready in time; what [`LockedConfig`] returns.
     pub(crate) fn restart(&self) -> Result {
         let mut inner = self.inner.lock();
         if !self.is_coming_up() {
             return Err(ENODEV);
         }
-        if !inner.stopped {
-            // Somebody else may have reset it.
-            inner.stopped = self.disable(LAST_CHANCE).is_ok();
+        if inner.life.power() != Power::Off {
+            // Another agent may have reset the controller.
+            if self.registers.disable(millis(LAST_CHANCE_MS)).is_ok() {
+                inner.life.apply_power(PowerEvent::Stopped);
+            }
         }
-        if !inner.stopped {
+        if inner.life.power() != Power::Off {
             inner = self.reset_function(inner)?;
         }
-        if !inner.stopped {
+        if inner.life.power() != Power::Off {
             return Err(EIO);
         }
-        // It has forgotten all queues and has nothing of them any more.
-        inner.for_each_vector(VectorHandler::reset);
-        if let Some(queue) = &inner.admin {
-            queue.reset();
-        }
-        for queue in &inner.io {
-            queue.reset();
-            let _ = queue.with_polled(|polled| polled.reset());
-        }
-        if let Some(shadows) = &inner.shadows {
-            shadows.clear();
-        }
-        allow_dma(&self.pdev);
+        inner.renew_queues();
+        allow_dma(&self.registers.pdev);
         drop(inner);
         self.start_admin()
     }
 
-    /// Resets the PCI function of a controller that does not stop, with `inner` released meanwhile:
-    /// what waits for it too long fails, see [`Self::check_function_reset`].
+    /// Resets the PCI function of a controller that does not stop, with `inner` released during the
+    /// reset: I/O that waits too long for it fails, see [`Self::check_function_reset`].
     fn reset_function<'a>(
         &'a self,
         mut inner: Guard<'a, Inner, MutexBackend>,
     ) -> Result<Guard<'a, Inner, MutexBackend>> {
+        let pdev = &self.registers.pdev;
         dev_warn!(
-            self.pdev,
+            pdev,
             "controller does not stop: resetting its PCI function\n"
         );
-        let config = LockedConfig::new(&self.pdev)?;
-        inner.function_reset = true;
+        let config = LockedConfig::new(pdev)?;
+        inner.life.apply_power(PowerEvent::FunctionReset);
         drop(inner);
         let result = config.reset_function();
         let mut inner = self.inner.lock();
-        inner.function_reset = false;
-        // That it was not there meanwhile does not say that it has stopped.
-        inner.stopped = false;
+        inner.life.apply_power(PowerEvent::FunctionBack);
         drop(config);
         result?;
         if !self.is_coming_up() {
             return Err(ENODEV);
         }
-        inner.stopped = self.power_down(Stop::AtOnce, &mut inner);
+        self.power_down(&mut inner, Stop::AtOnce);
         Ok(inner)
     }
 
-    /// Ends I/O that has waited too long for a PCI function to come back from its reset: the PCI
-    /// core waits for it much longer.
+    /// Ends I/O that has waited too long for a PCI function to come back from its reset: PCI core
+    /// waits much longer.
     pub(super) fn check_function_reset(&self, inner: &mut Inner) {
-        if !inner.function_reset || !self.is_coming_up() {
+        if inner.life.power() != Power::FunctionReset || !self.is_coming_up() {
             return;
         }
-        let limit =
-            Delta::from_millis(self.caps.timeout_ms.into()) + RESET_MARGIN + FUNCTION_RESET_MARGIN;
-        if inner.since.is_some_and(|since| since.elapsed() > limit) {
+        let limit = self.registers.stated_timeout()
+            + millis(RESET_MARGIN_MS)
+            + millis(FUNCTION_RESET_MARGIN_MS);
+        let down = inner.life.down_for(Instant::now());
+        if down.is_some_and(|down| down > limit) {
             self.step(
                 inner,
                 Event::Failed,
-                fmt!("its PCI function does not come back from a reset"),
+                fmt!("the PCI function does not come back from its reset"),
             );
+        }
+    }
+}
+
+impl Inner {
+    /// Makes all queues as new: the stopped controller has forgotten them and has no command.
+    fn renew_queues(&mut self) {
+        self.lines.for_each(VectorHandler::reset);
+        for queue in self.io_queues() {
+            queue.reset();
+            let _ = queue.with_polled(|polled| polled.reset());
+        }
+        if let Some(admin) = &self.admin {
+            admin.queue.reset();
+            if let Some(shadows) = &admin.shadows {
+                shadows.clear();
+            }
         }
     }
 }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is handed to the hardware when a controller is brought up for the first time, and taken
-//! back at the end.
+//! The first start of a controller: its parts are attached one after the other.
 
 use super::{
     vector_handler::VectorHandler,
     Aborts,
+    AdminHardware,
     Counters,
-    Fate,
     Hardware,
     Inner,
-    Stop, //
+    IoHardware,
+    Lines,
+    Registers, //
 };
 use crate::{
     admin::{
@@ -20,7 +21,13 @@ use crate::{
     io::Io,
     nvme::Capabilities,
     policy::{
-        Event,
+        timing::{
+            millis,
+            LONGEST_SHUTDOWN_MS,
+            SHUTDOWN_MS, //
+        },
+        Lifecycle,
+        PowerEvent,
         State, //
     },
     queue::{
@@ -44,7 +51,6 @@ use crate::{
 use core::{
     mem::take,
     sync::atomic::{
-        AtomicBool,
         AtomicU32,
         AtomicU8,
         Ordering::Relaxed, //
@@ -58,22 +64,17 @@ use kernel::{
     time::Delta, //
 };
 
-/// How long an orderly shutdown may take, unless the controller asks for more: Linux's default.
-const SHUTDOWN: Delta = Delta::from_secs(5);
-/// How long it may take whatever the controller asks for.
-const SHUTDOWN_MAX: Delta = Delta::from_secs(60);
-
-/// What a controller's hardware is known by.
+/// What [`Hardware`] is made from.
 pub(crate) struct Identity {
-    /// Its registers.
+    /// The registers.
     pub(crate) bar: Arc<Bar>,
-    /// What CAP says.
+    /// CAP, decoded.
     pub(crate) caps: Capabilities,
     /// The controller's number.
-    pub(crate) instance: u32,
-    /// Whether interrupts are handled in threads.
+    pub(crate) number: u32,
+    /// Whether threads handle interrupts.
     pub(crate) threads: bool,
-    /// What brings it up again.
+    /// The job that brings the controller up again.
     pub(crate) reset: Arc<Work>,
 }
 
@@ -82,219 +83,230 @@ impl Hardware {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; if it cannot be disabled, what [`Self::start_admin`] returns, with a line in the
-    /// log.
+    /// `ENOMEM`; what [`Registers::disable`] returns, with a line in the log.
     pub(crate) fn new(pdev: &pci::Device, identity: Identity) -> Result<Arc<Self>> {
         let aborts = Aborts {
             pdev: pdev.into(),
             left: AtomicU32::new(0),
         };
         let aborts = Arc::new(aborts, GFP_KERNEL)?;
-        let Identity {
-            bar,
-            caps,
-            instance,
-            threads,
-            reset,
-        } = identity;
-        let timeout = Delta::from_millis(caps.timeout_ms.into());
-        let hardware = Arc::pin_init(
+        let registers = Registers {
+            pdev: pdev.into(),
+            bar: identity.bar,
+            caps: identity.caps,
+        };
+        // Firmware may have left the controller running, or a reset may still be under way: the
+        // admin queue can be replaced only when CSTS.RDY is 0.
+        registers
+            .disable(registers.stated_timeout())
+            .inspect_err(|_| {
+                let csts = registers.csts().into_raw();
+                dev_err!(pdev, "controller cannot be disabled: CSTS {:#x}\n", csts);
+            })?;
+        let life = Lifecycle::NEW;
+        Arc::pin_init(
             pin_init!(Self {
-                pdev: pdev.into(),
-                bar,
-                caps,
-                instance,
-                threads,
-                state: AtomicU8::new(State::New as u8),
-                paused: AtomicBool::new(false),
-                waits_while_paused: AtomicBool::new(false),
-                reset,
+                registers,
+                number: identity.number,
+                threads: identity.threads,
+                snapshot: AtomicU8::new(life.snapshot().into_raw()),
+                reset: identity.reset,
                 aborts,
                 counters: Counters::default(),
                 inner <- new_mutex!(Inner {
-                    lines: KVec::new(),
-                    parked: None,
-                    shutdown: SHUTDOWN,
+                    life,
+                    shutdown: millis(SHUTDOWN_MS),
+                    lines: Lines {
+                        lines: KVec::new(),
+                        parked: None,
+                    },
                     admin: None,
-                    commands: None,
-                    io: KVec::new(),
-                    set: None,
-                    held: false,
-                    halted: false,
-                    stopped: true,
-                    since: None,
-                    function_reset: false,
-                    shadows: None,
-                    memory: None,
+                    io: None,
                 }),
             }),
             GFP_KERNEL,
-        )?;
-        // Firmware may have left it running, or a reset may still be under way: its queues can be
-        // replaced only once it is ready for neither.
-        hardware.disable(timeout).inspect_err(|_| {
-            dev_err!(
-                pdev,
-                "controller cannot be disabled: CSTS {:#x}\n",
-                hardware.csts()
-            );
-        })?;
-        Ok(hardware)
+        )
     }
 
-    /// Takes over the admin queue, on one vector of its own, before anything else is known.
+    /// Attaches the admin queue, whose commands go through `commands`, with a vector of its own.
     pub(crate) fn attach_admin(
         &self,
         queue: &Arc<Queue<Admin>>,
         completions: Completions<Admin>,
+        commands: &Arc<AdminQueue>,
     ) -> Result {
-        let vectors = Vectors::allocate(&self.pdev, 1, 0, self.threads)?;
+        let vectors = Vectors::allocate(&self.registers.pdev, 1, 0, self.threads)?;
         let vector = VectorHandler::of_admin(completions)?;
         let mut inner = self.inner.lock();
-        inner.parked = Some(KBox::new(vector, GFP_KERNEL)?);
-        inner.admin = Some(queue.clone());
-        self.serve_parked(&mut inner, &vectors)
+        inner.lines.parked = Some(KBox::new(vector, GFP_KERNEL)?);
+        inner.admin = Some(AdminHardware {
+            queue: queue.clone(),
+            commands: commands.clone(),
+            shadows: None,
+            memory: None,
+        });
+        inner.lines.serve_parked(&vectors, self.number)
     }
 
-    /// Takes over what aborts are asked for with; the controller takes `aborts` at a time.
-    pub(crate) fn attach_commands(&self, commands: &Arc<AdminQueue>, aborts: u32) {
-        self.aborts.left.store(aborts, Relaxed);
-        self.inner.lock().commands = Some(commands.clone());
+    /// Enables the controller with its admin queue and waits until the controller is ready.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the device is gone, or was told to stop. `EIO`: the controller reports a fatal
+    /// status, or its CAP has changed. `ETIMEDOUT`: the controller is not ready within CAP.TO (or
+    /// CRTO).
+    pub(crate) fn start_admin(&self) -> Result {
+        self.registers.check_caps()?;
+        let (queue, timeout) = {
+            let mut inner = self.inner.lock();
+            let queue = match &inner.admin {
+                Some(admin) if self.is_coming_up() => admin.queue.clone(),
+                _ => return Err(ENODEV),
+            };
+            // Before: whatever becomes of it, the controller must be stopped.
+            inner.life.apply_power(PowerEvent::Enable);
+            self.registers
+                .enable(queue.submission_ring(), queue.completion_ring())?;
+            (queue, inner.time_left(millis(self.ready_ms())))
+        };
+        self.registers
+            .wait_ready(timeout, || self.is_coming_up())
+            .inspect_err(|_| {
+                dev_err!(
+                    self.registers.pdev,
+                    "controller is not ready: CSTS {:#x} (it had {} ms to become so)\n",
+                    self.registers.csts().into_raw(),
+                    timeout.as_millis()
+                );
+            })?;
+        self.open(&queue)
     }
 
-    /// Takes over the block layer's side of the I/O queues.
-    pub(crate) fn attach_set(&self, set: &Arc<TagSet<Io>>) {
-        self.inner.lock().set = Some(set.clone());
+    /// Sets how many Abort commands the controller takes at a time (ACL + 1).
+    pub(crate) fn set_abort_limit(&self, limit: u32) {
+        self.aborts.left.store(limit, Relaxed);
     }
 
-    /// Gives the parked handler the first of `vectors`.
-    fn serve_parked(&self, inner: &mut Inner, vectors: &Arc<Vectors>) -> Result {
-        inner.lines.reserve(1, GFP_KERNEL)?;
-        let vector = inner.parked.take().ok_or(ENODEV)?;
-        match Line::request(vectors, 0, self.instance, 0, vector) {
-            Ok(line) => Ok(inner.lines.push(line, GFP_KERNEL)?),
+    /// Sets how long an orderly shutdown may take: `typical_us`, as the controller states (RTD3E),
+    /// but [`SHUTDOWN_MS`] to [`LONGEST_SHUTDOWN_MS`].
+    pub(crate) fn set_shutdown_time(&self, typical_us: u32) {
+        self.inner.lock().shutdown = Delta::from_micros(typical_us.into())
+            .max(millis(SHUTDOWN_MS))
+            .min(millis(LONGEST_SHUTDOWN_MS));
+    }
+
+    /// Keeps the pages of the shadow doorbells until the controller is stopped.
+    pub(crate) fn keep_shadows(&self, shadows: Arc<Shadows>) {
+        if let Some(admin) = &mut self.inner.lock().admin {
+            admin.shadows = Some(shadows);
+        }
+    }
+
+    /// Keeps the controller memory buffer switched on until the controller is stopped.
+    pub(crate) fn keep_memory(&self, memory: Arc<ControllerMemory>) {
+        if let Some(admin) = &mut self.inner.lock().admin {
+            admin.memory = Some(memory);
+        }
+    }
+
+    /// Allocates vectors for the admin queue and up to `queues` I/O queues with interrupts, `write`
+    /// of them for writes if that is not 0, in place of the present ones. The admin queue has no
+    /// interrupt until [`Self::attach_io`]. I/O queues that were attached are dropped: the controller
+    /// must not know them any more.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the controller has failed; `ENOMEM`; what the allocation of vectors returns.
+    pub(crate) fn reallocate_vectors(&self, queues: u32, write: u32) -> Result<Arc<Vectors>> {
+        let io = {
+            let mut inner = self.inner.lock();
+            if self.state() != State::New {
+                return Err(ENODEV);
+            }
+            inner.lines.park();
+            inner.io.take()
+        };
+        for queue in io.iter().flat_map(|io| &io.queues) {
+            drop(queue.detach_polled());
+        }
+        let count = queues.saturating_add(1);
+        Vectors::allocate(&self.registers.pdev, count, write, self.threads)
+    }
+
+    /// Attaches the I/O queues of `set`, which the controller does not know yet: the first
+    /// `interrupt` get their vectors, the others are polled.
+    pub(crate) fn attach_io(
+        &self,
+        vectors: &Arc<Vectors>,
+        pairs: KVec<Pair<Io>>,
+        interrupt: u32,
+        set: Arc<TagSet<Io>>,
+    ) -> Result {
+        let is_shared = vectors.count() == 1;
+        let mut queues = KVec::with_capacity(pairs.len(), GFP_KERNEL)?;
+        let mut own = KVec::with_capacity(pairs.len(), GFP_KERNEL)?;
+        for (queue, _) in &pairs {
+            queues.push(queue.clone(), GFP_KERNEL)?;
+        }
+        let mut inner = self.inner.lock();
+        if self.state() != State::New {
+            return Err(ENODEV);
+        }
+        // From here on a halt finds the queues, and the end detaches their completion sides.
+        inner.io = Some(IoHardware { queues, set });
+        for (index, (queue, completions)) in (0..).zip(pairs) {
+            if index >= interrupt {
+                queue.attach_polled(completions);
+                continue;
+            }
+            match &mut inner.lines.parked {
+                Some(first) if is_shared => first.push(completions)?,
+                _ => own.push(completions, GFP_KERNEL)?,
+            }
+        }
+        inner.lines.serve_parked(vectors, self.number)?;
+        for (index, completions) in (1..).zip(own) {
+            let vector = box_on(vectors.node(), VectorHandler::of_queue(completions))?;
+            inner.lines.serve(vectors, self.number, index, vector)?;
+        }
+        Ok(())
+    }
+}
+
+impl Lines {
+    /// Gives `vector` the line of vector `index`.
+    fn serve(
+        &mut self,
+        vectors: &Arc<Vectors>,
+        number: u32,
+        index: u32,
+        vector: KBox<VectorHandler>,
+    ) -> Result {
+        let line = Line::request(vectors, index, number, index, vector).map_err(|(e, _)| e)?;
+        Ok(self.lines.push(line, GFP_KERNEL)?)
+    }
+
+    /// Gives the parked handler the line of the first vector.
+    fn serve_parked(&mut self, vectors: &Arc<Vectors>, number: u32) -> Result {
+        self.lines.reserve(1, GFP_KERNEL)?;
+        let vector = self.parked.take().ok_or(ENODEV)?;
+        match Line::request(vectors, 0, number, 0, vector) {
+            Ok(line) => Ok(self.lines.push(line, GFP_KERNEL)?),
             Err((e, vector)) => {
-                inner.parked = Some(vector);
+                self.parked = Some(vector);
                 Err(e)
             }
         }
     }
 
-    /// Allocates vectors for the admin queue and up to `queues` I/O queues with interrupts, `write`
-    /// of them for writes if that is not 0, in place of those that there are. The admin queue is
-    /// deaf until [`Self::attach_io`]; I/O queues that were attached are dropped: the controller
-    /// must not know them any more.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` if the hardware has failed meanwhile, `ENOMEM` and the like.
-    pub(crate) fn reallocate_vectors(&self, queues: u32, write: u32) -> Result<Arc<Vectors>> {
-        let mut inner = self.inner.lock();
-        if self.state() != State::New {
-            return Err(ENODEV);
-        }
-        for line in take(&mut inner.lines) {
+    /// Frees all lines; the admin queue's handler is parked, without I/O queues.
+    fn park(&mut self) {
+        for line in take(&mut self.lines) {
             let mut vector = line.free();
             if vector.has_admin() {
                 vector.clear();
-                inner.parked = Some(vector);
+                self.parked = Some(vector);
             }
         }
-        for queue in take(&mut inner.io) {
-            drop(queue.detach_polled());
-        }
-        Vectors::allocate(&self.pdev, queues.saturating_add(1), write, self.threads)
-    }
-
-    /// Takes over the I/O queues, which the controller does not know yet: the first `interrupt` get
-    /// their vectors, the others are polled.
-    pub(crate) fn attach_io(
-        &self,
-        vectors: &Arc<Vectors>,
-        queues: KVec<Pair<Io>>,
-        interrupt: u32,
-    ) -> Result {
-        let shared = vectors.count() == 1;
-        let mut inner = self.inner.lock();
-        let inner = &mut *inner;
-        if self.state() != State::New {
-            return Err(ENODEV);
-        }
-        let mut own = KVec::with_capacity(queues.len(), GFP_KERNEL)?;
-        for (index, (queue, completions)) in (0..).zip(queues) {
-            inner.io.push(queue.clone(), GFP_KERNEL)?;
-            if index >= interrupt {
-                queue.attach_polled(completions);
-                continue;
-            }
-            match &mut inner.parked {
-                Some(first) if shared => first.push(completions)?,
-                _ => own.push(completions, GFP_KERNEL)?,
-            }
-        }
-        self.serve_parked(inner, vectors)?;
-        for (index, completions) in (1..).zip(own) {
-            let vector = box_on(vectors.node(), VectorHandler::of_queue(completions))?;
-            let line =
-                Line::request(vectors, index, self.instance, index, vector).map_err(|(e, _)| e)?;
-            inner.lines.push(line, GFP_KERNEL)?;
-        }
-        Ok(())
-    }
-
-    /// Sets how long an orderly shutdown may take: `typical_us`, as the controller says (RTD3E),
-    /// within sensible bounds.
-    pub(crate) fn set_shutdown_time(&self, typical_us: u32) {
-        let typical = Delta::from_micros(typical_us.into());
-        self.inner.lock().shutdown = typical.max(SHUTDOWN).min(SHUTDOWN_MAX);
-    }
-
-    /// Keeps the pages of shadow doorbells until the controller is stopped.
-    pub(crate) fn keep_shadows(&self, shadows: Arc<Shadows>) {
-        self.inner.lock().shadows = Some(shadows);
-    }
-
-    /// Keeps the controller's own memory switched on until the controller is stopped.
-    pub(crate) fn keep_memory(&self, memory: Arc<ControllerMemory>) {
-        self.inner.lock().memory = Some(memory);
-    }
-
-    /// Ends everything for good and takes apart what was attached. What a controller that does not
-    /// stop may still write to is never freed.
-    pub(crate) fn dismantle(&self) {
-        self.notify(Event::Leave, "");
-        let mut inner = self.inner.lock();
-        // What was live until now has not been stopped by that.
-        self.halt(&mut inner, Stop::Orderly, Fate::Fail);
-        let stopped = inner.stopped;
-        for line in take(&mut inner.lines) {
-            free_or_leak(line.free(), stopped);
-        }
-        free_or_leak(inner.parked.take(), stopped);
-        for queue in take(&mut inner.io) {
-            free_or_leak(queue.detach_polled(), stopped);
-        }
-        free_or_leak(inner.shadows.take(), stopped);
-        inner.memory = None;
-        inner.admin = None;
-        let above = (inner.commands.take(), inner.set.take());
-        drop(inner);
-        // They lead back to here.
-        drop(above);
-        if !stopped {
-            dev_err!(
-                self.pdev,
-                "controller does not stop: its queue memory is kept\n"
-            );
-        }
-    }
-}
-
-/// Frees `memory` that the device knew, unless it has not `stopped`.
-fn free_or_leak<T>(memory: T, stopped: bool) {
-    if stopped {
-        drop(memory);
-    } else {
-        core::mem::forget(memory);
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The namespaces that have disks, for whoever brings their controller up again: what waits for that
-//! must not go on with one that is something else by then.
+//! Namespaces with disks. A reset checks them again: I/O held across it must not reach a namespace
+//! that was replaced or reformatted.
 
-use super::Scanner;
+use super::Namespaces;
 use crate::{
     io::Geometry,
     nvme::NamespaceInfo,
@@ -20,35 +20,35 @@ use kernel::{
 
 /// The namespaces of a controller that have disks.
 #[pin_data]
-pub(crate) struct LiveNamespaces {
-    /// LOCK: taken by what I/O waits for; nothing is waited for with it held, memory that I/O has to
-    /// give included.
+pub(super) struct LiveNamespaces {
+    /// LOCK: the list of members. A reset takes it, so its holder waits for nothing, not even for
+    /// memory that I/O must free.
     #[pin]
     list: Mutex<KVec<Arc<Member>>>,
 }
 
-/// A namespace as its disk takes it.
+/// A namespace as its disk was made from it.
 struct Member {
     geometry: Arc<Geometry>,
     info: NamespaceInfo,
 }
 
-/// A namespace that is in the list until this is dropped.
+/// Keeps a namespace in the list until dropped.
 pub(super) struct Membership {
     live: Arc<LiveNamespaces>,
     member: Arc<Member>,
 }
 
 impl LiveNamespaces {
-    /// None so far.
-    pub(crate) fn new() -> Result<Arc<Self>> {
+    /// No namespace yet.
+    pub(super) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self { list <- new_mutex!(KVec::new()) }),
             GFP_KERNEL,
         )
     }
 
-    /// One more, which is `info` and has a disk of `geometry`.
+    /// Adds the namespace of `info`, whose disk has `geometry`.
     pub(super) fn enter(
         self: &Arc<Self>,
         geometry: &Arc<Geometry>,
@@ -67,13 +67,13 @@ impl LiveNamespaces {
         })
     }
 
-    /// How many there are.
-    pub(crate) fn count(&self) -> u32 {
+    /// The number of namespaces.
+    pub(super) fn count(&self) -> u32 {
         // CAST: there is memory for fewer.
         self.list.lock().len() as u32
     }
 
-    /// All of them.
+    /// All namespaces.
     fn all(&self) -> Result<KVec<Arc<Member>>> {
         let mut all = KVec::new();
         let _noio = NoIo::new();
@@ -85,8 +85,8 @@ impl LiveNamespaces {
 }
 
 impl Membership {
-    /// Whether its disk is what `info` makes of it, and its I/O does not fail (see
-    /// [`Scanner::check`]).
+    /// Whether the disk is what `info` makes of it, and its I/O is not refused (see
+    /// [`Namespaces::check`]).
     pub(super) fn is_still(&self, info: &NamespaceInfo) -> bool {
         self.member.info == *info && !self.member.geometry.blocks.are_refused()
     }
@@ -100,14 +100,14 @@ impl Drop for Membership {
     }
 }
 
-impl Scanner<'_> {
-    /// Asks again what the namespaces are that have disks. Where one is something else now, its I/O
-    /// fails from here on, until [`Scanner::scan`] has made the disk what it is.
+impl Namespaces {
+    /// Identifies the namespaces with disks again. I/O to a namespace that is another now fails from
+    /// here on, until [`Namespaces::scan`] has updated its disk.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`. One of which the controller says nothing is taken for what it was.
-    pub(crate) fn check(&self) -> Result {
+    /// `ENOMEM`. A namespace that the controller says nothing of counts as unchanged.
+    pub(in crate::controller) fn check(&self) -> Result {
         for member in self.live.all()? {
             let nsid = member.geometry.nsid;
             match self.namespace_info(nsid) {
@@ -117,7 +117,7 @@ impl Scanner<'_> {
                 Ok(_) | Err(_) => {
                     dev_warn!(
                         self.parent,
-                        "namespace {} is not what it was: I/O that waited for it fails\n",
+                        "namespace {} has changed in the reset: I/O that waited for it fails\n",
                         nsid.get()
                     );
                     member.geometry.blocks.refuse();

@@ -15,7 +15,10 @@ use super::{
     timeout::Timeout,
     wait::CommandWait, //
 };
-use crate::sys::ffi as bindings;
+use crate::{
+    policy::timing::WAIT_LOOK_MS,
+    sys::ffi as bindings, //
+};
 use core::ptr::NonNull;
 use kernel::{
     error::{
@@ -26,12 +29,6 @@ use kernel::{
     sync::Arc, //
 };
 use pin_init::stack_pin_init;
-
-/// Milliseconds between two looks at a command that is waited for.
-///
-/// TIMEOUT: most commands are back before the first look; the second one finds what came back without
-/// an interrupt.
-const LOOK_MS: u32 = 200;
 
 /// A request queue without a disk, for commands of the driver's own.
 pub(crate) struct DriverQueue<T: Operations> {
@@ -91,7 +88,7 @@ impl<T: Operations> DriverQueue<T> {
     }
 
     /// Executes one command and waits for its end: `fill` writes the request's private data
-    /// before, `read` sees it afterwards; `meanwhile` is called each [`LOOK_MS`]. The timeout handler
+    /// before, `read` sees it afterwards; `meanwhile` is called each [`WAIT_LOOK_MS`]. The timeout handler
     /// bounds the wait: the command is late after `timeout_ms` milliseconds, or when the queue says.
     ///
     /// # Errors
@@ -135,7 +132,7 @@ impl<T: Operations> DriverQueue<T> {
         let result = to_result(mapped).and_then(|()| {
             stack_pin_init!(let awaited = CommandWait::new());
             // SAFETY: the request is set up, with a driver's operation; it comes back ended.
-            let status = unsafe { awaited.execute(rq, LOOK_MS, meanwhile) };
+            let status = unsafe { awaited.execute(rq, WAIT_LOOK_MS, meanwhile) };
             // SAFETY: converts a number.
             to_result(unsafe { bindings::blk_status_to_errno(status) })
         });

@@ -57,8 +57,10 @@ use kernel::{
 pub(crate) enum TimeoutVerdict {
     /// The request has been completed or will be.
     Done,
-    /// Wait once more.
+    /// Wait for the request's timeout once more.
     Again,
+    /// Wait for another timeout.
+    Extend(Timeout),
 }
 
 /// A driver's side of blk-mq.
@@ -417,6 +419,10 @@ impl<T: Operations> TagSet<T> {
         match T::timeout(queue, &rq) {
             TimeoutVerdict::Done => bindings::blk_eh_timer_return_BLK_EH_DONE,
             TimeoutVerdict::Again => bindings::blk_eh_timer_return_BLK_EH_RESET_TIMER,
+            TimeoutVerdict::Extend(timeout) => {
+                rq.set_timeout(timeout);
+                bindings::blk_eh_timer_return_BLK_EH_RESET_TIMER
+            }
         }
     }
 

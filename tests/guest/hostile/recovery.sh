@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What a driver must get over while I/O goes on: commands that the controller
-# loses, aborts that it refuses, controllers that fail, stop or go, and resets
-# that fail.  Those that come back cost no I/O; those that do not fail it, within
-# the bounds of docs/ARCHITECTURE.md; and a reset by the user brings them back.
+# Faults under I/O: commands that the controller loses, aborts that it refuses, controllers
+# that fail, stop or vanish, and resets that fail.  With a controller that comes back no
+# I/O fails; with one that does not, I/O fails within the bounds of docs/ARCHITECTURE.md,
+# and a reset through sysfs brings the controller back.
 #@ machine: hostile
 #@ kernels: debug
 #@ timeout: 120
 . /tests/guest/lib/recovery.sh
 start_driver
+# io_timeout 2 s, CAP.TO 2 s, 13 admin commands of 20 ms, and the waits of policy/timing.rs.
+must expect recovery_bound_ms 13250 "$(cat $ctrl/recovery_bound_ms)"
 put_noise $disk 8
 # shellcheck disable=SC2119 # no options
 fault_table <<'TABLE'

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Resets of a controller that does what a seed says meanwhile: each ends within the
-# bound, reads go on or fail, and the next reset of a controller that behaves brings
-# the disk back, with its data.  `scripts/fuzz --resets` gives other seeds, and more.
+# Resets of a controller that misbehaves as a seed says. Each ends within the bound, and
+# reads go on or fail. The next reset, of a controller that behaves, brings the disk
+# back with its data.  `scripts/fuzz --resets` runs other seeds, and more of them.
 #@ machine: hostile
 #@ kernels: debug
 #@ timeout: 120
@@ -17,13 +17,11 @@ seed=1 steps=25 seconds=40
 if [[ $(</proc/cmdline) =~ rnvme\.fuzz=([0-9]+),([0-9]+),([0-9]+) ]]; then
     seed=${BASH_REMATCH[1]} steps=${BASH_REMATCH[2]} seconds=${BASH_REMATCH[3]}
 fi
-# The sooner it is late, the more resets there are.  CAP.TO may be drawn: 127.5 s at most,
-# which is for a controller that never gets ready; so it is not drawn that high here.
+# The shorter the timeout, the more resets there are.
 io_timeout=1
-dead_bound=$((io_timeout + cap_to + 10))
 
-# Reads without end, in the background; they go on after errors, for to start fio costs more than
-# a reset, and begin again with a new disk.
+# Reads without end in the background. They go on after errors, because starting fio costs more
+# than a reset, and are started again for a new disk.
 keep_reading() {
     [[ -z $reader ]] || ! kill -0 "$reader" 2>/dev/null || return 0
     : >/tmp/reads
@@ -36,8 +34,9 @@ keep_reading() {
 }
 reader=
 
-# A reset without another process, which would cost more than the reset: its tenths of a second
-# are in $tenths.  Should rnvme hang, the runner sees it; of the kernel's driver it is expected.
+# Reset without another process, which would cost more than the reset; $tenths is its tenths of
+# a second.  The runner's limit catches a hang of rnvme. The kernel's driver may hang, so
+# reset_controller, which has a limit of its own, resets that one.
 reset_now() {
     local start=$EPOCHREALTIME status=0
     if [[ $driver == rnvme ]]; then
@@ -49,7 +48,7 @@ reset_now() {
     return $status
 }
 
-# Whether the reads go on, without an error from here on: fio has a line for each.
+# Whether the reads go on without a further error: fio prints a line for each error.
 reads_go_on() {
     local state sectors now
     while read -r -u "$errors" _; do :; done
@@ -66,8 +65,8 @@ reads_go_on() {
     return 1
 }
 
-# The kernel's driver keeps the number of a controller whose disk is open, and the next one
-# would be nvme1.
+# The kernel's driver keeps the number of a controller whose disk is open: without the end of
+# fio the next controller would be nvme1.
 mend() {
     if [[ $driver == nvme ]]; then
         kill -INT "$reader" 2>/dev/null
@@ -85,23 +84,23 @@ for ((step = 0; step < steps && SECONDS < until; step++)); do
     keep_reading
     what=$(hostile "fuzz-step; fuzz-go") || die "$what"
     what="seed $seed, $what"
-    # It ends, one way or the other.
+    # The reset must end, with or without an error.
     reset_now || failed=$((failed + 1))
-    ((tenths <= dead_bound * 10)) || must die "$what: the reset took $tenths tenths of a second"
+    ((tenths <= dead_bound * 10)) || must die "$what: expected a reset within $dead_bound s, it took $tenths tenths of a second"
     ((tenths <= longest)) || { longest=$tenths && longest_what=$what; }
     hostile calm
-    # What it said of itself may be believed still; a reset by a good one corrects it.
+    # The driver may still use wrong Identify data; a reset of a good controller corrects that.
     reset_now || died=$((died + 1))
-    ((tenths <= dead_bound * 10)) || must die "$what: the reset after it took $tenths tenths of a second"
+    ((tenths <= dead_bound * 10)) || must die "$what: expected the next reset within $dead_bound s, it took $tenths tenths of a second"
     afterwards=nothing
     if ! reads_go_on && ! mend; then
         hostile back
-        rebind || die "$what: the disk is lost, $(ctrl_state)"
+        rebind || die "$what: expected a disk after a bind, saw none; state $(ctrl_state)"
     fi
     if [[ $afterwards == rebind ]]; then
         rebound=$((rebound + 1))
         echo "$what: needed a bind"
-        # They have the disk that was.
+        # The reads have the old disk open.
         kill -INT "$reader" 2>/dev/null
     fi
     ((step % 8)) || expect_noise $disk 8

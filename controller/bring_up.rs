@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the jobs do with a controller: bring it up again after a reset, scan, watch.
+
+use super::{
+    attributes::Attributes,
+    events::{
+        EventHandler,
+        EventRequest, //
+    },
+    namespaces::Namespaces,
+    queues::IoQueues,
+    shared::{
+        Identified,
+        Shared, //
+    },
+};
+use crate::{
+    admin::{
+        Admin,
+        AdminPdu,
+        CommandTimeout, //
+    },
+    nvme::{
+        ControllerInfo,
+        KeepAlive, //
+    },
+    policy::{
+        timing::WATCHDOG_MS,
+        Event,
+        State, //
+    },
+    queue::TimeoutPolicy,
+    sys::{
+        base::{
+            ClassDevice,
+            Job, //
+        },
+        block::Ended, //
+    },
+};
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering::Relaxed, //
+};
+use kernel::{
+    device::Device,
+    prelude::*,
+    sync::Arc, //
+};
+
+/// How often a bring-up is tried while memory is short.
+const TRIES: u32 = 3;
+
+/// A controller as its jobs see it.
+pub(super) struct Core {
+    pub(super) shared: Arc<Shared>,
+    /// The I/O queues.
+    pub(super) io: Arc<IoQueues>,
+    /// The namespaces and their disks.
+    pub(super) namespaces: Arc<Namespaces>,
+    /// The request that waits for an asynchronous event.
+    events: Arc<EventRequest>,
+}
+
+impl Core {
+    /// The controller of `shared`, whose disks appear below `class` in sysfs.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        io: &Arc<IoQueues>,
+        class: &ClassDevice<Attributes>,
+    ) -> Result<Arc<Self>> {
+        let core = Self {
+            shared: shared.clone(),
+            io: io.clone(),
+            namespaces: Namespaces::new(shared, &io.set, class.device())?,
+            events: EventRequest::new(&shared.jobs.events)?,
+        };
+        Ok(Arc::new(core, GFP_KERNEL)?)
+    }
+
+    /// Opens the jobs: they work on this controller from now on.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn open_jobs(self: &Arc<Self>, class: &Arc<ClassDevice<Attributes>>) -> Result {
+        let jobs = &self.shared.jobs;
+        jobs.reset
+            .open(Arc::new(ResetJob(self.clone()), GFP_KERNEL)?);
+        jobs.scan.open(Arc::new(ScanJob(self.clone()), GFP_KERNEL)?);
+        let events = EventHandler {
+            shared: self.shared.clone(),
+            request: self.events.clone(),
+            class: class.clone(),
+        };
+        jobs.events.open(Arc::new(events, GFP_KERNEL)?);
+        let watch = WatchJob {
+            core: self.clone(),
+            ticks: AtomicU32::new(0),
+        };
+        jobs.watch.open(Arc::new(watch, GFP_KERNEL)?);
+        Ok(())
+    }
+
+    /// Tells the controller which asynchronous events the driver wants, and requests the first.
+    pub(super) fn begin_events(&self) {
+        self.events.begin(&self.shared.admin, &self.shared.info);
+    }
+
+    /// Writes the lines of a controller that was bound into the log.
+    pub(super) fn announce(&self, dev: &Device) {
+        let shared = &self.shared;
+        let version = shared.version();
+        let counts = &self.io.counts;
+        dev_info!(
+            dev,
+            "rnvme{}: {}, serial {}, firmware {}, NVMe {}.{}, {}/{}/{} default/read/poll queues of {}, transfers up to {} KiB\n",
+            shared.number,
+            shared.info.model,
+            shared.info.serial,
+            shared.info.firmware,
+            version.mjr().get(),
+            version.mnr().get(),
+            counts.default,
+            counts.read,
+            counts.poll,
+            self.io.entries,
+            shared.max_transfer >> 10
+        );
+        if shared.params.keep_alive > 0 && shared.keep_alive().is_none() {
+            dev_info!(dev, "no keep alive timer: keep_alive has no effect\n");
+        }
+        if self.io.in_controller() > 0 {
+            dev_info!(
+                dev,
+                "{} submission queues are in the controller's memory\n",
+                self.io.in_controller()
+            );
+        }
+    }
+
+    /// Has the block layer use the I/O queues that the controller has now. Waits for I/O: a job that
+    /// I/O may wait for must not call it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, with a line in the log.
+    fn use_queues(&self) -> Result {
+        let dev = self.namespaces.device();
+        match self.io.use_made() {
+            Ok(None) => {}
+            Ok(Some(0)) => dev_err!(
+                dev,
+                "no I/O queue is left: I/O fails, admin commands work\n"
+            ),
+            Ok(Some(queues)) => dev_warn!(dev, "{} I/O queues now\n", queues),
+            Err(e) => {
+                dev_err!(
+                    dev,
+                    "I/O of lost queues goes through queue 1: error {}\n",
+                    e.to_errno()
+                );
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    /// About how many admin commands a reset takes: eight for the controller, two for each queue
+    /// pair, one for each disk.
+    fn commands_of_a_reset(&self) -> u32 {
+        self.io
+            .commands_of_a_reset()
+            .saturating_add(self.namespaces.count())
+    }
+
+    /// Brings the stopped controller up again.
+    fn bring_up(&self) -> Result {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.try_to_bring_up() {
+                // Memory may be short for a moment only.
+                Err(e) if e == ENOMEM && tries < TRIES => {
+                    self.shared.hardware.notify(Event::Stuck, "out of memory")
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_to_bring_up(&self) -> Result {
+        let Shared {
+            hardware, admin, ..
+        } = &*self.shared;
+        let dev = self.namespaces.device();
+        hardware.restart()?;
+        let identified = Identified::get(admin, dev)?;
+        if let Some(what) = self.shared.lost_capability(&identified.info) {
+            dev_err!(
+                dev,
+                "another controller, or one that does less than before: {}\n",
+                what
+            );
+            return Err(ENODEV);
+        }
+        identified.configure(admin, &self.shared.params);
+        self.namespaces.check()?;
+        self.io.create_again()
+    }
+}
+
+impl Shared {
+    /// What a controller of `info` lacks to continue in place of this one, if there is anything.
+    fn lost_capability(&self, info: &ControllerInfo) -> Option<&'static str> {
+        let before = &self.info;
+        if before.serial.as_str() != info.serial.as_str() {
+            return Some("serial number");
+        }
+        if before.model.as_str() != info.model.as_str() {
+            return Some("model");
+        }
+        if info
+            .max_transfer
+            .is_some_and(|mdts| mdts < self.max_transfer)
+        {
+            return Some("largest transfer (MDTS)");
+        }
+        if before.sgls && !info.sgls {
+            return Some("SGLs");
+        }
+        // The disks were added without a cache, so the block layer sends no flush.
+        if info.volatile_write_cache && !before.volatile_write_cache {
+            return Some("volatile write cache");
+        }
+        None
+    }
+}
+
+/// See [`super::jobs::Jobs::reset`].
+struct ResetJob(Arc<Core>);
+
+impl Job for ResetJob {
+    fn run(&self) {
+        let core = &self.0;
+        let Shared {
+            hardware, admin, ..
+        } = &*core.shared;
+        if hardware.state() != State::Resetting {
+            return;
+        }
+        let deadline = hardware.reset_deadline(core.commands_of_a_reset());
+        admin.set_deadline(Some(deadline));
+        let result = core.bring_up();
+        admin.set_deadline(None);
+        match result {
+            Ok(()) => {
+                if hardware.brought_up() {
+                    core.begin_events();
+                    // Namespaces may have changed, and so may the number of queues.
+                    core.shared.jobs.scan.queue();
+                }
+            }
+            Err(e) => hardware.bring_up_failed(e),
+        }
+    }
+}
+
+/// See [`super::jobs::Jobs::scan`].
+struct ScanJob(Arc<Core>);
+
+impl ScanJob {
+    fn scan(&self) -> Result {
+        let core = &self.0;
+        core.use_queues()?;
+        core.namespaces.scan().inspect_err(|e| {
+            // A controller that is being reset is scanned again afterwards.
+            if core.shared.hardware.is_live() {
+                dev_err!(
+                    core.namespaces.device(),
+                    "namespace scan failed: error {}\n",
+                    e.to_errno()
+                );
+            }
+        })
+    }
+}
+
+impl Job for ScanJob {
+    fn run(&self) {
+        let shared = &self.0.shared;
+        if shared.hardware.is_live() && self.scan() == Err(ENOMEM) {
+            // Memory may be short for a moment only.
+            shared.jobs.scan.queue_after(WATCHDOG_MS);
+        }
+    }
+}
+
+/// See [`super::jobs::Jobs::watch`].
+struct WatchJob {
+    core: Arc<Core>,
+    /// How often the job ran.
+    ticks: AtomicU32,
+}
+
+impl WatchJob {
+    /// Posts the commands that a live controller gets once a tick.
+    fn attend(&self, ticks: u32) {
+        let Shared { admin, .. } = &*self.core.shared;
+        self.core.events.request_again(admin);
+        // Twice in the timer's time.
+        let is_due = |ms: u32| ticks % (ms / (2 * WATCHDOG_MS)).max(1) == 0;
+        if self.core.shared.keep_alive().is_some_and(is_due) {
+            if let Ok(unheard) = Arc::new(Unheard, GFP_KERNEL) {
+                let _ = admin.post(&KeepAlive, CommandTimeout::Admin, unheard);
+            }
+        }
+    }
+}
+
+impl Job for WatchJob {
+    fn run(&self) {
+        let Shared { hardware, jobs, .. } = &*self.core.shared;
+        hardware.check();
+        let ticks = self.ticks.fetch_add(1, Relaxed);
+        match hardware.state() {
+            State::Live => self.attend(ticks),
+            // No retry is worth its delay.
+            State::Dead => self.core.io.set.kick_requeued(),
+            _ => {}
+        }
+        jobs.watch.queue_after(WATCHDOG_MS);
+    }
+}
+
+/// The end of a Keep Alive command.
+struct Unheard;
+
+impl Ended<Admin> for Unheard {
+    fn ended(&self, _pdu: &AdminPdu, _ok: bool) {
+        // A controller that refuses the command stops when its timer expires, which the watchdog sees.
+    }
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stopping a controller: for a reset, for a pause, for good.
+
+use super::{
+    vector_handler::VectorHandler,
+    Hardware,
+    Inner, //
+};
+use crate::{
+    io::Io,
+    nvme::Status,
+    policy::{
+        timing::{
+            millis,
+            DRAIN_MS,
+            LAST_CHANCE_MS,
+            POLL_INTERVAL,
+            RESET_MARGIN_MS, //
+        },
+        Event,
+        Power,
+        PowerEvent, //
+    },
+    queue::Gate,
+    sys::block::TagSet, //
+};
+use core::mem::take;
+use kernel::{
+    io::poll::read_poll_timeout,
+    prelude::*,
+    sync::Arc,
+    time::{
+        Delta,
+        Instant, //
+    },
+};
+
+/// How a controller is stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The controller may write back its caches first: CC.SHN.
+    Orderly,
+    /// CC.EN = 0 at once.
+    AtOnce,
+}
+
+/// What becomes of I/O when a controller is stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// I/O waits for the controller to come back.
+    Wait,
+    /// I/O fails.
+    Fail,
+}
+
+impl Hardware {
+    /// Stops the controller. No new command; the controller disabled and its bus mastering taken;
+    /// completions that arrived are handled, and all other commands in flight end with Host Aborted
+    /// Command, so that their requests wait or fail.
+    pub(super) fn halt(&self, inner: &mut Inner, how: Stop, fate: Fate) {
+        if let Some(admin) = &inner.admin {
+            admin.queue.set_gate(Gate::Closed);
+        }
+        let gate = match fate {
+            Fate::Wait => Gate::Held,
+            Fate::Fail => Gate::Closed,
+        };
+        for queue in inner.io_queues() {
+            queue.set_gate(gate);
+        }
+        // A controller that was told to stop before does not hear of an orderly shutdown.
+        let how = match inner.life.power() {
+            Power::On => how,
+            _ => Stop::AtOnce,
+        };
+        if inner.life.power() != Power::Off {
+            self.power_down(inner, how);
+        }
+        self.cancel_io(inner, fate);
+    }
+
+    /// Completes with Host Aborted Command what the controller has.
+    fn cancel_io(&self, inner: &mut Inner, fate: Fate) {
+        let mut cancelled = 0;
+        inner.lines.for_each(|vector| cancelled += vector.cancel());
+        for queue in inner.io_queues() {
+            let ended = queue.with_polled(|polled| polled.cancel(Status::HOST_ABORTED));
+            cancelled += ended.unwrap_or(0);
+        }
+        if cancelled > 0 {
+            dev_warn!(
+                self.registers.pdev,
+                "{} I/O commands {} without the device\n",
+                cancelled,
+                match fate {
+                    Fate::Wait => "wait",
+                    Fate::Fail => "ended",
+                }
+            );
+        }
+    }
+
+    /// Disables the controller and takes its bus mastering. Its power is [`Power::Off`] afterwards
+    /// if the controller confirmed that it stopped, or is gone.
+    pub(super) fn power_down(&self, inner: &mut Inner, how: Stop) {
+        if !self.registers.is_present() {
+            // The device may be away for a moment only, and come back with its bus mastering.
+            self.registers.stop_dma();
+            inner.life.apply_power(PowerEvent::Stopped);
+            return;
+        }
+        if how == Stop::Orderly {
+            self.registers.shut_down(inner.shutdown);
+        }
+        // Not earlier: with a pin, the level stays until the doorbell is rung.
+        inner.mute();
+        let result = self
+            .registers
+            .disable(inner.time_left(self.registers.stated_timeout()));
+        // Bus mastering is taken whatever the registers say.
+        self.registers.stop_dma();
+        inner.life.apply_power(match result {
+            Ok(()) => PowerEvent::Stopped,
+            Err(e) if e == ENODEV => PowerEvent::Stopped,
+            Err(_) => PowerEvent::NotStopped,
+        });
+    }
+
+    /// Waits until no I/O command is in flight, for [`DRAIN_MS`] at most. The block layer must not
+    /// dispatch, or this may never be so.
+    fn drain(&self) {
+        let _ = read_poll_timeout(
+            || {
+                let mut inner = self.inner.lock();
+                let mut idle = inner.io_queues().iter().all(|queue| queue.is_idle());
+                inner.lines.for_each(|vector| idle &= vector.is_idle());
+                Ok(idle)
+            },
+            |idle| *idle,
+            POLL_INTERVAL,
+            millis(DRAIN_MS),
+        );
+    }
+
+    /// The tag set of the I/O queues, once they are attached.
+    fn tag_set(&self) -> Option<Arc<TagSet<Io>>> {
+        self.inner.lock().io.as_ref().map(|io| io.set.clone())
+    }
+
+    /// Stops the controller until [`Event::Wake`]: I/O in flight completes first, for [`DRAIN_MS`]
+    /// at most, the rest waits; the controller is shut down in an orderly way.
+    pub(crate) fn pause(&self) {
+        let set = self.tag_set().filter(|_| self.is_live());
+        if let Some(set) = &set {
+            set.quiesce();
+            self.drain();
+        }
+        // Keeps I/O from then on, whatever the state is.
+        self.notify(Event::Pause, "");
+        if let Some(set) = &set {
+            set.unquiesce();
+        }
+    }
+
+    /// The system goes down: I/O in flight completes, the rest fails, the controller is shut down
+    /// in an orderly way.
+    pub(crate) fn shut_down(&self) {
+        self.pause();
+        self.notify(Event::Leave, "");
+    }
+
+    /// Keeps I/O back while the controller pauses its processing of commands (CSTS.PP), for a
+    /// firmware activation for instance; resets the controller if that takes more than `longest`.
+    pub(crate) fn wait_while_paused(&self, longest: Delta) {
+        let Some(set) = self.tag_set() else {
+            return;
+        };
+        self.inner.lock().life.set_processing_paused(true);
+        set.quiesce();
+        let result = self.registers.wait_processing(longest, || self.is_live());
+        self.inner.lock().life.set_processing_paused(false);
+        if result.is_err() {
+            self.notify(
+                Event::Fault,
+                "processing is paused (CSTS.PP) for longer than stated (MTFA)",
+            );
+        }
+        set.unquiesce();
+    }
+
+    /// Stops the controller for good and takes its parts apart. Memory that a controller which does
+    /// not stop may still write to is never freed.
+    pub(crate) fn dismantle(&self) {
+        self.notify(Event::Leave, "");
+        let mut inner = self.inner.lock();
+        // `Event::Leave` does not stop a live controller: its disks went first.
+        self.halt(&mut inner, Stop::Orderly, Fate::Fail);
+        let is_stopped = inner.life.power() == Power::Off;
+        for line in take(&mut inner.lines.lines) {
+            free_or_leak(line.free(), is_stopped);
+        }
+        free_or_leak(inner.lines.parked.take(), is_stopped);
+        let (admin, io) = (inner.admin.take(), inner.io.take());
+        drop(inner);
+        for queue in io.iter().flat_map(|io| &io.queues) {
+            free_or_leak(queue.detach_polled(), is_stopped);
+        }
+        if let Some(admin) = admin {
+            free_or_leak(admin.shadows, is_stopped);
+        }
+        if !is_stopped {
+            dev_err!(
+                self.registers.pdev,
+                "controller does not stop: its queue memory is kept\n"
+            );
+        }
+    }
+}
+
+impl Inner {
+    /// Rings no doorbell for completions any more: the controller forgets all queues now.
+    fn mute(&mut self) {
+        self.lines.for_each(VectorHandler::mute);
+        for queue in self.io_queues() {
+            let _ = queue.with_polled(|polled| polled.mute());
+        }
+    }
+
+    /// How much of `stated`, the time that the controller states for a change of CSTS.RDY, is left.
+    ///
+    /// TIMEOUT: a reset grants it once for both changes, and [`RESET_MARGIN_MS`] more; the first
+    /// bring-up grants it for each.
+    pub(super) fn time_left(&self, stated: Delta) -> Delta {
+        match self.life.down_for(Instant::now()) {
+            None => stated,
+            Some(down) => {
+                let all = stated.as_nanos() + millis(RESET_MARGIN_MS).as_nanos();
+                Delta::from_nanos(all - down.as_nanos())
+                    .max(millis(LAST_CHANCE_MS))
+                    .min(stated)
+            }
+        }
+    }
+}
+
+/// Frees `memory` that the device knew, or leaks it if the device has not stopped.
+fn free_or_leak<T>(memory: T, is_stopped: bool) {
+    if is_stopped {
+        drop(memory);
+    } else {
+        core::mem::forget(memory);
+    }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Every time and bound of the driver, and what they add up to: [`recovery_bound_ms`].
+//!
+//! docs/ARCHITECTURE.md shows this list, made from this file; the guest tests assert the bound that
+//! the driver states in sysfs (`recovery_bound_ms`).
+
+use kernel::{
+    prelude::*,
+    time::Delta, //
+};
+
+/// Between two reads of a register that is waited for.
+pub(crate) const POLL_INTERVAL: Delta = Delta::from_millis(1);
+
+/// Between two runs of the watchdog.
+pub(crate) const WATCHDOG_MS: u32 = 1000;
+
+/// Between two looks at the completion queue by a thread that waits for an admin command.
+///
+/// TIMEOUT: most commands complete before the first look; the second finds a completion whose
+/// interrupt was lost.
+pub(crate) const WAIT_LOOK_MS: u32 = 200;
+
+/// How late the block layer's timer may find a request whose timeout is over: it runs once a second.
+pub(crate) const BLOCK_TIMER_MS: u32 = 1000;
+
+/// Until a command that was aborted times out a second time.
+///
+/// TIMEOUT: an Abort that works does so at once, and its submitter has waited for `io_timeout`. Not
+/// a number of seconds: parameters are, so this value marks a command that had its grace.
+pub(crate) const ABORT_GRACE_MS: u32 = 1990;
+
+/// Until a controller is ready that states more in CRTO (which can say nine hours).
+pub(crate) const LONGEST_READY_MS: u32 = 300_000;
+
+/// What a reset may take beyond CAP.TO (or CRTO) until CSTS.RDY has changed twice.
+///
+/// TIMEOUT: CAP.TO bounds each change of CSTS.RDY (Base 3.1.3.1). A reset grants it once for both.
+pub(crate) const RESET_MARGIN_MS: u32 = 1000;
+
+/// Until CSTS.RDY changes when the time of the reset is already over.
+pub(crate) const LAST_CHANCE_MS: u32 = 100;
+
+/// What a reset may take beyond CAP.TO and [`RESET_MARGIN_MS`] until the PCI function is back from
+/// its own reset.
+///
+/// TIMEOUT: 0.1 s after the reset, and a second more where the function asks for retries (PCIe 5.0,
+/// 6.6.2 and 2.3.1). The reset starts 0.1 s after CAP.TO, or 0.7 s later if transactions are pending.
+pub(crate) const FUNCTION_RESET_MARGIN_MS: u32 = 1300;
+
+/// Until an admin command of a reset times out.
+///
+/// TIMEOUT: all I/O waits for it. A controller that answers at all does so in a fraction of this.
+pub(crate) const RESET_COMMAND_MS: u32 = 2000;
+
+/// What a reset may take beyond CAP.TO (or CRTO) and [`RESET_MARGIN_MS`] until its last admin
+/// command has completed, [`COMMAND_MARGIN_MS`] for each of them aside.
+///
+/// TIMEOUT: each command may take [`RESET_COMMAND_MS`], but not all of them.
+pub(crate) const COMMANDS_MARGIN_MS: u32 = 3000;
+
+/// What each admin command of a reset adds to [`COMMANDS_MARGIN_MS`].
+pub(crate) const COMMAND_MARGIN_MS: u32 = 20;
+
+/// Until I/O in flight has completed before a pause (sleep, function reset, shutdown).
+///
+/// TIMEOUT: as long as Linux grants the shutdown itself. I/O that is still in flight is submitted
+/// again afterwards.
+pub(crate) const DRAIN_MS: u32 = 5000;
+
+/// Until CSTS.SHST reports a complete shutdown, where the controller states nothing (RTD3E):
+/// Linux's default.
+pub(crate) const SHUTDOWN_MS: u32 = 5000;
+
+/// Until CSTS.SHST reports a complete shutdown, whatever the controller states.
+pub(crate) const LONGEST_SHUTDOWN_MS: u32 = 60_000;
+
+/// Until processing goes on (CSTS.PP) after firmware activation began, where the controller states
+/// nothing (MTFA).
+///
+/// TIMEOUT: the default of `admin_timeout`.
+pub(crate) const ACTIVATION_MS: u32 = 60_000;
+
+/// Until processing goes on (CSTS.PP), whatever the controller states (two hours at most): I/O
+/// waits.
+pub(crate) const LONGEST_ACTIVATION_MS: u32 = 300_000;
+
+/// Until the next asynchronous event is handled after a burst that used up the log budget.
+pub(crate) const EVENT_PAUSE_MS: u32 = 1000;
+
+/// Until a request is submitted again that waits for the end of another.
+pub(crate) const BUSY_RETRY_MS: u32 = 1;
+
+/// The longest delay that a controller is granted between two tries of a command (CRDT can say two
+/// hours): the submitter waits.
+pub(crate) const LONGEST_RETRY_DELAY_MS: u32 = 60_000;
+
+/// In which [`super::LogBudget`] counts its lines.
+pub(crate) const LOG_INTERVAL: Delta = Delta::from_secs(5);
+
+/// The longest that I/O waits for a controller that never completes a command, from its submission
+/// to the retry or the error, in milliseconds.
+///
+/// `io_timeout_ms` is the timeout of the command, `ready_ms` what CAP.TO or CRTO states, `commands`
+/// the number of admin commands of a reset. The sum is: the command times out, is aborted, times out
+/// again; the controller is reset; the reset's admin commands run until their deadline, and the
+/// block layer's timer ends the last.
+pub(crate) const fn recovery_bound_ms(io_timeout_ms: u32, ready_ms: u32, commands: u32) -> u64 {
+    let abort = BLOCK_TIMER_MS + ABORT_GRACE_MS + BLOCK_TIMER_MS;
+    let reset = RESET_MARGIN_MS + COMMANDS_MARGIN_MS + BLOCK_TIMER_MS;
+    // CAST: u32 to u64 widens; u64::from is no const fn.
+    let given = io_timeout_ms as u64 + ready_ms as u64 + commands as u64 * COMMAND_MARGIN_MS as u64;
+    given + (abort + reset) as u64
+}
+
+/// How long a controller that states `stated_ms` may take to become ready, in milliseconds.
+pub(crate) const fn granted_ready_ms(stated_ms: u32) -> u32 {
+    if stated_ms < LONGEST_READY_MS {
+        stated_ms
+    } else {
+        LONGEST_READY_MS
+    }
+}
+
+/// `ms` milliseconds.
+pub(crate) fn millis(ms: u32) -> Delta {
+    Delta::from_millis(ms.into())
+}
+
+#[kunit_tests(rnvme_timing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_the_sum_of_its_waits() {
+        // Milliseconds of io_timeout and of CAP.TO, admin commands of a reset, milliseconds.
+        for (io_timeout, ready, commands, bound) in [
+            (0, 0, 0, 8990),
+            (2000, 2000, 13, 13_250),
+            (30_000, 7500, 11, 46_710),
+            (
+                u32::MAX,
+                u32::MAX,
+                u32::MAX,
+                22 * u64::from(u32::MAX) + 8990,
+            ),
+        ] {
+            assert_eq!(recovery_bound_ms(io_timeout, ready, commands), bound);
+        }
+    }
+
+    #[test]
+    fn a_controller_gets_what_it_states_but_five_minutes_at_most() {
+        for (stated, granted) in [(0, 0), (500, 500), (299_500, 299_500), (300_500, 300_000)] {
+            assert_eq!(granted_ready_ms(stated), granted);
+        }
+    }
+
+    #[test]
+    fn no_part_is_longer_than_what_it_is_part_of() {
+        assert!(LAST_CHANCE_MS < RESET_MARGIN_MS);
+        assert!(RESET_COMMAND_MS < COMMANDS_MARGIN_MS);
+        // The watchdog sees within its interval that the function does not come back.
+        assert!(FUNCTION_RESET_MARGIN_MS + WATCHDOG_MS < COMMANDS_MARGIN_MS);
+        assert!(SHUTDOWN_MS < LONGEST_SHUTDOWN_MS);
+        assert!(ACTIVATION_MS < LONGEST_ACTIVATION_MS);
+    }
+
+    #[test]
+    fn the_grace_is_no_parameter() {
+        assert!(ABORT_GRACE_MS % 1000 != 0);
+    }
+}
