@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the NVMe specification says about commands, completions and data structures.
+//! What the NVMe specification says about registers, commands, completions and data structures.
 //!
 //! Facts only: no device, no memory, no policy. Names are the specification's. Sections are those
 //! of NVMe Base 2.0 ("Base"), the NVM Command Set 1.0 ("NVM") and, where they differ, NVMe 1.4.
 //!
-//! Two things are said here for the whole layer. Multi-byte fields are little-endian, and so is
-//! the CPU: asserted below, so that no field needs a conversion. Zero-based counts end in `_z`.
+//! Two conventions hold for the whole layer. Multi-byte fields are little-endian, and so is the CPU
+//! (asserted below), so no field needs a conversion. The names of zero-based counts end in `_z`.
 
 // Identifiers and counts: CID, QID, NSID, LBA.
 mod ids;
@@ -18,7 +18,7 @@ pub(crate) mod regs;
 pub(crate) mod cmb;
 // Asynchronous events.
 mod event;
-// Status codes: name, outcome.
+// Status codes: name and class.
 mod status;
 // The completion queue entry.
 mod completion;
@@ -139,5 +139,5 @@ pub(crate) use self::{
 
 const _: () = assert!(
     cfg!(target_endian = "little"),
-    "rnvme lays wire types out as a little-endian CPU does"
+    "rnvme needs a little-endian CPU: wire types are used without conversion"
 );

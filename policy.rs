@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the driver decides: pure functions, a KUnit suite in each.
+//! Decisions of the driver: pure functions, with a KUnit suite in each file.
 
-// How many queues of which kind.
+// Number of I/O queues of each kind.
 mod queue_counts;
 // Module parameters, checked.
 pub(crate) mod params;
@@ -12,11 +12,11 @@ mod disk_limits;
 pub(crate) mod timing;
 // Which failed commands are tried again, and when.
 mod retry;
-// States of a controller, and what each event does.
+// States of a controller, and the actions on each event.
 mod lifecycle;
-// Which namespaces are in use, and what a new one is to them.
+// Namespaces in use, and the relation of a new one to them.
 mod namespace_registry;
-// How many log lines a device may cause.
+// Rate limit of log lines that a device can cause.
 mod log_budget;
 
 pub(crate) use self::{

@@ -3,8 +3,8 @@
 //! DMA segments as Physical Region Pages: arithmetic only.
 //!
 //! A transfer of up to two controller pages needs PRP1 and PRP2 only. A larger one has a list of
-//! its second and further pages in memory, and PRP2 points to that. If the list takes more than a
-//! page, the last entry of each page but the last points to the next one:
+//! its second and further pages in memory, and PRP2 points to the list. If the list takes more than
+//! a page, the last entry of each list page but the last points to the next list page:
 //!
 //! ```text
 //!  PRP1 ──► the first page, from any dword on
@@ -16,8 +16,8 @@
 //!           └────────────────────┘         └────────────────────┘
 //! ```
 //!
-//! Data that breaks the rules of PRPs gives an error, never wrong PRPs: a wrong PRP is a write to
-//! somebody else's memory. Base 4.1.1.
+//! Data that breaks the rules of PRPs gives an error, never wrong PRPs: with a wrong PRP the device
+//! accesses memory that does not belong to the transfer. Base 4.1.1.
 
 // PRP lists, entry by entry.
 mod builder;
@@ -80,16 +80,16 @@ pub(crate) trait List {
     fn set(&mut self, slot: usize, value: u64) -> bool;
     /// The bus address of slot `512 * page`.
     fn page_address(&self, page: usize) -> u64;
-    /// How many slots there are.
+    /// Number of slots.
     fn capacity(&self) -> usize;
 }
 
-/// Why there are no PRPs for some data.
+/// Why PRPs cannot describe a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PrpError {
     /// A segment has no bytes or wraps around the address space.
     BadSegment,
-    /// The data does not begin at a dword.
+    /// The data does not begin at a dword boundary.
     Misaligned,
     /// A segment other than the first begins, or one other than the last ends, within a page.
     Gap,
@@ -97,7 +97,8 @@ pub(crate) enum PrpError {
     WrongLength,
     /// The list has too few slots for the transfer.
     ListTooSmall,
-    /// The list begins where it would cross a page.
+    /// The list is not aligned: one of a page or less crosses a page boundary, or a larger one does
+    /// not begin at a page boundary.
     ListMisplaced,
 }
 
@@ -114,12 +115,12 @@ impl fmt::Display for PrpError {
     }
 }
 
-/// The pointers to data from `prp1` on, the further pages of which are the `entries` of a list
-/// at `list`, which begins with `first`.
+/// The data pointer of a transfer that begins at `prp1`. Its further pages are the `entries`
+/// entries of the list at bus address `list`, the first of which `first` returns.
 #[inline(always)]
 pub(crate) fn listed(prp1: u64, entries: usize, first: impl FnOnce() -> u64, list: u64) -> DataPtr {
     let prp2 = match entries {
-        // The rule, so that is asked first.
+        // The common case comes first.
         2.. => list,
         1 => first(),
         0 => 0,
@@ -127,8 +128,8 @@ pub(crate) fn listed(prp1: u64, entries: usize, first: impl FnOnce() -> u64, lis
     DataPtr { prp1, prp2 }
 }
 
-/// The PRPs of one segment that touches one or two pages, as any of up to 4096 bytes does. The
-/// caller has seen to that ([`pages`]), and to its dword alignment.
+/// The PRPs of one segment that touches one or two pages, as any segment of up to 4096 bytes does.
+/// The caller has checked the number of pages ([`pages`]) and the dword alignment.
 #[inline(always)]
 pub(crate) const fn simple(addr: u64, len: u32) -> DataPtr {
     let prp2 = if pages(addr, len) > 1 {

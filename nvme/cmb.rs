@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Controller memory buffer: what CMBLOC and CMBSZ say, checked.
+//! Controller memory buffer: CMBLOC and CMBSZ, decoded and checked.
 //!
 //! NVMe Base 2.0, 3.1.3.11, 3.1.3.12 (registers) and 8.5 (the feature).
 
@@ -12,11 +12,12 @@ use kernel::{
 
 /// Offset of CMBMSC, Controller Memory Buffer Memory Space Control (64 bits): 3.1.3.14.
 pub(crate) const CMBMSC: usize = 0x50;
-/// CMBMSC.CRE: CMBLOC and CMBSZ tell the truth.
+/// CMBMSC.CRE, Capabilities Registers Enabled: CMBLOC and CMBSZ are valid.
 pub(crate) const CMBMSC_CRE: u64 = 1 << 0;
-/// CMBMSC.CMSE: the controller takes addresses from CMBMSC.CBA on for its own memory.
+/// CMBMSC.CMSE, Controller Memory Space Enable: the controller decodes bus addresses from
+/// CMBMSC.CBA on as its buffer.
 pub(crate) const CMBMSC_CMSE: u64 = 1 << 1;
-/// CMBMSC.CBA: the bits that an address may have set.
+/// CMBMSC.CBA, Controller Base Address: the bits of the buffer's bus address, a multiple of 4096.
 const CMBMSC_CBA: u64 = !0xfff;
 
 register! {
@@ -24,7 +25,7 @@ register! {
     pub(crate) CMBLOC(u32) @ 0x38 {
         /// Offset in the BAR, in units of CMBSZ.SZU.
         31:12 ofst;
-        /// Which BAR.
+        /// Number of the BAR.
         2:0 bir;
     }
 
@@ -34,36 +35,36 @@ register! {
         31:12 sz;
         /// Unit: 4 KiB times 16 to the power of this.
         11:8 szu;
-        /// Whether submission queues may be in it.
+        /// Submission Queue Support: the buffer may hold submission queues.
         0:0 sqs;
     }
 
     /// Controller Memory Buffer Status: 3.1.3.15.
     pub(crate) CMBSTS(u32) @ 0x58 {
-        /// CMBMSC.CBA is not usable.
+        /// Controller Base Address Invalid: the controller rejects CMBMSC.CBA.
         0:0 cbai;
     }
 }
 
-/// Where the buffer is.
+/// The place of the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CmbLayout {
-    /// The BAR.
+    /// Number of the BAR.
     pub(crate) bar: u32,
-    /// Its first byte there; a multiple of 4096.
+    /// Offset of the buffer in the BAR in bytes; a multiple of 4096.
     pub(crate) offset: u64,
-    /// Its bytes, 4096 or more; all of them lie in the BAR.
+    /// Bytes of the buffer, 4096 or more; all of them lie in the BAR.
     pub(crate) len: u64,
 }
 
 /// Why the buffer cannot be used for submission queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unusable {
-    /// There is none.
+    /// CMBSZ.SZ is 0: there is no buffer.
     None,
-    /// It does not take submission queues.
+    /// CMBSZ.SQS is 0: the buffer does not hold submission queues.
     NotForSubmission,
-    /// The registers contradict themselves, the BARs or the doorbells.
+    /// The registers contradict each other, the BARs or the doorbells.
     Nonsense,
 }
 
@@ -71,15 +72,15 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "there is none",
-            Self::NotForSubmission => "it takes no submission queues",
-            Self::Nonsense => "CMBLOC and CMBSZ make no sense",
+            Self::NotForSubmission => "it does not support submission queues",
+            Self::Nonsense => "CMBLOC or CMBSZ is invalid",
         })
     }
 }
 
 impl CmbLayout {
-    /// Decodes the registers. `bar_len` says how many bytes a BAR has, if it is one in memory;
-    /// in BAR 0 the buffer must begin at `registers_end` or later.
+    /// Decodes the registers. `bar_len` returns the bytes of a memory BAR, and `None` for any other
+    /// BAR. In BAR 0 the buffer must begin at `registers_end` or later.
     pub(crate) fn decode(
         location: CMBLOC,
         size: CMBSZ,
@@ -104,7 +105,7 @@ impl CmbLayout {
         if bar == 1 || bar > 5 || (bar == 0 && offset < registers_end) {
             return Err(Unusable::Nonsense);
         }
-        // Behind some bridges the BAR is smaller than what it shows.
+        // Behind some bridges the BAR is smaller than the buffer that CMBSZ states.
         let room = bar_len(bar)
             .and_then(|len| len.checked_sub(offset))
             .filter(|room| *room >= 4096)
@@ -116,8 +117,8 @@ impl CmbLayout {
         })
     }
 
-    /// The value of CMBMSC that says that the buffer is at bus address `address`; `None` if it
-    /// cannot be said.
+    /// The value of CMBMSC that places the buffer at bus address `address`; `None` if CBA cannot
+    /// hold the address.
     pub(crate) const fn control(address: u64) -> Option<u64> {
         if address & !CMBMSC_CBA != 0 {
             return None;
@@ -125,8 +126,8 @@ impl CmbLayout {
         Some(address | CMBMSC_CRE | CMBMSC_CMSE)
     }
 
-    /// Where in the buffer the `index`th of pieces of `bytes` is, each at a page of its own, if it
-    /// has that many.
+    /// Byte offset in the buffer of the `index`th piece of `bytes` bytes, where each piece begins
+    /// at a page of its own; `None` if the buffer does not have that many pieces.
     pub(crate) fn piece(&self, index: u64, bytes: u64) -> Option<u64> {
         let stride = bytes.checked_next_multiple_of(4096)?;
         let start = index.checked_mul(stride)?;
@@ -163,7 +164,7 @@ mod tests {
         // Offsets count in the same unit.
         assert_eq!(decode(2 | 8 << 12, SIZE), Ok((2, 0x8_0000, 0x10_0000)));
         assert_eq!(decode(2, 3 << 12 | 1), Ok((2, 0, 0x3000)));
-        // The BAR is shorter than the buffer.
+        // The BAR is smaller than the buffer.
         assert_eq!(decode(4, SIZE), Ok((4, 0, 0x8_0000)));
         assert_eq!(
             decode(2, 0xf_ffff << 12 | 6 << 8 | 1),
@@ -178,13 +179,13 @@ mod tests {
         for (location, size, reason) in [
             (2, 0, Unusable::None),
             (2, SIZE & !1, Unusable::NotForSubmission),
-            // A unit that there is not, BARs that there are not.
+            // An invalid unit, BARs that do not exist.
             (2, 16 << 12 | 7 << 8 | 1, Unusable::Nonsense),
             (1, SIZE, Unusable::Nonsense),
             (3, SIZE, Unusable::Nonsense),
             (6, SIZE, Unusable::Nonsense),
             (7, SIZE, Unusable::Nonsense),
-            // Over the registers, at the end of the BAR, behind it.
+            // Begins among the registers, at the end of the BAR, behind the BAR.
             (1 << 12, 1 << 12 | 1, Unusable::Nonsense),
             (4 | 8 << 12, SIZE, Unusable::Nonsense),
             (4 | 0xf_ffff << 12, SIZE, Unusable::Nonsense),

@@ -2,11 +2,11 @@
 
 //! The submission queue entry, and every command that the driver sends.
 //!
-//! A command is built by the constructor or the type that has its opcode, so there is none
-//! without one. Commands of the NVM command set are constructors of [`Sqe`], made for the hot
-//! path. Admin commands are types ([`AdminCommand`]), and the type names the reply.
+//! The constructor or the type of a command sets its opcode, so no command lacks one. Commands of
+//! the NVM command set are constructors of [`Sqe`], made for the hot path. Admin commands are types
+//! ([`AdminCommand`]), and each type names its reply.
 //!
-//! Base 3.3.3.1 (entry), 7.1 (Flush); NVM 3.2 (Read, Write; in `data/discard.rs` Write Zeroes, Dataset
+//! Base 3.3.3.1 (entry), 7.1 (Flush); NVM 3.2 (Read, Write; in `ranges.rs` Write Zeroes, Dataset
 //! Management).
 
 // Identify, queues, shadow doorbells.
@@ -71,7 +71,7 @@ use super::{
 use core::mem::offset_of;
 use kernel::prelude::*;
 
-/// Where the data of a command is: CDW6 to CDW9.
+/// The data pointer of a command (DPTR): CDW6 to CDW9.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Zeroable)]
 pub(crate) struct DataPtr {
     /// PRP Entry 1: a dword-aligned bus address.
@@ -80,7 +80,7 @@ pub(crate) struct DataPtr {
     pub(crate) prp2: u64,
 }
 
-/// Where the data of a command is, and how that is said: PSDT of CDW0 (Base 3.3.3.1).
+/// The data pointer of a command and its kind, PRP or SGL: PSDT of CDW0 (Base 3.3.3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Data {
     ptr: DataPtr,
@@ -94,14 +94,14 @@ impl Data {
         Self { ptr, flags: 0 }
     }
 
-    /// A descriptor of a Scatter Gather List.
+    /// The first descriptor of a Scatter Gather List.
     #[inline(always)]
     pub(crate) const fn sgl(ptr: DataPtr) -> Self {
         Self { ptr, flags: 1 << 6 }
     }
 }
 
-/// Bits of a read or write that change how it is done: CDW12 and CDW13 (NVM 3.2.4, 3.2.6).
+/// Options of Read and Write: CDW12 and CDW13 (NVM 3.2.4, 3.2.6).
 #[derive(Clone, Copy, Default)]
 pub(crate) struct RwControl {
     cdw12: u32,
@@ -113,11 +113,12 @@ impl RwControl {
     pub(crate) const PREFETCH: u32 = 7;
     /// Force Unit Access, in the upper half of CDW12.
     pub(crate) const FUA: u32 = 1 << 14;
-    /// Limited Retry, there.
+    /// Limited Retry, in the upper half of CDW12.
     pub(crate) const LIMITED_RETRY: u32 = 1 << 15;
 
-    /// `fua`: past any volatile cache; `limited_retry`: to fail soon rather than try everything;
-    /// `prefetch`: nobody has asked for the data yet.
+    /// `fua`: the command completes once the data is on non-volatile media. `limited_retry`: the
+    /// controller makes fewer attempts before it fails the command. `prefetch`: the read is
+    /// speculative.
     pub(crate) const fn new(fua: bool, limited_retry: bool, prefetch: bool) -> Self {
         let fua = if fua { Self::FUA } else { 0 };
         let limited_retry = if limited_retry {
@@ -132,8 +133,8 @@ impl RwControl {
     }
 }
 
-/// Which way data goes: what bits 1:0 of an opcode say (Base 2.0, 3.3.3.1). Kept in as many bits as
-/// Linux keeps it in, so that it is worked out once for both.
+/// Direction of the data transfer: bits 1:0 of an opcode (Base 2.0, 3.3.3.1). The type and the
+/// values are those of Linux's `enum dma_data_direction`, so a conversion costs no instruction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Direction {
@@ -176,7 +177,7 @@ const _: () = {
     assert!(offset_of!(Sqe, cdw15) == 60);
 };
 
-/// Two dwords as they lie in memory.
+/// Two dwords, as they lie in memory, in one word.
 #[inline(always)]
 fn pair(low: u32, high: u32) -> u64 {
     u64::from(low) | (u64::from(high) << 32)
@@ -210,8 +211,8 @@ impl Sqe {
         }
     }
 
-    /// Read `blocks` from `lba` on into `data`, or write them out of it: their opcodes say no more
-    /// than the direction (NVM 3.2.4, 3.2.6).
+    /// Read or Write, as `direction` says, of `blocks` from `lba` on, from or to the memory of
+    /// `data`. The opcode is the direction (NVM 3.2.4, 3.2.6).
     #[inline(always)]
     pub(crate) fn transfer(
         direction: Direction,
@@ -247,7 +248,7 @@ impl Sqe {
         self
     }
 
-    /// The command id in the first eight bytes of a command, as they stand in a ring.
+    /// The command identifier in `first`, the first eight bytes of an entry as the ring stores it.
     pub(crate) const fn cid_of(first: u64) -> CommandId {
         // CAST: bytes 2 and 3.
         CommandId::from_raw((first >> 16) as u16)
@@ -261,7 +262,7 @@ impl Sqe {
         self
     }
 
-    /// The entry as it is stored in the ring, in eight words that need not pass through memory.
+    /// The entry as the ring stores it: eight words, which the compiler can keep in registers.
     #[inline(always)]
     pub(crate) fn words(&self) -> [u64; 8] {
         let cdw0 =
@@ -279,7 +280,7 @@ impl Sqe {
     }
 }
 
-/// The name of `opcode` in the command set of queue `queue`, for people.
+/// The name of `opcode` in the command set of queue `queue`, for log lines.
 pub(crate) fn opcode_name(queue: QueueId, opcode: u8) -> &'static str {
     if queue == QueueId::ADMIN {
         return match opcode {
@@ -311,7 +312,7 @@ pub(crate) fn opcode_name(queue: QueueId, opcode: u8) -> &'static str {
 mod tests {
     use super::*;
 
-    /// The entry by the byte: all zero but for `fields`, each an offset and what is there.
+    /// Whether the bytes of `sqe` are zero but for `fields`, each an offset and its bytes.
     pub(super) fn is(sqe: Sqe, fields: &[(usize, &[u8])]) -> bool {
         let mut image = [0u8; 64];
         for (offset, bytes) in fields {

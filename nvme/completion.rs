@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The completion queue entry, and what its status means.
+//! The completion queue entry, and the meaning of its status.
 //!
-//! Base 3.3.3.2. The names and classes of the statuses are one table, in `status.rs`.
+//! Base 3.3.3.2. `status.rs` has the table of status names and classes.
 
 pub(crate) use super::status::Outcome;
 
@@ -17,18 +17,18 @@ use kernel::{
     prelude::*, //
 };
 
-/// A completion queue entry: 16 bytes. The device writes it: it is never the target of a
-/// reference, and is read in two pieces.
+/// A completion queue entry: 16 bytes. The device writes it, so the driver makes no reference to it
+/// and reads it in two pieces.
 #[repr(C)]
-#[expect(dead_code, reason = "the device makes it: here it is a layout only")]
+#[expect(dead_code, reason = "a layout only: the device writes the entries")]
 pub(crate) struct Cqe {
-    /// Dwords 0 and 1: what the command returns.
+    /// Dwords 0 and 1: the result of the command.
     pub(crate) result: u64,
-    /// How far the controller is in the submission queue.
+    /// The controller's head of the submission queue.
     pub(crate) sq_head: u16,
-    /// Which submission queue that is.
+    /// Identifier of the submission queue.
     pub(crate) sqid: u16,
-    /// Dword 3, to be read at once: see [`CqeEnd`].
+    /// Dword 3, read in one access: see [`CqeEnd`].
     pub(crate) end: u32,
 }
 
@@ -43,15 +43,15 @@ const _: () = {
 /// The phase tag that new entries have in a round of the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Phase {
-    /// What makes a 1 of it.
+    /// XOR mask that makes the phase tag 1.
     flip: u32,
 }
 
 impl Phase {
-    /// That of the first round: 1.
+    /// The phase tag of the first round: 1.
     pub(crate) const FIRST: Self = Self { flip: 0 };
 
-    /// That of the next round.
+    /// The phase tag of the next round.
     #[inline(always)]
     pub(crate) const fn next(self) -> Self {
         Self {
@@ -60,7 +60,8 @@ impl Phase {
     }
 }
 
-/// Dword 3 of a new completion queue entry. What is the phase tag in the ring is always 1 here.
+/// Dword 3 of a new completion queue entry. The phase tag is always 1 here, whatever it is in the
+/// ring.
 ///
 /// ```text
 ///   31         17   16   15           0
@@ -71,10 +72,11 @@ impl Phase {
 pub(crate) struct CqeEnd(u32);
 
 impl CqeEnd {
-    /// The place of the phase tag.
+    /// The bit of the phase tag.
     const NEW: u32 = 1 << 16;
 
-    /// The dword as it lies in the ring, if it is of a new entry in a round of `phase`.
+    /// Decodes `raw`, dword 3 as it lies in the ring; `None` if the entry is not new in a round of
+    /// `phase`.
     #[inline(always)]
     pub(crate) const fn new(raw: u32, phase: Phase) -> Option<Self> {
         let end = raw ^ phase.flip;
@@ -84,27 +86,27 @@ impl CqeEnd {
         Some(Self(end))
     }
 
-    /// That of a command of which there is nothing to say but that it succeeded.
+    /// The value for a plain success of `cid`: all bits of the status are 0.
     #[inline(always)]
     pub(crate) const fn success(cid: CommandId) -> Self {
         // CAST: widening; `From` is not const.
         Self(Self::NEW | cid.raw() as u32)
     }
 
-    /// As a number, which is not 0.
+    /// The value as a number, never 0.
     #[inline(always)]
     pub(crate) const fn raw(self) -> u32 {
         self.0
     }
 
-    /// The command that is complete, if the device can be believed.
+    /// The identifier of the completed command: the device may write any value.
     #[inline(always)]
     pub(crate) const fn command_id(self) -> CommandId {
         // CAST: bits 15:0.
         CommandId::from_raw(self.0 as u16)
     }
 
-    /// How it went.
+    /// The status of the command.
     #[inline(always)]
     pub(crate) const fn status(self) -> Status {
         // CAST: bits 31:17.
@@ -127,28 +129,29 @@ impl Status {
     /// Command Retry Delay.
     pub(crate) const CRD: u16 = 3 << 11;
 
-    /// Host Aborted Command (Base 3.3.3.2.1.4): the driver gave the command up.
+    /// Command Aborted By Host (Base 3.3.3.2.1.4): the driver ended the command, not the
+    /// controller.
     pub(crate) const HOST_ABORTED: Self = Self(0x371);
 
-    /// The status field, shifted right by the phase tag: 15 bits.
+    /// The status from the status field `raw` without its phase tag: 15 bits.
     #[inline(always)]
     pub(crate) const fn from_raw(raw: u16) -> Self {
         Self(raw)
     }
 
-    /// What [`Self::from_raw`] takes.
+    /// The value that [`Self::from_raw`] takes.
     #[inline(always)]
     pub(crate) const fn raw(self) -> u16 {
         self.0
     }
 
-    /// Whether the command did what it was asked to.
+    /// Whether the command succeeded: SCT and SC are 0.
     #[inline(always)]
     pub(crate) const fn is_success(self) -> bool {
         self.code() == 0
     }
 
-    /// Status Code Type and Status Code: what the table is sorted by.
+    /// Status Code Type and Status Code: the key of the table.
     const fn code(self) -> u16 {
         self.0 & 0x7ff
     }
@@ -168,8 +171,8 @@ impl Status {
         self.0 & Self::DNR != 0
     }
 
-    /// Command Retry Delay: which of the controller's three delays (1 to 3) to wait before trying
-    /// again; 0: none.
+    /// Command Retry Delay: which of the controller's three delays (1 to 3) to wait before a retry;
+    /// 0: none.
     pub(crate) const fn retry_delay(self) -> u16 {
         (self.0 & Self::CRD) >> 11
     }
@@ -179,7 +182,7 @@ impl Status {
         status::find(self.code()).map_or(Outcome::IoError, |row| row.outcome)
     }
 
-    /// Whether the same command may well succeed when it is sent again.
+    /// Whether a retry of the command may succeed.
     pub(crate) fn is_retryable(self) -> bool {
         !self.do_not_retry()
             && !matches!(
@@ -211,7 +214,7 @@ mod tests {
     use super::*;
     use kernel::str::CString;
 
-    /// Dword 3 of a new entry by the byte: command 9abch, then the status.
+    /// Dword 3 of a new entry: command 9abch, then the two bytes of `status`.
     fn end(status: [u8; 2]) -> CqeEnd {
         let [low, high] = status;
         let raw = u32::from_le_bytes([0xbc, 0x9a, low, high]);
@@ -251,7 +254,8 @@ mod tests {
         for status in [[0x00, 0x00], [0x01, 0x00]] {
             assert_eq!(end(status), plain);
         }
-        // Any status, and any hint with a success, is another one; so is another command's.
+        // Any bit of the status, hints included, gives another value, and so does any other
+        // command.
         for bit in 1..16 {
             assert!(end((1u16 << bit).to_le_bytes()) != plain);
         }
@@ -345,9 +349,10 @@ mod tests {
 
     #[test]
     fn retries_are_among_those_of_linux() {
-        // `nvme_decide_disposition` of 7.3 retries whatever failed without DNR (but for a request
-        // for authentication, which PCIe has not). Of these, the ones that `blk_path_error` does
-        // not blame on the path, and that cannot end otherwise the next time, are not tried here.
+        // `nvme_decide_disposition` of Linux 7.3 retries every failure without DNR (but for a
+        // request for authentication, which PCIe does not have). Of these failures, this driver
+        // does not retry the ones below: `blk_path_error` does not blame the path, and a retry
+        // cannot end otherwise.
         for code in 0..=0x7ff {
             let status = Status::from_raw(code);
             let in_vain = matches!(code, 0x001 | 0x002 | 0x00b | 0x180 | 0x081 | 0x083 | 0x000);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Asynchronous events: which ones a controller can be asked for, and what one says.
+//! Asynchronous events: their configuration and their meaning.
 //!
 //! Base 5.2.1 (dword 0 of the completion), 5.27.1.8 (configuration), 5.17.2.1 (OAES).
 
@@ -9,22 +9,22 @@ use kernel::{
     prelude::*, //
 };
 
-/// Events to ask a controller for: Asynchronous Event Configuration, whose bits for notices are
+/// Asynchronous Event Configuration: the events that a controller reports. The bits of notices are
 /// those of OAES in Identify Controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Events(u32);
 
 impl Events {
-    /// All critical warnings that a PCIe controller of NVMe 1.0 or later may have. Each has its bit
-    /// of the SMART log here; there is none for them in OAES.
+    /// All critical warnings that a PCIe controller of NVMe 1.0 or later may have. The bits are
+    /// those of Critical Warning in the SMART log; OAES has no bits for them.
     pub(crate) const CRITICAL_WARNINGS: u32 = 0x1f;
     /// Namespace Attribute Notices.
     pub(crate) const NAMESPACES: u32 = 1 << 8;
     /// Firmware Activation Notices.
     pub(crate) const FIRMWARE: u32 = 1 << 9;
 
-    /// What the driver wants of what `oaes` offers: all critical warnings, and the notices that it
-    /// does something about.
+    /// The events that the driver enables on a controller that offers `oaes`: all critical
+    /// warnings, and the notices that the driver handles.
     pub(crate) const fn wanted(oaes: u32) -> Self {
         Self(Self::CRITICAL_WARNINGS | (oaes & (Self::NAMESPACES | Self::FIRMWARE)))
     }
@@ -35,7 +35,7 @@ impl Events {
     }
 }
 
-/// An event, as dword 0 of the completion tells it: any value.
+/// An event: dword 0 of the completion. The device may write any value.
 ///
 /// ```text
 ///   31     24 23      16 15       8 7    3 2     0
@@ -44,60 +44,60 @@ impl Events {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AsyncEvent(u32);
 
-/// What an event is about.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EventKind {
-    /// The controller has failed for good, and is to be reset.
+    /// Persistent internal error: the controller needs a reset.
     PersistentError,
     /// Any other error.
     Error,
-    /// The medium or the controller is not well: the SMART log says how.
+    /// SMART / health status: the SMART log has the details.
     Smart,
-    /// Something has changed.
+    /// A notice: something has changed.
     Notice(Notice),
     /// Specific to the command set: reservations, sanitizing.
     Io,
     /// Specific to the vendor.
     Vendor,
-    /// A kind of event that the specification does not have.
+    /// A kind of event that the driver does not know.
     Unknown,
 }
 
-/// What has changed, as far as a driver does something about it.
+/// Notices: what has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// Namespaces came, went, or are not what they were.
+    /// Namespaces were added, removed or changed.
     NamespaceChanged,
-    /// Processing is about to pause (CSTS.PP), for new firmware.
+    /// Firmware activation starts: the controller is about to pause command processing (CSTS.PP).
     FirmwareActivationStarting,
-    /// There is a new telemetry log.
+    /// The telemetry log has changed.
     TelemetryChanged,
-    /// The state of a path has changed.
+    /// Asymmetric Namespace Access has changed: the state of a path.
     AnaChanged,
     /// The whole NVM subsystem is being shut down.
     SubsystemShutdown,
-    /// Anything else.
+    /// Any other notice.
     Other,
 }
 
 impl AsyncEvent {
-    /// The kind of an error.
+    /// Kind: error status.
     pub(crate) const ERROR: u32 = 0;
-    /// The kind of what the SMART log has, too.
+    /// Kind: SMART / health status.
     pub(crate) const SMART: u32 = 1;
-    /// The kind of a notice.
+    /// Kind: notice.
     pub(crate) const NOTICE: u32 = 2;
-    /// The kind of what is specific to the command set.
+    /// Kind: specific to the I/O command set.
     pub(crate) const IO: u32 = 6;
-    /// The kind of what is specific to the vendor.
+    /// Kind: specific to the vendor.
     pub(crate) const VENDOR: u32 = 7;
-    /// The information of an error that is persistent.
+    /// Information of an error: persistent internal error.
     pub(crate) const PERSISTENT_ERROR: u32 = 3;
-    /// The information of a notice: namespace attributes.
+    /// Information of a notice: namespace attributes changed.
     pub(crate) const NAMESPACE_CHANGED: u32 = 0;
-    /// The information of a notice: firmware activation.
+    /// Information of a notice: firmware activation starting.
     pub(crate) const FIRMWARE_STARTING: u32 = 1;
-    /// The information of a notice: asymmetric access.
+    /// Information of a notice: asymmetric namespace access changed.
     pub(crate) const ANA_CHANGED: u32 = 3;
 
     /// Dword 0 of the completion of an Asynchronous Event Request.
@@ -105,12 +105,12 @@ impl AsyncEvent {
         Self(dw0)
     }
 
-    /// What [`Self::from_raw`] takes.
+    /// The value that [`Self::from_raw`] takes.
     pub(crate) const fn raw(self) -> u32 {
         self.0
     }
 
-    /// The log page to read, which clears the event.
+    /// The log page that the host reads to clear the event.
     pub(crate) const fn log_page(self) -> u8 {
         // CAST: bits 23:16.
         (self.0 >> 16) as u8
@@ -120,13 +120,13 @@ impl AsyncEvent {
         self.0 & 7
     }
 
-    /// What the kind does not tell.
+    /// Asynchronous Event Information: its meaning depends on the kind.
     pub(crate) const fn info(self) -> u8 {
         // CAST: bits 15:8.
         (self.0 >> 8) as u8
     }
 
-    /// What it is about.
+    /// The kind of event, and what a notice is about.
     pub(crate) fn kind(self) -> EventKind {
         let info = u32::from(self.info());
         match self.number() {
@@ -147,7 +147,7 @@ impl AsyncEvent {
         }
     }
 
-    /// The name of the information, if the specification has it.
+    /// The name of the information; `None` if the specification has none.
     fn name(self) -> Option<&'static str> {
         Some(match (self.number(), self.info()) {
             (Self::ERROR, 0) => "write to an invalid doorbell",
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn parts_of_an_event() {
-        // Reserved bits are nobody's business.
+        // Reserved bits do not matter.
         let event = AsyncEvent::from_raw(0xff45_23f9);
         assert_eq!((event.log_page(), event.info()), (0x45, 0x23));
         assert_eq!(event.kind(), EventKind::Smart);

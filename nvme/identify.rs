@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What Identify returns: the structures as the device writes them, and what is left of them
-//! after checking.
+//! Identify data structures as the device writes them, and the checked values that decoding yields.
 //!
-//! The device is not trusted. Each `decode` takes any 4096 bytes, and either returns values that
-//! the rest of the driver can rely on or says what is wrong with them.
+//! The driver does not trust the device. Each `decode` takes any 4096 bytes, and either returns
+//! values that the rest of the driver can rely on, or an error that says what is wrong with them.
 //!
 //! Base 5.17.2.
 
-// Lists of namespaces (CNS 02h).
+// The active namespace list (CNS 02h).
 mod active;
-// Power states, autonomous transitions.
+// Power states, autonomous power state transitions.
 mod power;
 // The controller (CNS 01h).
 mod controller;
@@ -54,10 +53,10 @@ pub(crate) use self::{
 
 use kernel::prelude::*;
 
-/// Bytes of every structure here.
+/// Bytes of each Identify data structure.
 pub(crate) const IDENTIFY_SIZE: usize = 4096;
 
-/// Room for what Identify returns, full of `fill`.
+/// A buffer of [`IDENTIFY_SIZE`] bytes for an Identify data structure, filled with `fill`.
 ///
 /// # Errors
 ///
@@ -70,7 +69,7 @@ pub(crate) fn page(fill: u8) -> Result<KVec<u8>> {
 mod tests {
     use super::*;
 
-    /// A page of `fill` but for `fields`, each an offset and what is there.
+    /// A page of `fill` but for `fields`, each an offset and its bytes.
     pub(super) fn page(fill: u8, fields: &[(usize, &[u8])]) -> Result<KVec<u8>> {
         let mut page = super::page(fill)?;
         for (offset, bytes) in fields {

@@ -50,9 +50,9 @@ impl QueueId {
 
 /// A command identifier (Base 3.3.3.1, CDW0 bits 31:16).
 ///
-/// The specification leaves the 16 bits to the host. The lower twelve are the tag of the request,
-/// the upper four count how often that tag has been used, so that a late or repeated completion
-/// is not taken for the tag's next command.
+/// The specification leaves the 16 bits to the host. The lower twelve are the tag of the request.
+/// The upper four count how often that tag has been used, so that a repeated completion, or one
+/// that comes after its command was aborted, is not taken for the tag's next command.
 ///
 /// ```text
 ///   15        12 11                              0
@@ -65,17 +65,18 @@ impl CommandId {
     const TAG_BITS: u32 = 12;
     const TAG_MASK: u16 = (1 << Self::TAG_BITS) - 1;
 
-    /// Tags that there can be: 0 to `MAX_TAGS - 1`.
+    /// Number of tags: they run from 0 to `MAX_TAGS - 1`.
     pub(crate) const MAX_TAGS: u16 = 1 << Self::TAG_BITS;
 
-    /// The identifier of tag `tag`, used for the `generation`th time. Both are cut to their bits.
+    /// The identifier of tag `tag`, used for the `generation`th time. Excess upper bits of both are
+    /// dropped.
     #[inline(always)]
     pub(crate) const fn new(tag: u16, generation: u8) -> Self {
         // CAST: widening; `From` is not const.
         Self(((generation as u16) << Self::TAG_BITS) | (tag & Self::TAG_MASK))
     }
 
-    /// The identifier in a completion: any value.
+    /// The identifier in a completion: the device may write any value.
     #[inline(always)]
     pub(crate) const fn from_raw(raw: u16) -> Self {
         Self(raw)
@@ -123,7 +124,7 @@ impl Lba {
 pub(crate) struct BlockCount(u16);
 
 impl BlockCount {
-    /// `count` blocks, if one command can transfer as many.
+    /// `count` blocks; `None` if one command cannot transfer that many.
     #[inline(always)]
     pub(crate) const fn new(count: u32) -> Option<Self> {
         match count.wrapping_sub(1) {
@@ -145,10 +146,10 @@ impl BlockCount {
 pub(crate) struct RangeCount(u8);
 
 impl RangeCount {
-    /// The most ranges that there can be.
+    /// Maximum number of ranges.
     pub(crate) const MAX: u16 = 256;
 
-    /// `count` ranges, if one command can have as many.
+    /// `count` ranges; `None` if one command cannot have that many.
     pub(crate) const fn new(count: u16) -> Option<Self> {
         match count.wrapping_sub(1) {
             // CAST: the guard says that it fits.
@@ -157,7 +158,7 @@ impl RangeCount {
         }
     }
 
-    /// How many.
+    /// The number of ranges.
     pub(crate) fn get(self) -> usize {
         usize::from(self.0) + 1
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Log pages: the structures as the device writes them, and what is left of them after checking.
+//! Log pages: the structures as the device writes them, and the checked values that decoding
+//! yields.
 //!
-//! The device is not trusted: all of these take any bytes.
+//! The driver does not trust the device: the decoders take any bytes.
 //!
 //! Base 5.16.1.
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! BAR 0 of a controller: its registers, what CAP says, where the doorbells are.
+//! Registers in BAR 0 of a controller, CAP decoded, and the offsets of the doorbells.
 //!
-//! The 32-bit registers are types with a location. The 64-bit ones are offsets, because they are
-//! accessed as two 32-bit halves, low half first, which every controller takes (NVMe Base 2.0,
-//! 3.1.3). NVMe Base 2.0, 3.1.3 (properties); NVMe over PCIe 1.0, 3.1.2 (doorbells).
+//! The 32-bit registers are types with a location. The 64-bit ones are offsets: the driver accesses
+//! them as two 32-bit halves, low half first, which every controller supports (NVMe Base 2.0,
+//! 3.1.3).
+//!
+//! Sections: NVMe Base 2.0, 3.1.3 (properties); NVMe over PCIe 1.0, 3.1.2 (doorbells).
 
 use kernel::{
     bitfield,
@@ -15,8 +17,8 @@ use kernel::{
 
 /// log2 of [`PAGE_SIZE`].
 pub(crate) const PAGE_SHIFT: u32 = 12;
-/// Bytes of a controller page. The driver always sets CC.MPS to 0: all that it hands over is
-/// split at 4 KiB, whatever page size the CPU uses.
+/// Bytes of a controller page. The driver always sets CC.MPS to 0 and splits all data at 4 KiB,
+/// whatever page size the CPU uses.
 pub(crate) const PAGE_SIZE: usize = 1 << PAGE_SHIFT;
 
 /// Offset of CAP, Controller Capabilities (64 bits): 3.1.3.1.
@@ -41,7 +43,7 @@ register! {
 
     /// Controller Configuration: 3.1.3.5.
     pub(crate) CC(u32) @ 0x14 {
-        /// Controller ready independent of media: ready is not to wait for the media.
+        /// Controller Ready Independent of Media Enable: CSTS.RDY does not wait for the media.
         24:24 crime;
         /// log2 of the bytes of a completion queue entry: 4.
         23:20 iocqes;
@@ -73,8 +75,6 @@ register! {
         0:0 rdy;
     }
 
-    /// NVM Subsystem Reset: 3.1.3.7. Writing [`SUBSYSTEM_RESET`] resets all controllers of the
-
     /// Admin Queue Attributes: 3.1.3.8.
     pub(crate) AQA(u32) @ 0x24 {
         /// Entries of the admin completion queue, zero-based.
@@ -83,7 +83,7 @@ register! {
         11:0 asqs_z;
     }
 
-    /// Controller Ready Timeouts: 3.1.3.20. Only where CAP says that there is one.
+    /// Controller Ready Timeouts: 3.1.3.20. The driver reads it only if CAP.CRMS bit 0 is set.
     pub(crate) CRTO(u32) @ 0x68 {
         /// Longest wait for ready independent of media, in units of 500 ms.
         31:16 crimt;
@@ -92,15 +92,15 @@ register! {
     }
 }
 
-/// CC.SHN: the controller is to write back what it caches.
+/// CC.SHN, normal shutdown: the controller writes its caches back.
 pub(crate) const SHN_NORMAL: u32 = 1;
 
 bitfield! {
-    /// The fields of CAP that the driver looks at.
+    /// The fields of CAP that the driver uses.
     struct Cap(u64) {
-        /// Controller ready with media supported: CRTO says how long that takes.
+        /// Controller Ready With Media Support (CRMS bit 0): CRTO.CRWMT states how long it takes.
         59:59 crwms;
-        /// Whether the controller memory buffer is switched on by CMBMSC.
+        /// Controller Memory Buffer Supported: CMBMSC enables the buffer.
         57:57 cmbs;
         /// Minimum memory page size, as CC.MPS.
         51:48 mpsmin;
@@ -110,24 +110,24 @@ bitfield! {
         35:32 dstrd;
         /// Longest wait for CSTS.RDY to follow CC.EN, in units of 500 ms.
         31:24 to;
-        /// Entries that a queue may have at most, zero-based.
+        /// Maximum entries of a queue, zero-based.
         15:0 mqes_z;
     }
 }
 
-/// What CAP says, checked.
+/// The checked values of CAP.
 pub(crate) struct Capabilities {
-    /// Entries that an I/O queue may have at most, 2 to 65536.
+    /// Maximum entries of an I/O queue, 2 to 65536.
     pub(crate) max_queue_entries: u32,
-    /// The longest that CSTS.RDY may take to follow CC.EN, in milliseconds; never 0.
+    /// The longest wait for CSTS.RDY to follow CC.EN, in milliseconds; never 0.
     pub(crate) timeout_ms: u32,
     /// Bytes from one doorbell to the next.
     pub(crate) doorbell_stride: usize,
-    /// Whether it knows of command sets and what Identify says of each (CAP.CSS bit 6).
+    /// Whether the controller supports Identify data of I/O command sets (CAP.CSS bit 6).
     pub(crate) command_sets: bool,
-    /// Whether a controller memory buffer has to be switched on by CMBMSC.
+    /// Whether the host must enable the controller memory buffer in CMBMSC (CAP.CMBS).
     pub(crate) cmb_control: bool,
-    /// Whether CRTO says how long it takes to be ready with its media (CAP.CRMS bit 0).
+    /// Whether CRTO states the time to become ready with media (CAP.CRMS bit 0).
     pub(crate) ready_with_media: bool,
 }
 
@@ -136,14 +136,14 @@ pub(crate) struct Capabilities {
 pub(crate) enum CapError {
     /// The register reads as all ones: the device does not answer.
     Gone,
-    /// A queue must have two entries at least.
+    /// CAP.MQES allows one entry only: a queue needs two.
     QueueTooSmall {
         /// CAP.MQES, zero-based.
         mqes: u32,
     },
-    /// The controller takes no page as small as the driver's.
+    /// The smallest page of the controller is larger than the driver's.
     PageTooLarge {
-        /// Its smallest page in bytes.
+        /// The controller's smallest page in bytes.
         min_bytes: u64,
     },
     /// The controller has no NVM command set.
@@ -162,7 +162,7 @@ impl fmt::Display for CapError {
             }
             Self::PageTooLarge { min_bytes } => write!(
                 f,
-                "CAP.MPSMIN asks for pages of {min_bytes} bytes: only {PAGE_SIZE} is supported"
+                "CAP.MPSMIN requires pages of {min_bytes} bytes: only {PAGE_SIZE} is supported"
             ),
             Self::NoNvmCommandSet { css } => {
                 write!(f, "CAP.CSS is {css:#x}: the NVM command set is missing")
@@ -202,15 +202,15 @@ impl Capabilities {
         })
     }
 
-    /// The longest that CSTS.RDY may take to be set, in milliseconds, with CC.CRIME clear: what CRTO
-    /// says, if it says more than CAP.TO (up to nine hours). `crto` is read only if
-    /// there is such a register.
+    /// The longest wait for CSTS.RDY to be set, in milliseconds, while CC.CRIME is 0: the larger of
+    /// CAP.TO and CRTO.CRWMT, which can state nine hours. Calls `crto` only if the controller has
+    /// that register.
     pub(crate) fn ready_ms(&self, crto: impl FnOnce() -> CRTO) -> u32 {
         if !self.ready_with_media {
             return self.timeout_ms;
         }
         let crto = crto();
-        // Only a device that is gone allows itself the most of both.
+        // All ones: the device is gone.
         if crto.into_raw() == u32::MAX {
             return self.timeout_ms;
         }
@@ -230,7 +230,8 @@ pub(crate) const fn cq_doorbell(qid: u16, stride: usize) -> usize {
     sq_doorbell(qid, stride) + stride
 }
 
-/// How many queue pairs, the admin pair included, have both doorbells in a BAR of `bar_len` bytes.
+/// Number of queue pairs, the admin pair included, that have both doorbells in a BAR of `bar_len`
+/// bytes. `stride` is in bytes.
 pub(crate) fn queues_that_fit(bar_len: usize, stride: usize) -> usize {
     // The last doorbell needs its own four bytes only, not a whole stride.
     bar_len
@@ -323,7 +324,7 @@ mod tests {
             (2, 15, 0x0000_0020, 7_500),
             (1, 15, 0x0000_0020, 16_000),
             (3, 15, 0x0010_0020, 16_000),
-            // Less than CAP.TO is nonsense, and so is nothing.
+            // CRTO.CRWMT below CAP.TO, 0 included: CAP.TO counts.
             (1, 15, 0x0020_000e, 7_500),
             (1, 15, 0, 7_500),
             (1, 0, 0, 500),

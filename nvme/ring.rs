@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where to write and read next in the rings of a queue pair: arithmetic only.
+//! Indices and phase tag of the rings of a queue pair: arithmetic only.
 //!
-//! A ring of n entries is full with n - 1 of them in use, so that full and empty differ (NVMe
-//! Base 2.0, 3.3.1.5). New completions are told from old ones by their phase tag, which the
-//! controller inverts with each round (4.2.4): the host needs no count of them.
+//! A ring of n entries is full with n - 1 of them in use, so that full and empty differ (NVMe Base
+//! 2.0, 3.3.1.5). The phase tag, which the controller inverts with each round, tells new
+//! completions from old ones (4.2.4), so the host keeps no count of them.
 
 use super::completion::Phase;
 
@@ -19,9 +19,9 @@ const fn next(index: u16, entries: u16) -> u16 {
     }
 }
 
-/// Whether the controller must be told by a register that a shadow doorbell went from `old` to
-/// `new`: because that passed the value `event` at which it wants to be told (Base 5.8, B.5). All
-/// counted modulo 2^16; where a ring wraps, it may be told once too often, never too seldom.
+/// Whether the change of a shadow doorbell from `old` to `new` passes the event index `event`, so
+/// that the host must write the doorbell register, too (Base 5.8, B.5). The arithmetic is modulo
+/// 2^16: where a ring wraps, the result may be a needless write, never a missing one.
 #[inline(always)]
 pub(crate) const fn needs_event(event: u16, new: u16, old: u16) -> bool {
     new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
@@ -29,13 +29,13 @@ pub(crate) const fn needs_event(event: u16, new: u16, old: u16) -> bool {
 
 /// The tail of a submission queue: where the host writes.
 ///
-/// There must be fewer commands at a time than entries, so that those of which the controller was not
-/// told yet do not bring the tail round to where it believes it is, which means "empty". (A controller
-/// that completes commands of which it was not told could bring that about all the same. It would
-/// not be told of some, which would then be late, as those are that it does not complete.)
+/// INVARIANT: fewer commands are in flight than the ring has entries. Otherwise the tail could wrap
+/// to the value that the controller saw last, which means "empty". A controller that completes
+/// commands before their doorbell write can break this: it then misses other commands, which time
+/// out. Memory stays safe.
 pub(crate) struct Tail {
     at: u16,
-    /// What the controller was told last.
+    /// The doorbell value that the controller was given last.
     rung: u16,
     entries: u16,
 }
@@ -57,19 +57,18 @@ impl Tail {
         self.at as usize
     }
 
-    /// An entry was written.
+    /// Moves on past an entry that was written.
     #[inline(always)]
     pub(crate) const fn advance(&mut self) {
         self.at = next(self.at, self.entries);
     }
 
-    /// Whether there are entries that the controller was not told of.
+    /// Whether entries were written since the last doorbell write.
     pub(crate) const fn is_pending(&self) -> bool {
         self.at != self.rung
     }
 
-    /// The value of the doorbell so far and the new one, which from now on the controller is taken
-    /// to know.
+    /// The old and the new value of the doorbell. From now on the new one counts as written.
     #[inline(always)]
     pub(crate) const fn ring(&mut self) -> (u16, u16) {
         let old = self.rung;
@@ -82,7 +81,7 @@ impl Tail {
 #[derive(Clone, Copy)]
 pub(crate) struct Head {
     at: u16,
-    /// What the controller was told last.
+    /// The doorbell value that the controller was given last.
     rung: u16,
     entries: u16,
     phase: Phase,
@@ -99,7 +98,7 @@ impl Head {
         }
     }
 
-    /// The index of the entry to look at.
+    /// The index of the entry to check next.
     #[inline(always)]
     pub(crate) const fn index(&self) -> usize {
         // CAST: u16 to usize widens; `From` is not const.
@@ -112,8 +111,8 @@ impl Head {
         self.phase
     }
 
-    /// The entry was read, and others of the round are left. Returns whether that was so: else
-    /// [`Self::begin_round`] is next.
+    /// Moves on past an entry that was read. Returns `false` if it is the last of its round: then
+    /// [`Self::begin_round`] must follow.
     #[inline(always)]
     pub(crate) const fn advance(&mut self) -> bool {
         let next = self.at.wrapping_add(1);
@@ -124,13 +123,13 @@ impl Head {
         true
     }
 
-    /// The last entry of a round was read.
+    /// Returns to the first entry, with the phase tag inverted.
     pub(crate) const fn begin_round(&mut self) {
         self.at = 0;
         self.phase = self.phase.next();
     }
 
-    /// The value of the doorbell so far, and the new one.
+    /// The old and the new value of the doorbell. From now on the new one counts as written.
     #[inline(always)]
     pub(crate) const fn ring(&mut self) -> (u16, u16) {
         let old = self.rung;
@@ -144,8 +143,8 @@ mod tests {
     use super::*;
     use crate::nvme::completion::CqeEnd;
 
-    /// Sizes where something can go wrong: the smallest, an odd one, the largest of this driver
-    /// and the largest of NVMe that a `u16` counts.
+    /// Boundary sizes: the smallest, an odd one, the admin queue's, the largest of this driver and
+    /// the largest of NVMe that a `u16` counts.
     const SIZES: [u16; 5] = [2, 3, 32, 4095, u16::MAX];
 
     #[test]
@@ -175,7 +174,7 @@ mod tests {
     fn tail_is_pending_however_many_were_written() {
         for entries in SIZES {
             let mut tail = Tail::new(entries);
-            // From any position that the controller may know.
+            // From any position that the controller may have seen.
             for _ in 0..3 {
                 for _ in 1..entries {
                     tail.advance();
@@ -260,8 +259,8 @@ mod tests {
         }
     }
 
-    /// A ring that wraps: from 1022 to 2 of 1024 must tell a controller that waits for anything
-    /// in between.
+    /// A ring that wraps: a change from 1022 to 2 of 1024 must write the register for each event
+    /// index in between.
     #[test]
     fn events_are_not_missed_where_a_ring_wraps() {
         for event in [1022, 1023, 0, 1] {

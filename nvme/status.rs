@@ -17,12 +17,12 @@ use self::Outcome::{
 };
 use kernel::prelude::*;
 
-/// What a status means to those who asked: the classes that the block layer tells apart.
+/// The class of a status, as the block layer tells classes apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It was done.
+    /// The command succeeded.
     Success,
-    /// The controller or namespace cannot do it.
+    /// The controller or namespace does not support the command.
     NotSupported,
     /// The namespace has no room left.
     NoSpace,
@@ -32,25 +32,25 @@ pub(crate) enum Outcome {
     Medium,
     /// End-to-end protection found damage.
     Protection,
-    /// Somebody else holds a reservation.
+    /// Another host holds a reservation.
     ResvConflict,
-    /// The way to the device failed.
+    /// The path to the device failed.
     Transport,
     /// Anything else.
     IoError,
 }
 
-/// A status.
+/// A row of the table: one status.
 pub(super) struct Row {
     /// Status Code Type in bits 10:8, Status Code in bits 7:0.
     code: u16,
-    /// What it means to those who asked.
+    /// The class of the status.
     pub(super) outcome: Outcome,
     /// Its name in the specification.
     pub(super) name: &'static str,
 }
 
-/// The row of `code`, if the specification (and the table) has it.
+/// The row of `code`; `None` if the table does not have it.
 pub(super) fn find(code: u16) -> Option<&'static Row> {
     let index = TABLE.binary_search_by_key(&code, |row| row.code).ok()?;
     TABLE.get(index)
@@ -230,7 +230,7 @@ const TABLE: &[Row] = &[
     row(0x371, IoError, "Command Aborted By Host"),
 ];
 
-// Binary search finds nothing in a table that is out of order.
+// The binary search of `find` needs ascending codes.
 const _: () = {
     let mut i = 1;
     while i < TABLE.len() {
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn classes_are_those_of_linux() {
-        // `nvme_error_status` of 7.3; all else is an I/O error.
+        // `nvme_error_status` of Linux 7.3; every other status is an I/O error.
         let classes: &[(Outcome, &[u16])] = &[
             (Success, &[0x000]),
             (NoSpace, &[0x081]),

@@ -10,7 +10,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// An ASCII field: without the padding, and only printable characters.
+/// An ASCII field without its padding; a `?` stands for each unprintable byte.
 #[derive(Clone, Copy)]
 pub(crate) struct Text<const N: usize> {
     bytes: [u8; N],
@@ -42,7 +42,7 @@ impl<const N: usize> Text<N> {
     /// The text: printable ASCII, at most `N` characters.
     pub(crate) fn as_str(&self) -> &str {
         let text = self.bytes.get(..self.len).unwrap_or_default();
-        // Never the default: it is ASCII.
+        // Never the default: the bytes are ASCII.
         str::from_utf8(text).unwrap_or_default()
     }
 }

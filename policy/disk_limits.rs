@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What Identify says, as limits of a disk that the block layer takes without a complaint.
+//! Identify data as limits of a disk that the block layer accepts without a warning.
 //!
-//! The rules are those of Linux's driver, except where a device that contradicts itself would make
-//! the block layer warn, or split commands wrongly: then the promise that cannot be kept is left
-//! out, and [`Ignored`] says whose it was. NVM 3.2, 5.8.2 (hints), 2.1.4 (atomic writes).
+//! The rules are those of Linux's driver, except where an inconsistent field would make the block
+//! layer warn, or split commands wrongly: the limit then leaves the field out, and [`Ignored`]
+//! names it. NVM 3.2, 5.8.2 (hints), 2.1.4 (atomic writes).
 
 // Atomic writes.
 mod atomic;
@@ -31,20 +31,21 @@ use kernel::{
 
 /// log2 of the unit of the block layer, 512 bytes.
 const SECTOR_SHIFT: u32 = 9;
-/// The most blocks of one Write Zeroes: its count has 16 bits.
+/// Maximum blocks of one Write Zeroes: NLB has 16 bits.
 const MAX_ZEROES_BLOCKS: u32 = 1 << 16;
-/// Sizes above this are not believed: read-ahead takes twice the optimal size of I/O in memory.
+/// Upper bound of a size hint in bytes; a larger hint is ignored. Read-ahead takes twice the
+/// optimal size of I/O in memory.
 const LARGEST_HINT: u64 = 64 << 20;
 /// The largest power of two that the block layer can express in bytes.
 const LARGEST_POWER: u64 = 1 << 31;
 
-/// What the limits of a disk follow from.
+/// The data from which the limits of a disk follow.
 pub(crate) struct Source<'a> {
-    /// Optional commands.
+    /// The controller's optional commands.
     pub(crate) controller: &'a ControllerInfo,
-    /// Limits of commands without data.
+    /// Limits of Write Zeroes and Dataset Management.
     pub(crate) nvm: &'a NvmLimits,
-    /// Block size and hints.
+    /// The namespace's block size and hints.
     pub(crate) namespace: &'a NamespaceInfo,
     /// Hints that need more than 16 bits.
     pub(crate) large: LargeHints,
@@ -61,23 +62,23 @@ pub(crate) struct DiskLimits {
     pub(crate) logical_block: u32,
     /// Bytes that are written atomically and without read-modify-write: a power of two.
     pub(crate) physical_block: u32,
-    /// Bytes that are best written at least.
+    /// Minimum size of writes in bytes for good performance.
     pub(crate) io_min: u32,
-    /// Bytes that are best written at once; 0: unknown.
+    /// Optimal size of writes in bytes; 0: unknown.
     pub(crate) io_opt: u32,
     /// Commands should not cross multiples of this many sectors, a power of two; 0: they may.
     pub(crate) chunk_sectors: u32,
-    /// Discarding.
+    /// Limits of discards.
     pub(crate) discard: Discard,
-    /// Sectors of the largest Write Zeroes; 0: there is none.
+    /// Sectors of the largest Write Zeroes; 0: not supported.
     pub(crate) zeroes_sectors: u32,
-    /// Whether Write Zeroes may deallocate and still be sure of zeroes.
+    /// Whether Write Zeroes may deallocate the blocks, because they then read as zeroes.
     pub(crate) deallocating_zeroes: bool,
-    /// Atomic writes.
+    /// Limits of atomic writes.
     pub(crate) atomic: Atomic,
 }
 
-/// Fields of Identify that were not believed.
+/// Fields of Identify that are inconsistent or out of range, and that the limits therefore ignore.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ignored(u8);
 
@@ -101,7 +102,7 @@ impl Ignored {
         (Self::WZSL, "WZSL"),
     ];
 
-    /// Whether all were.
+    /// Whether the limits ignore no field.
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -120,7 +121,7 @@ impl fmt::Display for Ignored {
     }
 }
 
-/// What is being worked out.
+/// A calculation of limits in progress.
 struct Calculation<'a> {
     source: &'a Source<'a>,
     block: u32,
@@ -147,7 +148,7 @@ impl DiskLimits {
             0 => 0,
             size_z => calculation.hint(size_z, Ignored::NOWS).unwrap_or(0),
         };
-        // File systems take the physical block for what is written atomically.
+        // File systems assume that a physical block is written atomically.
         let physical_block = power_below(io_min.min(atomic_block).min(source.max_transfer).into());
         let zeroes_sectors = calculation.zeroes();
         let limits = Self {
@@ -183,7 +184,8 @@ impl Calculation<'_> {
         (u64::from(count_z) + 1) * u64::from(self.block)
     }
 
-    /// The bytes of a hint on writing, if there are such hints and this one is to be believed.
+    /// A hint on writes in bytes; `None` if OPTPERF declares it invalid, or it exceeds
+    /// [`LARGEST_HINT`].
     fn hint(&mut self, count_z: u16, field: u8) -> Option<u32> {
         let bytes = self.bytes(count_z);
         if self.optperf() == 0 {
@@ -210,7 +212,7 @@ impl Calculation<'_> {
         if !self.source.controller.write_zeroes {
             return 0;
         }
-        // MDTS does not limit a command without data, but there are devices that think so.
+        // MDTS does not limit a command without data, but some devices apply it.
         let limit = self.source.nvm.zeroes_bytes;
         let bytes = limit.unwrap_or(self.source.max_transfer.into());
         let blocks = (bytes / u64::from(self.block)).min(MAX_ZEROES_BLOCKS.into());
@@ -222,7 +224,7 @@ impl Calculation<'_> {
     }
 }
 
-/// The largest power of two up to `bytes`, which is not 0 and at most [`LARGEST_POWER`].
+/// The largest power of two up to `bytes`, at most [`LARGEST_POWER`]. `bytes` is not 0.
 fn power_below(bytes: u64) -> u32 {
     1u32.wrapping_shl(bytes.min(LARGEST_POWER).checked_ilog2().unwrap_or(0))
 }
@@ -301,7 +303,8 @@ mod tests {
         }
     }
 
-    /// What `blk_validate_limits` warns about, and what makes it split wrongly.
+    /// Asserts that `blk_validate_limits` has nothing to warn about, and that nothing is split
+    /// wrongly.
     fn acceptable(limits: &DiskLimits, max_transfer: u32) {
         assert!(limits.physical_block.is_power_of_two());
         assert!((limits.logical_block..=max_transfer).contains(&limits.physical_block));
@@ -371,7 +374,7 @@ mod tests {
             (9, ALL, 7, 255, 0, (512, 4096, 131072), 0),
             (9, ALL, 7, 255, 7, (4096, 4096, 131072), 0),
             (9, ALL, 7, 255, 3, (2048, 4096, 131072), 0),
-            // A physical block is a power of two, whatever the granularity is.
+            // A physical block is a power of two, unlike the granularity.
             (9, ALL, 6, 0, 255, (2048, 3584, 0), 0),
             (12, 0x02, 7, 7, 7, (4096, 4096, 0), 0),
             (12, 0x22, 7, 7, 7, (4096, 4096, 0), 0),
@@ -453,7 +456,7 @@ mod tests {
                         deallocate_granularity: NonZeroU32::new(u32::from(raw) << (blocks % 17)),
                         deallocate_alignment: NonZeroU32::new(raw.into()),
                     };
-                    // Checks that the block layer can live with it.
+                    // `limits` asserts that the block layer accepts them.
                     device.limits();
                 }
             }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Log lines that a device or a user can cause at will, kept to ten in five seconds.
+//! Rate limit of log lines that a device or a user can cause at will: ten in five seconds.
 
 use super::timing::LOG_INTERVAL;
 use kernel::time::{
@@ -8,7 +8,7 @@ use kernel::time::{
     Monotonic, //
 };
 
-/// Lines in one interval.
+/// Maximum lines in one interval.
 const BURST: u32 = 10;
 
 /// One budget of log lines.
@@ -20,7 +20,8 @@ pub(crate) struct LogBudget {
 }
 
 impl LogBudget {
-    /// Whether a line may be printed at `now`: the number of lines missed since the last, or `None`.
+    /// Requests to print a line at `now`. Returns the number of lines suppressed since the last
+    /// printed one, or `None` if this line must be suppressed, too.
     pub(crate) fn admit(&mut self, now: Instant<Monotonic>) -> Option<u32> {
         if self.began.is_none_or(|began| now - began >= LOG_INTERVAL) {
             self.began = Some(now);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The namespaces that are in use, on all controllers: so that none is taken for another.
+//! The namespaces in use on all controllers, so that the driver detects duplicate identifiers.
 //!
-//! Links in /dev/disk/by-id, multipathing and RAID take two disks with one identifier for the same
-//! data. Base 2.0, 4.5 and 5.17.2.1 (CMIC, SUBNQN); what is done about it is what Linux does.
+//! Links in /dev/disk/by-id, multipathing and RAID take two disks with the same identifier for the
+//! same data. The rules are Linux's. Base 2.0, 4.5 and 5.17.2.1 (CMIC, SUBNQN).
 
 use crate::nvme::{
     Nsid,
@@ -21,37 +21,39 @@ pub(crate) struct RegistryEntry {
     pub(crate) instance: u32,
     /// The subsystem of the controller.
     pub(crate) subsystem: Arc<SubsystemName>,
-    /// The namespace in it.
+    /// The namespace in the subsystem.
     pub(crate) nsid: Nsid,
-    /// What identifies it.
+    /// The globally unique identifiers of the namespace.
     pub(crate) ids: UniqueIds,
-    /// Whether other controllers may show it, too (CMIC and NMIC).
+    /// Whether other controllers may show the namespace, too (CMIC and NMIC).
     pub(crate) shared: bool,
 }
 
 /// How a new namespace relates to the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relation {
-    /// It is none of them.
+    /// No other namespace is related.
     New,
-    /// It is a namespace that controller `instance` shows, too: another path to the same data.
+    /// Controller `instance` shows the same namespace, too: another path to the same data.
     OtherPath {
         /// The other controller's number.
         instance: u32,
     },
-    /// Another namespace of the subsystem has the same identifier, or another subsystem has a
-    /// namespace with it that may be shared: to use both could destroy data.
+    /// Another namespace of the subsystem has the same identifier; or a namespace of another
+    /// subsystem has it, and the new namespace may be shared. To use both namespaces could destroy
+    /// data.
     Twin {
-        /// Which identifier.
+        /// The name of the identifier.
         id: &'static str,
         /// The other controller's number.
         instance: u32,
         /// The other namespace.
         nsid: Nsid,
     },
-    /// A namespace of another subsystem has the same identifier, which therefore is worth nothing.
+    /// A namespace of another subsystem has the same identifier, and the new namespace is not
+    /// shared. The identifiers of the new namespace are useless.
     NotUnique {
-        /// Which identifier.
+        /// The name of the identifier.
         id: &'static str,
         /// The other controller's number.
         instance: u32,
@@ -60,21 +62,21 @@ pub(crate) enum Relation {
     },
 }
 
-/// All namespaces that are in use.
+/// All namespaces in use.
 pub(crate) struct Registry {
     entries: KVec<RegistryEntry>,
 }
 
 impl Registry {
-    /// An empty one.
+    /// An empty registry.
     pub(crate) const fn new() -> Self {
         Self {
             entries: KVec::new(),
         }
     }
 
-    /// How `new` relates to those that are there; it is added unless it is a twin, and without its
-    /// identifiers if these are not unique.
+    /// Relates `new` to the namespaces in use, and adds it. A twin is not added. A namespace whose
+    /// identifiers are not unique is added without them.
     ///
     /// # Errors
     ///
@@ -91,12 +93,13 @@ impl Registry {
         Ok(relation)
     }
 
-    /// Takes the namespace `nsid` of controller `instance` out.
+    /// Removes namespace `nsid` of controller `instance`.
     pub(crate) fn remove(&mut self, instance: u32, nsid: Nsid) {
         self.entries
             .retain(|entry| entry.instance != instance || entry.nsid != nsid);
         if self.entries.is_empty() {
-            // It is part of a static, which is not dropped when the module goes.
+            // Frees the memory: the registry is part of a static, which is not dropped on module
+            // unload.
             self.entries = KVec::new();
         }
     }
@@ -164,19 +167,19 @@ mod tests {
     fn namespaces_are_told_apart() {
         let mut registry = Registry::new();
         let other_path = |instance| Some(Relation::OtherPath { instance });
-        // Subsystem, controller, namespace, last byte of the EUI64, whether shared: what it is.
+        // Subsystem, controller, namespace, last byte of the EUI64, whether shared: the relation.
         for (name, instance, nsid, eui, shared, expected) in [
             (b'a', 0, 1, 1, false, Some(Relation::New)),
             (b'a', 0, 2, 2, false, Some(Relation::New)),
-            // No identifier at all is none in common.
+            // Namespaces without identifiers have none in common.
             (b'a', 0, 3, 0, false, Some(Relation::New)),
             (b'a', 0, 4, 0, false, Some(Relation::New)),
-            // The same one in the same subsystem.
+            // The same identifier in the same subsystem.
             (b'a', 0, 5, 2, false, twin(0, 2)),
             // Another controller of the subsystem.
             (b'a', 1, 2, 2, true, other_path(0)),
             (b'a', 1, 6, 1, true, twin(0, 1)),
-            // Another subsystem: its identifiers are not believed, and not remembered.
+            // Another subsystem: identifiers that are not unique are not kept.
             (b'b', 2, 1, 1, false, not_unique(0, 1)),
             (b'b', 2, 2, 1, true, twin(0, 1)),
             (b'b', 2, 3, 3, true, Some(Relation::New)),

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How many I/O queues of each kind there are: arithmetic only.
+//! Number of I/O queues of each kind: arithmetic only.
 //!
-//! Queues are numbered in the order default, read, poll. The first two kinds have interrupts;
-//! without read queues the default ones take all, without poll queues nothing is polled.
+//! Queues are numbered in the order default, read, poll. Default and read queues have interrupts.
+//! Without read queues the default queues take reads, too; without poll queues nothing is polled.
 
 /// Numbers of I/O queues by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueCounts {
-    /// For everything that has no queues of its own. At least 1.
+    /// For requests without a kind of queue of their own. At least 1.
     pub(crate) default: u32,
     /// For reads.
     pub(crate) read: u32,
@@ -16,19 +16,19 @@ pub(crate) struct QueueCounts {
     pub(crate) poll: u32,
 }
 
-/// What the user wants.
+/// The numbers that the module parameters `write_queues` and `poll_queues` ask for.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted {
-    /// Queues for writes, which leaves the others for reads; 0: no queues for reads alone.
+    /// Queues for writes, so that reads get the others; 0: no queues for reads alone.
     pub(crate) write: u32,
     /// Queues to poll.
     pub(crate) poll: u32,
 }
 
 impl QueueCounts {
-    /// Shares `total` queues (1 or more) out, of which at most `vectors` (1 or more) can have an
-    /// interrupt of their own. At least one queue has interrupts; those that can be polled come
-    /// next, as Linux's driver does it.
+    /// Divides `total` queues (1 or more) into kinds. At most `vectors` queues (1 or more) can have
+    /// an interrupt of their own. At least one queue has interrupts; poll queues take precedence
+    /// over further queues with interrupts, as in Linux's driver.
     pub(crate) const fn plan(total: u32, vectors: u32, wanted: Wanted) -> Self {
         let mut poll = wanted.poll;
         if poll > total - 1 {
@@ -46,8 +46,8 @@ impl QueueCounts {
         }
     }
 
-    /// How many of `interrupt` queues with interrupts are for reads, if `write` are to be kept
-    /// for the rest.
+    /// Number of read queues among `interrupt` queues with interrupts, if `write` queues are
+    /// reserved for everything else.
     pub(crate) const fn read_share(interrupt: u32, write: u32) -> u32 {
         if interrupt <= 1 || write == 0 {
             0
@@ -58,7 +58,7 @@ impl QueueCounts {
         }
     }
 
-    /// What is left if only the first `count` queues (1 or more) are there.
+    /// The counts if only the first `count` queues (1 or more) exist.
     pub(crate) const fn first(&self, count: u32) -> Self {
         const fn at_most(most: u32, left: u32) -> u32 {
             if left < most {
@@ -77,12 +77,12 @@ impl QueueCounts {
         }
     }
 
-    /// The queues that have interrupts.
+    /// Number of queues with interrupts.
     pub(crate) const fn interrupt(&self) -> u32 {
         self.default + self.read
     }
 
-    /// All queues.
+    /// Number of all queues.
     pub(crate) const fn total(&self) -> u32 {
         self.interrupt() + self.poll
     }
@@ -99,7 +99,7 @@ mod tests {
             (1, 1, 0, 0, (1, 0, 0)),
             (2, 2, 0, 0, (2, 0, 0)),
             (2, 1, 0, 0, (1, 0, 0)),
-            // Read queues are what writes leave; both kinds keep one.
+            // Read queues are the queues that writes leave; both kinds keep one.
             (2, 2, 1, 0, (1, 1, 0)),
             (4, 4, 1, 0, (1, 3, 0)),
             (4, 4, 9, 0, (3, 1, 0)),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which commands that failed are tried again, how often, and after how long.
+//! Retries: which failed commands, how often, and after which delay.
 //!
 //! Base 3.3.3.2.1 (Do Not Retry, Command Retry Delay), 5.17.2.1 (CRDT1 to CRDT3).
 
@@ -11,9 +11,9 @@ use crate::nvme::{
 };
 use kernel::prelude::*;
 
-/// Milliseconds of the unit of Command Retry Delay Times.
+/// The unit of Command Retry Delay Times in milliseconds.
 const UNIT_MS: u32 = 100;
-/// What to do about commands that failed.
+/// Which failed commands the driver retries, and when.
 #[derive(Clone, Copy)]
 pub(crate) struct RetryPolicy {
     most: u8,
@@ -21,14 +21,14 @@ pub(crate) struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// At most `most` more tries of a command, after the `delays` that the controller states.
+    /// At most `most` retries of a command, after the `delays` that the controller states (CRDT).
     pub(crate) fn new(most: u8, delays: RetryDelays) -> Self {
         Self { most, delays }
     }
 
-    /// Whether a command that ended with `status` is to be tried again, after it has been
-    /// `retries` times: then the milliseconds until that, at most a minute. `failfast`: the
-    /// submitter wants errors rather than retries.
+    /// Whether to retry a command that ended with `status` after `retries` retries: the delay in
+    /// milliseconds, at most a minute, or `None`. `failfast`: the submitter wants errors rather
+    /// than retries.
     pub(crate) fn decide(&self, status: Status, failfast: bool, retries: u8) -> Option<u32> {
         if failfast || retries >= self.most || !status.is_retryable() {
             return None;
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn as_often_as_allowed() {
-        // The most retries, those that there were, whether there is another one.
+        // Maximum retries, retries so far, whether there is another one.
         for (most, retries, again) in [
             (0, 0, false),
             (0, 255, false),
@@ -86,7 +86,7 @@ mod tests {
     fn after_the_delay_that_the_status_names() {
         for (delay, ms) in [(0, 0), (1, 100), (2, 2000), (3, 60_000)] {
             assert_eq!(decide(5, AGAIN | delay << 11, false, 0), Some(ms));
-            // More has nothing to do with it.
+            // The bit More does not matter.
             assert_eq!(decide(5, AGAIN | delay << 11 | 1 << 13, false, 0), Some(ms));
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Segments to PRP entries, one at a time as they are mapped.
+//! Segments to PRP entries, one segment at a time, as they are mapped.
 
 use super::{
     list_entries,
@@ -19,7 +19,7 @@ use kernel::prelude::*;
 pub(crate) struct PrpBuilder {
     /// PRP2 is the list, or the second page, or 0.
     data: DataPtr,
-    /// Bytes of the transfer that no segment has brought yet.
+    /// Bytes of the transfer that no segment has covered yet.
     missing: u32,
     /// Whether there is a list.
     listed: bool,
@@ -32,7 +32,7 @@ pub(crate) struct PrpBuilder {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// No segment has come.
+    /// Before the first segment.
     Empty,
     /// The last segment ended at a page boundary.
     Open,
@@ -64,7 +64,7 @@ impl PrpBuilder {
         len: u32,
         list: &mut impl List,
     ) -> Result<(), PrpError> {
-        // A page is kept clear above the segment, so that no address below wraps.
+        // The page above the segment must exist, too, so that no address below wraps.
         if len == 0 || addr.checked_add(u64::from(len) + PAGE).is_none() {
             return Err(PrpError::BadSegment);
         }
@@ -96,7 +96,7 @@ impl PrpBuilder {
         Ok(())
     }
 
-    /// The first segment says whether there is a list; checks that it fits.
+    /// Takes the first segment: decides whether there is a list, and checks that the list fits.
     #[inline]
     fn begin(&mut self, addr: u64, list: &impl List) -> Result<(), PrpError> {
         if addr & 3 != 0 {
@@ -198,9 +198,9 @@ mod tests {
     const BASE: u64 = 0x7000_0000;
     const MANY: usize = 6 * 512;
 
-    /// What a controller makes of PRPs: it gives each run of bytes within a page to `run`, and is
-    /// done when `run` refuses, or nothing is left. Written from the specification alone: it knows
-    /// the bytes that are left, and where it is in a page of the list, not how long the list is.
+    /// Walks PRPs as a controller does: passes each run of bytes within a page to `run`, until
+    /// `run` returns `false` or no byte is left. Written from the specification alone: it tracks
+    /// the bytes that are left and the place in a page of the list, not the length of the list.
     fn walk(data: DataPtr, len: u32, list: &Memory, mut run: impl FnMut(u64, u64) -> bool) -> bool {
         let mut left = u64::from(len);
         let first = left.min(4096 - data.prp1 % 4096);
@@ -237,8 +237,8 @@ mod tests {
         true
     }
 
-    /// Builds PRPs for `segments`, has a controller walk them, and says whether it touches exactly
-    /// the bytes of the segments, in their order.
+    /// Builds PRPs for `segments`, walks them, and returns whether the walk touches exactly the
+    /// bytes of the segments, in their order.
     fn round_trip(segments: &[(u64, u32)], list: &mut Memory) -> bool {
         let total = segments.iter().map(|(_, len)| len).sum();
         let Ok(data) = build(total, segments, list) else {
@@ -471,14 +471,14 @@ mod tests {
             assert_eq!(data.err(), (!fits).then_some(PrpError::ListMisplaced));
             assert!(!fits || round_trip(&[(0x1_0000, len)], &mut list));
         }
-        // Bus address 0 is as good as any.
+        // Bus address 0 is valid.
         assert!(round_trip(&[(0x1_0000, 12288)], &mut Memory::new(0, 2)?));
         Ok(())
     }
 
     #[test]
     fn a_list_that_refuses() {
-        /// Claims to be larger than it is.
+        /// A list that claims more slots than it has.
         struct Liar;
         impl List for Liar {
             fn set(&mut self, slot: usize, _value: u64) -> bool {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The admin commands that the driver sends: a type each, which names the reply.
+//! The trait of admin commands; Identify, creation and deletion of I/O queues, Doorbell Buffer
+//! Config.
 //!
 //! Base 5.
 
@@ -29,18 +30,19 @@ use zerocopy::{
     KnownLayout, //
 };
 
-/// An admin command, whose type names what it replies (Base 5).
+/// An admin command; its type names the reply (Base 5).
 pub(crate) trait AdminCommand {
-    /// What dword 0 of the completion says.
+    /// The decoded dword 0 of the completion.
     type Reply;
 
     /// The opcode.
     const OPCODE: u8;
 
-    /// What the opcode does not tell of it, to log after the opcode's name.
+    /// What log lines show after the opcode's name, because the opcode does not tell it.
     const DETAIL: &'static str = "";
 
-    /// The entry, without identifier; without data pointer unless the command has its own.
+    /// The entry. Its command identifier is 0, and so is its data pointer unless the command sets
+    /// its own.
     fn sqe(&self) -> Sqe;
 
     /// Decodes dword 0 of a successful completion.
@@ -49,7 +51,7 @@ pub(crate) trait AdminCommand {
 
 /// A data structure that Identify returns: 4096 bytes (Base 5.17).
 pub(crate) trait IdentifyData: FromBytes + Immutable + KnownLayout {
-    /// Controller or Namespace Structure: which one it is.
+    /// Controller or Namespace Structure: the code of the data structure.
     const CNS: u8;
 }
 
@@ -77,7 +79,7 @@ impl IdentifyData for IdentifyControllerNvm {
     const CNS: u8 = 0x06;
 }
 
-/// Identify (Base 5.17), for the data structure `D`. The data pointer comes later.
+/// Identify (Base 5.17), for the data structure `D`. The admin queue adds the data pointer.
 pub(crate) struct Identify<D> {
     nsid: u32,
     data: PhantomData<D>,
@@ -107,7 +109,8 @@ impl Identify<IdentifyNamespace> {
 }
 
 impl Identify<NamespaceList> {
-    /// The first 1024 active namespaces above `after` (Base 5.17.2.2), which is 0 to begin with.
+    /// The first 1024 active namespaces above `after` (Base 5.17.2.2). The first list needs `after`
+    /// 0.
     pub(crate) const fn active_namespaces(after: u32) -> Self {
         Self::new(after)
     }
@@ -121,15 +124,16 @@ impl Identify<NamespaceDescriptors> {
 }
 
 impl Identify<IdentifyControllerNvm> {
-    /// The controller as far as the NVM command set goes (NVM 4.1.5.4): that is set 0, so CDW11
-    /// stays 0.
+    /// The controller's data for the NVM command set (NVM 4.1.5.4), whose identifier (CSI) is 0, so
+    /// CDW11 stays 0.
     pub(crate) const fn controller_nvm() -> Self {
         Self::new(0)
     }
 }
 
 impl Identify<IdentifyNamespaceNvm> {
-    /// Namespace `nsid` as far as the NVM command set goes (NVM 4.1.5.3), which is set 0.
+    /// The data of namespace `nsid` for the NVM command set (NVM 4.1.5.3), whose identifier (CSI)
+    /// is 0.
     pub(crate) const fn namespace_nvm(nsid: Nsid) -> Self {
         Self::new(nsid.get())
     }
@@ -157,13 +161,13 @@ const fn queue_dword(id: QueueId, entries: u16) -> u32 {
 
 /// Create I/O Completion Queue (Base 5.4), physically contiguous.
 pub(crate) struct CreateIoCq {
-    /// Which queue.
+    /// The queue to create.
     pub(crate) id: QueueId,
-    /// How many entries it has, 2 or more.
+    /// Number of entries, 2 or more.
     pub(crate) entries: u16,
     /// Bus address of the ring, page-aligned.
     pub(crate) ring: u64,
-    /// The interrupt vector; `None` for a queue that is polled.
+    /// The interrupt vector; `None` for a polled queue.
     pub(crate) vector: Option<u16>,
 }
 
@@ -191,16 +195,16 @@ impl AdminCommand for CreateIoCq {
     fn reply(&self, _dw0: u32) {}
 }
 
-/// Create I/O Submission Queue (Base 5.5), physically contiguous, of urgent priority (which only
-/// weighted arbitration looks at).
+/// Create I/O Submission Queue (Base 5.5), physically contiguous, of urgent priority (only weighted
+/// arbitration uses priorities).
 pub(crate) struct CreateIoSq {
-    /// Which queue.
+    /// The queue to create.
     pub(crate) id: QueueId,
-    /// How many entries it has, 2 or more.
+    /// Number of entries, 2 or more.
     pub(crate) entries: u16,
     /// Bus address of the ring, page-aligned.
     pub(crate) ring: u64,
-    /// The completion queue that it uses, which exists already.
+    /// The completion queue that the submission queue uses. It exists already.
     pub(crate) cq: QueueId,
 }
 
@@ -258,8 +262,8 @@ impl AdminCommand for DeleteIoCq {
     fn reply(&self, _dw0: u32) {}
 }
 
-/// Doorbell Buffer Config (Base 5.8): from now on, and until the controller is reset, the host
-/// writes the doorbells of I/O queues to memory, and to the registers only where it must.
+/// Doorbell Buffer Config (Base 5.8): until the next controller reset, the host writes the
+/// doorbells of I/O queues to memory, and to the registers only where an event index requires it.
 pub(crate) struct DoorbellBufferConfig {
     /// Bus address of the page of shadow doorbells.
     pub(crate) doorbells: u64,
@@ -337,7 +341,7 @@ mod tests {
             command.sqe(),
             &[(0, &[5]), ring, size, (44, &[3, 0, 2, 1])]
         ));
-        // Vector 0 is a vector, and a polled queue has none.
+        // Vector 0 is valid; a polled queue has no vector.
         command.vector = Some(0);
         assert!(is(command.sqe(), &[(0, &[5]), ring, size, (44, &[3])]));
         command.vector = None;

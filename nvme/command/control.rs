@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Admin commands about other commands and about the controller being alive: Abort, Asynchronous
-//! Event Request, Keep Alive.
+//! Abort, Asynchronous Event Request and Keep Alive.
 //!
 //! Base 5.1, 5.2, 5.18.
 
@@ -18,8 +17,8 @@ use crate::nvme::{
 };
 use kernel::prelude::*;
 
-/// Abort (Base 5.1): asks the controller to give a command up. It may have ended meanwhile, and
-/// the controller may not care.
+/// Abort (Base 5.1): asks the controller to abort a command. The command may complete first, and
+/// the controller may decline.
 pub(crate) struct Abort {
     /// The submission queue of the command.
     pub(crate) queue: QueueId,
@@ -35,7 +34,7 @@ impl Abort {
 }
 
 impl AdminCommand for Abort {
-    /// Whether the command was aborted: then it has been completed with a status that says so.
+    /// Whether the command was aborted. If so, it has completed with Command Abort Requested.
     type Reply = bool;
     const OPCODE: u8 = 0x08;
 
@@ -51,8 +50,7 @@ impl AdminCommand for Abort {
     }
 }
 
-/// Asynchronous Event Request (Base 5.2): completes when the controller has something to tell,
-/// which may be never.
+/// Asynchronous Event Request (Base 5.2): completes when an event occurs, which may be never.
 pub(crate) struct AsyncEventRequest;
 
 impl AdminCommand for AsyncEventRequest {
@@ -112,7 +110,7 @@ mod tests {
             queue: QueueId::new(1),
             command: CommandId::new(2, 3),
         };
-        // Only bit 0 counts, and it says that nothing was aborted.
+        // Only bit 0 counts: 1 means that the command was not aborted.
         for (dw0, aborted) in [(0, true), (1, false), (2, true), (u32::MAX, false)] {
             assert_eq!(command.reply(dw0), aborted);
         }

@@ -14,14 +14,14 @@ use kernel::prelude::*;
 /// The opcode of Set Features.
 const SET_FEATURES: u8 = 0x09;
 
-/// Set Features, Number of Queues (Base 5.27.1.5): asks for as many I/O queue pairs.
+/// Set Features, Number of Queues (Base 5.27.1.5): requests I/O queue pairs.
 pub(crate) struct SetNumberOfQueues {
-    /// How many pairs, 1 or more.
+    /// Number of pairs to request, 1 or more.
     pub(crate) pairs: u16,
 }
 
 impl AdminCommand for SetNumberOfQueues {
-    /// How many pairs there may be: 1 to 65536, and possibly more than were asked for.
+    /// Number of pairs that the controller grants: 1 to 65536, possibly more than requested.
     type Reply = u32;
     const OPCODE: u8 = SET_FEATURES;
     const DETAIL: &'static str = " (Number of Queues)";
@@ -42,17 +42,17 @@ impl AdminCommand for SetNumberOfQueues {
     }
 }
 
-/// Set Features, Interrupt Coalescing (Base 5.27.1.6): how long the interrupts of I/O queues may wait
-/// for more completions. The admin queue's do not.
+/// Set Features, Interrupt Coalescing (Base 5.27.1.6): how long the interrupts of I/O queues may
+/// wait for more completions. The interrupt of the admin queue does not wait.
 pub(crate) struct SetInterruptCoalescing {
     /// The longest wait, in units of 100 microseconds; 0: none.
     pub(crate) time: u8,
-    /// How many completions end it, 1 to 256.
+    /// Number of completions that end the wait, 1 to 256.
     pub(crate) entries: u16,
 }
 
 impl SetInterruptCoalescing {
-    /// The feature.
+    /// Feature Identifier.
     pub(crate) const FEATURE: u32 = 0x08;
 }
 
@@ -73,15 +73,15 @@ impl AdminCommand for SetInterruptCoalescing {
     fn reply(&self, _dw0: u32) {}
 }
 
-/// Set Features, Interrupt Vector Configuration (Base 5.27.1.7): switches coalescing off for one
-/// vector, which a completion queue must have.
+/// Set Features, Interrupt Vector Configuration (Base 5.27.1.7): disables coalescing for one
+/// vector, which a completion queue must already use.
 pub(crate) struct DisableCoalescing {
     /// The vector.
     pub(crate) vector: u16,
 }
 
 impl DisableCoalescing {
-    /// The feature.
+    /// Feature Identifier.
     pub(crate) const FEATURE: u32 = 0x09;
 }
 
@@ -102,16 +102,16 @@ impl AdminCommand for DisableCoalescing {
     fn reply(&self, _dw0: u32) {}
 }
 
-/// Set Features, Host Behavior Support (Base 5.27.1.18): what the controller may expect of the
-/// host. Its data are [`Self::DATA`].
+/// Set Features, Host Behavior Support (Base 5.27.1.18): the behaviour that the controller may
+/// expect of the host. Its data is [`Self::DATA`].
 pub(crate) struct SetHostBehavior;
 
 impl SetHostBehavior {
-    /// The feature.
+    /// Feature Identifier.
     pub(crate) const FEATURE: u8 = 0x16;
-    /// ACRE: the host waits as a status tells it to.
+    /// ACRE, Advanced Command Retry Enable: the host obeys Command Retry Delay.
     pub(crate) const RETRY_DELAYS: u8 = 1;
-    /// All that this host knows of: the delays.
+    /// The data of the command: of all behaviour, this host supports retry delays only.
     pub(crate) const DATA: [u8; 512] = {
         let mut data = [0; 512];
         data[0] = Self::RETRY_DELAYS;
@@ -134,14 +134,15 @@ impl AdminCommand for SetHostBehavior {
     fn reply(&self, _dw0: u32) {}
 }
 
-/// Set Features, Asynchronous Event Configuration (Base 5.27.1.8): of what the controller tells.
+/// Set Features, Asynchronous Event Configuration (Base 5.27.1.8): which events the controller
+/// reports.
 pub(crate) struct SetAsyncEvents {
-    /// Which events; no others are told, but for those that cannot be switched off.
+    /// The events to report. The controller also reports events that have no bit here.
     pub(crate) events: Events,
 }
 
 impl SetAsyncEvents {
-    /// The feature.
+    /// Feature Identifier.
     pub(crate) const FEATURE: u32 = 0x0b;
 }
 
@@ -162,14 +163,14 @@ impl AdminCommand for SetAsyncEvents {
 }
 
 /// Set Features, Autonomous Power State Transition (Base 5.27.1.9): whether an idle controller
-/// saves power by itself. Its data say when: 32 entries, one for each power state.
+/// changes its power state by itself. Its data is a table of 32 entries, one for each power state.
 pub(crate) struct SetAutonomousPower {
-    /// Whether it does.
+    /// Whether the controller changes its power state by itself.
     pub(crate) enable: bool,
 }
 
 impl SetAutonomousPower {
-    /// The feature.
+    /// Feature Identifier.
     pub(crate) const FEATURE: u32 = 0x0c;
 }
 
@@ -189,17 +190,17 @@ impl AdminCommand for SetAutonomousPower {
     fn reply(&self, _dw0: u32) {}
 }
 
-/// Set Features, Timestamp (Base 5.27.1.11): what time it is. Its data are [`Self::data`].
+/// Set Features, Timestamp (Base 5.27.1.11): the host's time. Its data is [`Self::data`].
 pub(crate) struct SetTimestamp {
     /// Milliseconds since the beginning of 1970, UTC.
     pub(crate) ms: u64,
 }
 
 impl SetTimestamp {
-    /// The feature.
+    /// Feature Identifier.
     pub(crate) const FEATURE: u32 = 0x0e;
 
-    /// What belongs to it: 48 bits of time.
+    /// The data of the command: the lower 48 bits of `ms`, then zeroes.
     pub(crate) const fn data(&self) -> [u8; 8] {
         (self.ms & ((1 << 48) - 1)).to_le_bytes()
     }
@@ -222,12 +223,12 @@ impl AdminCommand for SetTimestamp {
 
 /// Set Features, Keep Alive Timer (Base 5.27.1.12): how long the controller waits for a Keep Alive.
 pub(crate) struct SetKeepAliveTimer {
-    /// Milliseconds until the controller gives the host up; 0: it does not.
+    /// Keep Alive Timeout in milliseconds; 0: disabled.
     pub(crate) ms: u32,
 }
 
 impl SetKeepAliveTimer {
-    /// The feature.
+    /// Feature Identifier.
     pub(crate) const FEATURE: u32 = 0x0f;
 }
 
@@ -290,7 +291,7 @@ mod tests {
             (1, 2, [1, 1]),
             (3, 8, [7, 3]),
             (255, 256, [255, 255]),
-            // What is no number of completions does not leave its field.
+            // Values out of range stay within their field.
             (1, 0, [0, 1]),
             (1, u16::MAX, [255, 1]),
         ] {
@@ -341,7 +342,7 @@ mod tests {
         for (ms, data) in [
             (0, [0; 8]),
             (0x0102_0304_0506, [6, 5, 4, 3, 2, 1, 0, 0]),
-            // Beyond the year 10889 the time begins again, and reserved bytes stay 0.
+            // Beyond the year 10889 the time wraps, and reserved bytes stay 0.
             (u64::MAX, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]),
         ] {
             let command = SetTimestamp { ms };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Get Log Page, which names the page by its type.
+//! Get Log Page: the type parameter names the page.
 //!
 //! Base 5.16.
 
@@ -23,9 +23,9 @@ use zerocopy::{
 
 /// A log page (Base 5.16.1).
 pub(crate) trait LogPage: FromBytes + Immutable + KnownLayout {
-    /// Log Page Identifier: which one it is.
+    /// Log Page Identifier.
     const LID: u8;
-    /// Its name, to log after that of the command.
+    /// The name of the page, which log lines show after the name of the command.
     const NAME: &'static str;
 }
 
@@ -49,9 +49,9 @@ impl LogPage for ChangedNamespaces {
     const NAME: &'static str = " (Changed Namespace List)";
 }
 
-/// Get Log Page, for the page `P` of the whole controller. The data pointer comes later.
+/// Get Log Page, for page `P` of the whole controller. The admin queue adds the data pointer.
 pub(crate) struct GetLogPage<P: ?Sized> {
-    /// In dwords: 1 or more.
+    /// Length of the page in dwords, 1 or more.
     dwords: u32,
     page: PhantomData<P>,
 }
@@ -59,13 +59,13 @@ pub(crate) struct GetLogPage<P: ?Sized> {
 impl<P: LogPage + ?Sized> GetLogPage<P> {
     const fn new(len: usize) -> Self {
         Self {
-            // CAST: none of the pages is longer than some pages.
+            // CAST: the longest page, 256 errors, has 4096 dwords.
             dwords: (len / size_of::<u32>()) as u32,
             page: PhantomData,
         }
     }
 
-    /// How many bytes it asks for.
+    /// Length of the page in bytes.
     pub(crate) const fn len(&self) -> usize {
         // CAST: widening; `From` is not const.
         self.dwords as usize * size_of::<u32>()
@@ -73,7 +73,8 @@ impl<P: LogPage + ?Sized> GetLogPage<P> {
 }
 
 impl GetLogPage<ErrorLog> {
-    /// The newest `entries` errors, 1 to 256, no more than the controller keeps.
+    /// The newest `entries` errors of Error Information, brought into 1 to 256. The caller asks for
+    /// no more than the controller keeps (ELPE).
     pub(crate) const fn errors(entries: u16) -> Self {
         let entries = if entries == 0 {
             1
@@ -88,21 +89,21 @@ impl GetLogPage<ErrorLog> {
 }
 
 impl GetLogPage<SmartLog> {
-    /// How the controller is.
+    /// SMART / Health Information.
     pub(crate) const fn smart() -> Self {
         Self::new(size_of::<SmartLog>())
     }
 }
 
 impl GetLogPage<FirmwareSlots> {
-    /// What firmware there is.
+    /// Firmware Slot Information.
     pub(crate) const fn firmware_slots() -> Self {
         Self::new(size_of::<FirmwareSlots>())
     }
 }
 
 impl GetLogPage<ChangedNamespaces> {
-    /// Which namespaces changed.
+    /// Changed Namespace List.
     pub(crate) const fn changed_namespaces() -> Self {
         Self::new(size_of::<ChangedNamespaces>())
     }
@@ -114,7 +115,7 @@ impl<P: LogPage + ?Sized> AdminCommand for GetLogPage<P> {
     const DETAIL: &'static str = P::NAME;
 
     fn sqe(&self) -> Sqe {
-        /// The namespace identifier that means none, and all.
+        /// The broadcast NSID: the page of the controller, not of a namespace.
         const WHOLE_CONTROLLER: u32 = u32::MAX;
         let dwords_z = self.dwords.saturating_sub(1);
         Sqe {

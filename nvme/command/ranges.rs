@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Commands on ranges of blocks that carry none of their data: Write Zeroes (NVM 3.2.8) and
-//! Dataset Management (NVM 3.2.3).
+//! Commands on ranges of blocks that do not transfer the data of the blocks: Write Zeroes (NVM
+//! 3.2.8) and Dataset Management (NVM 3.2.3).
 
 use super::{
     pair,
@@ -16,12 +16,12 @@ use crate::nvme::ids::{
 };
 use kernel::prelude::*;
 
-/// Bits of Write Zeroes that change how it is done: CDW12 (NVM 3.2.8).
+/// Options of Write Zeroes: CDW12 (NVM 3.2.8).
 #[derive(Clone, Copy, Default)]
 pub(crate) struct ZeroesControl {
-    /// Force Unit Access: past any volatile cache.
+    /// Force Unit Access: the command completes once the zeroes are on non-volatile media.
     pub(crate) fua: bool,
-    /// Deallocate (DEAC): the blocks need not keep room.
+    /// Deallocate (DEAC): the controller may deallocate the blocks.
     pub(crate) deallocate: bool,
 }
 
@@ -33,9 +33,9 @@ pub(crate) struct ZeroesControl {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
-    /// Its first block.
+    /// The first block.
     pub(crate) first: Lba,
-    /// How many blocks.
+    /// The number of blocks.
     pub(crate) blocks: u32,
 }
 
@@ -59,7 +59,7 @@ impl Sqe {
     /// Bit of CDW12 of Write Zeroes: Deallocate (DEAC).
     pub(crate) const ZEROES_DEALLOCATE: u32 = 1 << 25;
 
-    /// Write zeroes to `blocks` from `lba` on.
+    /// Write Zeroes of `blocks` from `lba` on.
     pub(crate) fn write_zeroes(
         nsid: Nsid,
         lba: Lba,
@@ -80,7 +80,7 @@ impl Sqe {
         }
     }
 
-    /// Deallocate the `count` ranges that stand in `data`.
+    /// Dataset Management: deallocates the `count` ranges in the memory at `data`.
     pub(crate) fn deallocate(nsid: Nsid, count: RangeCount, data: DataPtr) -> Self {
         Self {
             dptr: data,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What Identify says of namespaces: which there are.
+//! The active namespace list.
 //!
 //! Base 5.17.2.2.
 
@@ -26,13 +26,13 @@ pub(crate) struct NamespaceList {
 const _: () = assert!(size_of::<NamespaceList>() == IDENTIFY_SIZE);
 
 impl NamespaceList {
-    /// Identifiers of a full page, after which another follows.
+    /// Identifiers of a full page. Another page follows a full one.
     pub(crate) const LEN: usize = 1024;
 
-    /// The identifiers of a page that was asked for those above `after`.
+    /// The identifiers of the page that Identify returned for `after`.
     ///
-    /// After an error there are no more: so a list ends, and so do the pages, whatever the device
-    /// says.
+    /// The iterator ends after an error. Each identifier is above the one before, so the list is
+    /// finite over all pages, whatever the device returns.
     pub(crate) fn iter(&self, after: u32) -> ActiveNamespaces<'_> {
         ActiveNamespaces {
             rest: self.nsids.iter(),
@@ -47,12 +47,12 @@ pub(crate) struct ActiveNamespaces<'a> {
     last: u32,
 }
 
-/// The list is not what the specification says.
+/// The list breaks the specification: its identifiers do not ascend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotAscending {
-    /// The identifier before, or the one that the list was asked to begin after.
+    /// The identifier before; for the first one, the `after` of the page.
     previous: u32,
-    /// The one that is not above it, or is no namespace's.
+    /// The identifier that is not above `previous`, or is the broadcast value.
     next: u32,
 }
 
@@ -93,7 +93,8 @@ mod tests {
     };
     use zerocopy::FromBytes;
 
-    /// The identifiers of a list that begins with `ids` and what ended it, if that was an error.
+    /// Number and sum of the identifiers of a list that begins with `ids`, and the error that ended
+    /// it, if any.
     fn list(fill: u8, ids: &[u32], after: u32) -> Result<(u32, u32, Option<(u32, u32)>)> {
         let mut page = page(fill, &[])?;
         for (i, id) in ids.iter().enumerate() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What Identify says of the controller.
+//! Identify Controller.
 //!
 //! Base 5.17.2.1.
 
@@ -25,7 +25,7 @@ use zerocopy_derive::{
     KnownLayout, //
 };
 
-/// Identify Controller (CNS 01h). Only what the driver looks at has a name.
+/// Identify Controller (CNS 01h). The names of fields that the driver does not use begin with `_`.
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct IdentifyController {
@@ -76,11 +76,11 @@ pub(crate) struct IdentifyController {
 
 const _: () = assert!(size_of::<IdentifyController>() == IDENTIFY_SIZE);
 
-/// What a subsystem is known by: its NVMe Qualified Name, as it stands in Identify.
+/// NVMe Qualified Name of a subsystem, as Identify has it.
 pub(crate) type SubsystemName = [u8; 256];
 
 impl IdentifyController {
-    /// The name of the subsystem: SUBNQN or, if the controller is older than that, serial and
+    /// The name of the subsystem: SUBNQN or, if the controller is too old for SUBNQN, serial and
     /// model number.
     pub(crate) fn subsystem(&self) -> SubsystemName {
         let mut name = self.subnqn;
@@ -93,7 +93,7 @@ impl IdentifyController {
         name
     }
 
-    /// The name of the subsystem for people; empty if the controller is older than that.
+    /// SUBNQN for log lines and sysfs; empty if the controller is too old for it.
     pub(crate) fn nqn(&self) -> Text<256> {
         Text::new(&self.subnqn)
     }
@@ -109,14 +109,15 @@ impl IdentifyController {
 pub(crate) struct RetryDelays(pub(crate) [u16; 3]);
 
 impl RetryDelays {
-    /// The delay that a status names as `which`, 1 to 3; none for anything else.
+    /// The delay that Command Retry Delay `which` names (1 to 3), in units of 100 ms; 0 for any
+    /// other value.
     pub(crate) fn get(&self, which: u16) -> u16 {
         let index = usize::from(which).wrapping_sub(1);
         self.0.get(index).copied().unwrap_or(0)
     }
 }
 
-/// A controller, as Identify describes it.
+/// The checked values of Identify Controller.
 #[derive(Clone, Copy)]
 pub(crate) struct ControllerInfo {
     /// Serial number.
@@ -130,38 +131,39 @@ pub(crate) struct ControllerInfo {
     pub(crate) max_transfer: Option<u32>,
     /// Whether there is a volatile write cache (VWC), so that flushes matter.
     pub(crate) volatile_write_cache: bool,
-    /// Whether it takes Dataset Management (ONCS bit 2).
+    /// Whether it supports Dataset Management (ONCS bit 2).
     pub(crate) dataset_management: bool,
-    /// Whether it takes Write Zeroes (ONCS bit 3).
+    /// Whether it supports Write Zeroes (ONCS bit 3).
     pub(crate) write_zeroes: bool,
-    /// Whether it takes SGLs for I/O commands, of any bytes or of dwords: all data is of dwords.
+    /// Whether it supports SGLs for I/O commands, of byte or of dword granularity (SGLS bits 1:0).
+    /// All data of the driver has dword granularity.
     pub(crate) sgls: bool,
-    /// Whether it takes Doorbell Buffer Config (OACS bit 8).
+    /// Whether it supports Doorbell Buffer Config (OACS bit 8).
     pub(crate) doorbell_buffer: bool,
     /// Whether its subsystem may have other controllers (CMIC bit 1).
     pub(crate) multi_controller: bool,
     /// Typical time of a normal shutdown in microseconds (RTD3E); 0 if not reported.
     pub(crate) rtd3e_us: u32,
-    /// Its number in its subsystem (CNTLID).
+    /// Controller identifier: its number in its subsystem (CNTLID).
     pub(crate) id: u16,
-    /// How many Abort commands it takes at a time (ACL), 1 to 256.
+    /// Abort Command Limit: how many Abort commands it takes at a time (ACL), 1 to 256.
     pub(crate) abort_limit: u16,
-    /// Which events to ask it for (OAES).
+    /// The events to enable (from OAES).
     pub(crate) events: Events,
-    /// The longest that it pauses for that, in milliseconds (MTFA), if it is reported.
+    /// Maximum Time for Firmware Activation in milliseconds (MTFA); `None` if not reported.
     pub(crate) activation_ms: Option<u32>,
-    /// The granularity of its keep alive timer in milliseconds (KAS), if it has one.
+    /// Granularity of the keep alive timer in milliseconds (KAS); `None` if it has no timer.
     pub(crate) keep_alive_ms: Option<u32>,
-    /// Whether it can be told the time (ONCS bit 6).
+    /// Whether it supports the Timestamp feature (ONCS bit 6).
     pub(crate) timestamp: bool,
-    /// How long to wait before commands are tried again.
+    /// Command Retry Delay Times.
     pub(crate) retry_delays: RetryDelays,
 }
 
 /// Why a controller cannot be driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IdentifyError {
-    /// The queue entries that it takes are not those of the NVM command set.
+    /// The controller does not support queue entries of 64 and 16 bytes.
     EntrySize {
         /// SQES: required and largest size of a submission queue entry, log2 each.
         sqes: u8,
@@ -182,23 +184,24 @@ impl fmt::Display for IdentifyError {
     }
 }
 
-/// Milliseconds of a time in units of 100 ms, if there is one.
+/// `units` of 100 ms in milliseconds; `None` for 0, which means "not reported".
 fn hundreds(units: u16) -> Option<u32> {
     (units != 0).then_some(u32::from(units) * 100)
 }
 
 impl ControllerInfo {
-    /// The time of the keep alive timer, if `wanted_ms` milliseconds are wanted and it has one: a
-    /// multiple of its granularity.
+    /// The Keep Alive Timeout to set, in milliseconds: `wanted_ms`, rounded up to the granularity
+    /// of the timer. `None` if none is wanted, the controller has no timer, or the result exceeds
+    /// 32 bits.
     pub(crate) fn keep_alive(&self, wanted_ms: Option<u32>) -> Option<u32> {
         let (wanted, unit) = (wanted_ms?, self.keep_alive_ms?);
         wanted.checked_next_multiple_of(unit)
     }
 
-    /// Checks what the controller says about itself.
+    /// Checks and decodes Identify Controller.
     pub(crate) fn decode(raw: &IdentifyController) -> Result<Self, IdentifyError> {
-        // Bits 3:0 are the required size, bits 7:4 the largest.
-        // Controllers that leave the field 0 are driven by Linux, which does not look at it.
+        // Bits 3:0 are the required size, bits 7:4 the largest, log2 each. 0 is accepted: Linux
+        // ignores the field, and drives controllers that leave it 0.
         let allows =
             |sizes: u8, size: u8| sizes == 0 || (sizes & 0xf <= size && size <= sizes >> 4);
         if !allows(raw.sqes, 6) || !allows(raw.cqes, 4) {
@@ -211,7 +214,7 @@ impl ControllerInfo {
             serial: Text::new(&raw.sn),
             model: Text::new(&raw.mn),
             firmware: Text::new(&raw.fr),
-            // In units of the smallest page, which `Capabilities` has found to be 4 KiB.
+            // The unit is the smallest page, which `Capabilities` has checked to be 4 KiB.
             max_transfer: match raw.mdts {
                 0 => None,
                 mdts => 1u32.checked_shl(PAGE_SHIFT + u32::from(mdts)),
@@ -247,7 +250,7 @@ mod tests {
         ControllerInfo::decode(IdentifyController::ref_from_bytes(page).unwrap())
     }
 
-    /// SQES and CQES as they have to be.
+    /// SQES and CQES that the driver accepts.
     const SIZES: (usize, &[u8]) = (512, &[0x66, 0x44]);
 
     #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The identifiers of a namespace that are unique in the world: EUI64, NGUID and UUID.
+//! The globally unique identifiers of a namespace: EUI64, NGUID and UUID.
 //!
 //! Base 5.17.2.3 (Namespace Identification Descriptor list), 4.5 (the identifiers).
 
@@ -14,8 +14,8 @@ use zerocopy_derive::{
     KnownLayout, //
 };
 
-/// The Namespace Identification Descriptor list (CNS 03h): descriptors of four bytes each, type
-/// and length first, and as many bytes of identifier.
+/// The Namespace Identification Descriptor list (CNS 03h). Each descriptor is a header of four
+/// bytes, with type and length first, and the identifier.
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct NamespaceDescriptors {
@@ -33,7 +33,7 @@ impl NamespaceDescriptors {
     pub(crate) const UUID: u8 = 3;
 }
 
-/// What identifies a namespace wherever it is; all zeroes: not that way.
+/// The globally unique identifiers of a namespace; all zeroes: not reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UniqueIds {
     /// IEEE Extended Unique Identifier.
@@ -44,12 +44,12 @@ pub(crate) struct UniqueIds {
     pub(crate) uuid: [u8; 16],
 }
 
-/// An identifier in the list has not the length that its type must have; it ends the list.
+/// A descriptor has the wrong length for its type. The driver ignores it and those after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WrongLength {
-    /// Its type.
+    /// The descriptor's type.
     kind: u8,
-    /// Its length.
+    /// The length of the identifier in bytes.
     len: u8,
 }
 
@@ -57,18 +57,20 @@ impl fmt::Display for WrongLength {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "identification descriptor of type {} with {} bytes: it and those after it are ignored",
+            "identification descriptor of type {} has {} bytes: ignoring it and those after it",
             self.kind, self.len
         )
     }
 }
 
 impl UniqueIds {
-    /// Takes what `list` has. The list ends with a length of 0, or where it is cut off.
+    /// Takes the identifiers in `list`. A length of 0, or a descriptor that is cut off, ends the
+    /// list.
     ///
     /// # Errors
     ///
-    /// Says which descriptor is wrong; what came before it has been taken.
+    /// [`WrongLength`] names the descriptor that is wrong. The identifiers before it have been
+    /// taken.
     pub(crate) fn take(&mut self, list: &NamespaceDescriptors) -> Result<(), WrongLength> {
         let mut rest = list.bytes.as_slice();
         while let Some(([kind, len, _, _], after)) = rest.split_first_chunk() {
@@ -92,15 +94,17 @@ impl UniqueIds {
         Ok(())
     }
 
-    /// Copies the identifier to know the namespace by as a SCSI disk would be known, NGUID, else
-    /// EUI64, to the beginning of `to`; returns its length, 16 or 8, if there is one.
+    /// Copies the designator of the namespace, in the sense of SCSI, to the beginning of `to`: the
+    /// NGUID, else the EUI64. Returns its length in bytes, 16 or 8; `None` if the namespace has
+    /// neither.
     pub(crate) fn designator(&self, to: &mut [u8; 16]) -> Option<usize> {
         let id = given(&self.nguid).or(given(&self.eui64))?;
         to.get_mut(..id.len())?.copy_from_slice(id);
         Some(id.len())
     }
 
-    /// The name of an identifier that both namespaces have, although they are two.
+    /// The name of an identifier that two different namespaces have in common; `None` if they have
+    /// none.
     pub(crate) fn clash(&self, other: &Self) -> Option<&'static str> {
         let same = |ours: &[u8], theirs: &[u8]| given(ours).is_some_and(|id| id == theirs);
         if same(&self.uuid, &other.uuid) {
@@ -137,7 +141,7 @@ mod tests {
 
     #[test]
     fn lists() -> Result {
-        // All three, with one of a type that is not known between them.
+        // All three identifiers, and one of an unknown type among them.
         let fields: &[(usize, &[u8])] = &[
             (0, &[3, 16]),
             (4, &[0x33; 16]),
@@ -221,7 +225,7 @@ mod tests {
         let mut nguid = [0; 16];
         nguid[3] = 7;
         nguid[15] = 9;
-        // What is not part of it stays.
+        // The bytes behind the designator stay.
         let mut to = [0xee; 16];
         assert_eq!(NONE.designator(&mut to), None);
         assert_eq!(to, [0xee; 16]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What Identify says of a namespace.
+//! Identify Namespace.
 //!
 //! NVM 4.1.5.1.
 
@@ -24,7 +24,7 @@ struct LbaFormat {
     _rp: u8,
 }
 
-/// Identify Namespace (CNS 00h). Only what the driver looks at has a name.
+/// Identify Namespace (CNS 00h). The names of fields that the driver does not use begin with `_`.
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct IdentifyNamespace {
@@ -84,19 +84,19 @@ const _: () = {
     assert!(size_of::<LbaFormat>() == 4);
 };
 
-/// What a namespace says of how it likes to be used, unchecked: in logical blocks, and zero-based
-/// where the name ends in `_z` (NVM 5.8.2).
+/// Hints of a namespace on performance and atomic writes, unchecked. The unit is a logical block; a
+/// field whose name ends in `_z` is zero-based (NVM 5.8.2).
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct NamespaceHints {
-    /// NSFEAT: which of these fields mean something.
+    /// NSFEAT: which of these fields are valid.
     pub(crate) features: u8,
-    /// NAWUPF: what is written atomically even if power fails.
+    /// NAWUPF: the largest write that is atomic even if power fails.
     pub(crate) atomic_z: u16,
-    /// NABSPF: writes across multiples of this are not atomic; 0: there are none.
+    /// NABSPF: a write across a multiple of this is not atomic; 0: no boundary.
     pub(crate) atomic_boundary_z: u16,
-    /// NABO: where the first of these multiples is.
+    /// NABO: the offset of the first boundary.
     pub(crate) atomic_offset: u16,
-    /// NOIOB: commands better do not cross multiples of this; 0: it does not matter.
+    /// NOIOB: a command should not cross a multiple of this; 0: no boundary.
     pub(crate) io_boundary: u16,
     /// NPWG: the preferred granularity of writes.
     pub(crate) write_granularity_z: u16,
@@ -109,14 +109,14 @@ pub(crate) struct NamespaceHints {
 }
 
 impl NamespaceHints {
-    /// OPTPERF of NSFEAT: which of the hints on performance mean something. `is_2_1`: whether the
-    /// device follows NVMe 2.1 or later, which has two bits for that; before there was one.
+    /// OPTPERF of NSFEAT: which of the performance hints are valid. `is_2_1`: whether the device
+    /// follows NVMe 2.1 or later, where the field has two bits; before, it has one.
     pub(crate) fn optperf(&self, is_2_1: bool) -> u8 {
         let mask = if is_2_1 { 3 } else { 1 };
         (self.features >> 4) & mask
     }
 
-    /// Whether [`super::nvm::LargeHints`] mean something.
+    /// Whether [`super::nvm::LargeHints`] are valid.
     pub(crate) fn has_large(&self, is_2_1: bool) -> bool {
         self.optperf(is_2_1) & 2 != 0
     }
@@ -131,19 +131,19 @@ pub(crate) struct NamespaceInfo {
     pub(crate) sectors: u64,
     /// Whether Write Zeroes may deallocate, and deallocated blocks read as zeroes (DLFEAT).
     pub(crate) deallocating_zeroes: bool,
-    /// Whether other controllers may have it attached, too (NMIC bit 0).
+    /// Whether it may be attached to other controllers, too (NMIC bit 0).
     pub(crate) shared: bool,
-    /// How it likes to be used.
+    /// Hints, unchecked.
     pub(crate) hints: NamespaceHints,
-    /// NGUID; zeroes: none.
+    /// NGUID; all zeroes: not reported.
     pub(crate) nguid: [u8; 16],
-    /// EUI64; zeroes: none.
+    /// EUI64; all zeroes: not reported.
     pub(crate) eui64: [u8; 8],
 }
 
 impl NamespaceInfo {
-    /// Whether what was written to `other` may be there, at the same place: it is not known to be
-    /// another one, and has the same blocks.
+    /// Whether I/O meant for `other` may reach this namespace instead: both have the same block
+    /// size and the same identifiers.
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
         (self.lba_shift, self.nguid, self.eui64) == (other.lba_shift, other.nguid, other.eui64)
     }
@@ -152,30 +152,30 @@ impl NamespaceInfo {
 /// Why a namespace cannot be a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamespaceError {
-    /// It has no blocks: nothing is attached under this identifier.
+    /// NSZE is 0: no namespace is attached under this identifier.
     Inactive,
     /// FLBAS names a format that the namespace does not have.
     BadFormatIndex {
-        /// Which one.
+        /// The index of the format.
         index: u8,
-        /// How many there are.
+        /// The number of formats.
         formats: u16,
     },
     /// Logical blocks are smaller than 512 bytes or larger than 64 KiB.
     UnsupportedLbaSize {
-        /// log2 of their bytes.
+        /// log2 of the bytes of a block.
         shift: u8,
     },
     /// Blocks carry metadata.
     UnsupportedMetadata {
-        /// Bytes of it with each block.
+        /// Bytes of metadata of each block.
         bytes: u16,
     },
     /// The capacity is beyond what Linux can address.
     TooLarge {
-        /// Blocks.
+        /// Capacity in blocks.
         blocks: u64,
-        /// log2 of their bytes.
+        /// log2 of the bytes of a block.
         shift: u8,
     },
 }
@@ -192,7 +192,7 @@ impl fmt::Display for NamespaceError {
                 write!(f, "logical blocks of 2^{shift} bytes are not supported")
             }
             Self::UnsupportedMetadata { bytes } => {
-                write!(f, "{bytes} bytes of metadata a block are not supported")
+                write!(f, "metadata of {bytes} bytes per block is not supported")
             }
             Self::TooLarge { blocks, shift } => {
                 write!(f, "{blocks} logical blocks of 2^{shift} bytes are too many")
@@ -202,13 +202,13 @@ impl fmt::Display for NamespaceError {
 }
 
 impl NamespaceInfo {
-    /// Checks what the controller says about a namespace.
+    /// Checks and decodes Identify Namespace.
     pub(crate) fn decode(raw: &IdentifyNamespace) -> Result<Self, NamespaceError> {
         if raw.nsze == 0 {
             return Err(NamespaceError::Inactive);
         }
         let formats = u16::from(raw.nlbaf_z) + u16::from(raw.nulbaf) + 1;
-        // The upper bits of the index count only where there are formats for them to name.
+        // FLBAS bits 6:5 are part of the index only if there are more than 16 formats.
         let index = match raw.flbas {
             flbas if formats > 16 => (flbas & 0xf) | ((flbas & 0x60) >> 1),
             flbas => flbas & 0xf,
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn format_index() -> Result {
-        // NLBAF, FLBAS, NULBAF, format: only that one has blocks of 4096 bytes.
+        // NLBAF, FLBAS, NULBAF, format: only this one has blocks of 4096 bytes.
         let cases: [(u8, u8, u8, Option<u8>); 9] = [
             (0, 0x00, 0, Some(0)),
             (7, 0x07, 0, Some(7)),
@@ -362,7 +362,7 @@ mod tests {
         for (place, byte) in (0u8..).zip(&mut fields) {
             *byte = place;
         }
-        // The largest format index and the metadata would be wrong.
+        // FLBAS and the metadata size stay 0: `decode` would refuse their place as a value.
         let fields: &[(usize, &[u8])] = &[
             (0, &1u64.to_le_bytes()),
             (24, &fields[24..26]),

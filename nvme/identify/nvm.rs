@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What Identify says as far as the NVM command set goes: of a controller the limits of commands
-//! that MDTS says nothing about, of a namespace the granularity of deallocation.
+//! Identify data of the NVM command set: of a controller the limits that MDTS does not set, of a
+//! namespace the granularity of deallocation.
 //!
 //! NVM 4.1.5.4 (CNS 06h), 4.1.5.3 (CNS 05h).
 
@@ -21,8 +21,8 @@ use zerocopy_derive::{
     KnownLayout, //
 };
 
-/// Identify Controller for the NVM command set (CNS 06h). Only what the driver looks at has a
-/// name.
+/// Identify Controller for the NVM command set (CNS 06h). The names of fields that the driver does
+/// not use begin with `_`.
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct IdentifyControllerNvm {
@@ -43,12 +43,12 @@ const _: () = {
     assert!(offset_of!(IdentifyControllerNvm, dmsl) == 8);
 };
 
-/// Limits of commands without data. `None`: the controller says nothing.
+/// Limits of Write Zeroes and Dataset Management. `None`: not reported.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct NvmLimits {
     /// Bytes of the largest Write Zeroes (WZSL).
     pub(crate) zeroes_bytes: Option<u64>,
-    /// The most ranges of Dataset Management (DMRL).
+    /// Maximum ranges of Dataset Management (DMRL).
     pub(crate) ranges: Option<NonZeroU8>,
     /// Blocks of the largest range (DMRSL).
     pub(crate) range_blocks: Option<NonZeroU32>,
@@ -57,10 +57,10 @@ pub(crate) struct NvmLimits {
 }
 
 impl NvmLimits {
-    /// What the controller says: any bytes make sense.
+    /// Decodes the structure: any bytes are valid.
     pub(crate) fn decode(raw: &IdentifyControllerNvm) -> Self {
         Self {
-            // In units of the smallest page, which `Capabilities` has found to be 4 KiB.
+            // The unit is the smallest page, which `Capabilities` has checked to be 4 KiB.
             zeroes_bytes: match raw.wzsl {
                 0 => None,
                 wzsl => 1u64.checked_shl(PAGE_SHIFT + u32::from(wzsl)),
@@ -72,7 +72,8 @@ impl NvmLimits {
     }
 }
 
-/// Identify Namespace for the NVM command set (CNS 05h). Only what the driver looks at has a name.
+/// Identify Namespace for the NVM command set (CNS 05h). The names of fields that the driver does
+/// not use begin with `_`.
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct IdentifyNamespaceNvm {
@@ -90,8 +91,8 @@ const _: () = {
     assert!(offset_of!(IdentifyNamespaceNvm, npdal) == 284);
 };
 
-/// How a namespace likes blocks to be deallocated, in more than the 16 bits that
-/// [`super::namespace::NamespaceHints`] has for that. `None`: it says nothing.
+/// Hints of a namespace on deallocation, in 32 bits instead of the 16 of
+/// [`super::namespace::NamespaceHints`]. `None`: not reported.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct LargeHints {
     /// Blocks of the preferred granularity (NPDGL).
@@ -101,7 +102,7 @@ pub(crate) struct LargeHints {
 }
 
 impl LargeHints {
-    /// What the controller says: any bytes make sense.
+    /// Decodes the structure: any bytes are valid.
     pub(crate) fn decode(raw: &IdentifyNamespaceNvm) -> Self {
         Self {
             deallocate_granularity: NonZeroU32::new(raw.npdgl),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Power states, and when an idle controller is to change to which (APST).
+//! Power states, and the table of Autonomous Power State Transitions (APST).
 //!
 //! Base 5.17.2.1 (NPSS, APSTA, power state descriptors), 5.27.1.9 (the table), 8.15.
 
@@ -25,20 +25,20 @@ pub(crate) struct RawPowerState {
 /// A power state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PowerState {
-    /// The most power that it takes, in microwatts; 0 if not reported.
+    /// Maximum power in microwatts; 0 if not reported.
     pub(crate) max_power_uw: u32,
-    /// The longest that it takes to enter it, in microseconds.
+    /// Maximum entry latency in microseconds.
     pub(crate) entry_us: u32,
-    /// The longest that it takes to leave it, in microseconds.
+    /// Maximum exit latency in microseconds.
     pub(crate) exit_us: u32,
-    /// Whether it serves no I/O.
+    /// Whether the controller processes no I/O in this state (NOPS).
     pub(crate) non_operational: bool,
 }
 
 impl PowerState {
-    /// The unit of the power is 0.1 mW rather than 10 mW.
+    /// MXPS: the unit of the power is 0.1 mW rather than 10 mW.
     pub(crate) const SMALL_UNITS: u8 = 1 << 0;
-    /// Non-operational.
+    /// NOPS: non-operational.
     pub(crate) const NON_OPERATIONAL: u8 = 1 << 1;
 
     fn decode(raw: &RawPowerState) -> Self {
@@ -55,27 +55,27 @@ impl PowerState {
         }
     }
 
-    /// How long a command may wait that comes just when the controller enters the state, in
-    /// microseconds; 0 if not reported.
+    /// Entry plus exit latency in microseconds: the longest wait of a command that arrives just as
+    /// the controller enters the state. 0 if not reported.
     fn round_trip_us(&self) -> u64 {
         u64::from(self.entry_us) + u64::from(self.exit_us)
     }
 }
 
-/// The power states of a controller, in the order of falling power.
+/// The power states of a controller, by descending power.
 pub(crate) struct PowerStates {
     states: [PowerState; Self::MAX],
-    /// The last one that there is: below [`Self::MAX`].
+    /// The number of the last state, below [`Self::MAX`].
     last: u8,
     autonomous: bool,
 }
 
 impl PowerStates {
-    /// The most states that there can be.
+    /// Maximum number of states.
     pub(crate) const MAX: usize = 32;
 
-    /// From the descriptors, NPSS (the last state) and APSTA. If there cannot be as many states,
-    /// only the first is believed, which every controller has.
+    /// Decodes the descriptors, NPSS (the last state) and APSTA. If NPSS is out of range, the
+    /// result has only the first state, which every controller has, and no APST.
     pub(super) fn decode(raw: &[RawPowerState; Self::MAX], npss: u8, apsta: u8) -> Self {
         let valid = usize::from(npss) < Self::MAX;
         Self {
@@ -85,18 +85,17 @@ impl PowerStates {
         }
     }
 
-    /// Whether the controller can change its power state by itself.
+    /// Whether the controller can change its power state by itself (APSTA).
     pub(crate) const fn is_autonomous(&self) -> bool {
         self.autonomous
     }
 
-    /// When an idle controller is to change to which state, if it is to save power without any
-    /// command waiting for it for more than `max_latency_us`.
+    /// The APST table of a controller whose power states may delay a command by at most
+    /// `max_latency_us` microseconds.
     ///
-    /// Linux's rule: at most 2 % of the time is spent between states. So a state is entered when
-    /// the controller has been idle for 50 times as long as entering and leaving it takes; only
-    /// states that serve no I/O are entered, and from each state the next lower one that fits. A
-    /// state that does not say how long it takes is not entered.
+    /// The rule is Linux's: transitions take at most 2 % of the time. An idle controller enters a
+    /// state after 50 times the state's entry and exit latency. From each state it enters the next
+    /// lower one that is non-operational, reports a latency, and stays within `max_latency_us`.
     pub(crate) fn idle_table(&self, max_latency_us: u32) -> ApstTable {
         let mut table = ApstTable {
             entries: [0; Self::MAX],
@@ -121,8 +120,8 @@ impl PowerStates {
     }
 }
 
-/// The data of Set Features, Autonomous Power State Transition: an entry for each state, which says
-/// after how long to change to which other one.
+/// The data of Set Features, Autonomous Power State Transition: for each state, the state to enter
+/// next and the idle time before that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ApstTable {
     entries: [u64; PowerStates::MAX],
@@ -130,25 +129,26 @@ pub(crate) struct ApstTable {
 }
 
 impl ApstTable {
-    /// Bytes of it.
+    /// Bytes of the table.
     pub(crate) const LEN: usize = 8 * PowerStates::MAX;
-    /// The longest idle time that can be said, in milliseconds.
+    /// The longest idle time that an entry can hold, in milliseconds.
     const MAX_IDLE_MS: u64 = (1 << 24) - 1;
 
-    /// To power state `state`, which it takes `latency_us` to enter and leave.
+    /// The entry that leads to power state `state`, whose entry and exit together take `latency_us`
+    /// microseconds.
     fn entry(state: usize, latency_us: u64) -> u64 {
-        // 50 times as long, in milliseconds.
+        // 50 times the latency, in milliseconds.
         let idle_ms = latency_us.div_ceil(20).min(Self::MAX_IDLE_MS);
         // CAST: widening; there is no `From`.
         (idle_ms << 8) | ((state as u64) << 3)
     }
 
-    /// The state that takes the least power of those that are entered; `None` if none is.
+    /// The state with the least power that the table leads to; `None` if the table is empty.
     pub(crate) const fn deepest(&self) -> Option<u8> {
         self.deepest
     }
 
-    /// As the controller reads it.
+    /// The table as the controller reads it.
     pub(crate) fn bytes(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         for (to, entry) in bytes.chunks_exact_mut(8).zip(self.entries) {
@@ -170,7 +170,7 @@ mod tests {
     /// Flags, entry and exit latency of a state.
     type Row = (u8, u32, u32);
 
-    /// A controller with these states, and NPSS and APSTA as given.
+    /// The power states of a controller with these `rows`, `npss` and `apsta`.
     fn states(rows: &[Row], npss: u8, apsta: u8) -> Result<PowerStates> {
         let mut page = page(0, &[(263, &[npss]), (265, &[apsta])])?;
         for (i, (flags, entry, exit)) in rows.iter().enumerate() {
@@ -184,7 +184,7 @@ mod tests {
         Ok(raw.power_states())
     }
 
-    /// A common drive: three states that serve I/O, two that do not.
+    /// A common drive: three operational states, two non-operational ones.
     const DRIVE: [Row; 5] = [
         (0, 0, 0),
         (0, 0, 0),
@@ -297,7 +297,7 @@ mod tests {
             };
             assert_eq!(bytes[8 * state..8 * state + 8], next.to_le_bytes());
         }
-        // One more is nonsense.
+        // NPSS out of range.
         for npss in [32, 255] {
             let nonsense = states(&[(2, 20, 0); 32], npss, 1)?;
             assert!(!nonsense.is_autonomous());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The Changed Namespace List: which namespaces came, went or changed since it was read last.
+//! The Changed Namespace List: the namespaces that were added, removed or changed since the last
+//! read of the list.
 //!
 //! Base 5.16.1.5.
 
@@ -19,11 +20,11 @@ pub(crate) struct ChangedNamespaces {
 }
 
 impl ChangedNamespaces {
-    /// How many identifiers there may be.
+    /// Maximum number of identifiers.
     pub(crate) const LEN: usize = 1024;
 
-    /// The namespaces that changed. `None` means that any may have: more did than the list can
-    /// hold, or the list names what cannot be a namespace.
+    /// The namespaces that changed. `None`: any namespace may have changed. The list then has the
+    /// identifier FFFFFFFFh, which means that more namespaces changed than the list can hold.
     pub(crate) fn iter(&self) -> Option<impl Iterator<Item = Nsid> + '_> {
         let ids = || self.nsids.iter().take_while(|id| **id != 0);
         if ids().any(|id| Nsid::new(*id).is_none()) {
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
     use zerocopy::FromBytes;
 
-    /// How many namespaces a list that begins with `ids` names, and their sum.
+    /// Number and sum of the identifiers of a list that begins with `ids`.
     fn list(fill: u8, ids: &[u32]) -> Result<Option<(usize, u32)>> {
         let mut page = KVec::from_elem(fill, 4 * ChangedNamespaces::LEN, GFP_KERNEL)?;
         for (i, id) in ids.iter().enumerate() {
@@ -56,7 +57,7 @@ mod tests {
     fn lists() -> Result {
         assert_eq!(list(0, &[])?, Some((0, 0)));
         assert_eq!(list(0, &[7])?, Some((1, 7)));
-        // What follows a zero is not of the list; order does not matter.
+        // Identifiers after a zero do not count; the order does not matter.
         assert_eq!(list(0, &[9, 2, 0, 5, u32::MAX])?, Some((2, 11)));
         assert_eq!(list(0, &[0xffff_fffe])?, Some((1, 0xffff_fffe)));
         // All 1024.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The Error Information log: what went wrong, the newest entry first.
+//! The Error Information log, the newest entry first.
 //!
 //! Base 5.16.1.2.
 
@@ -29,7 +29,7 @@ pub(crate) struct RawEntry {
     count: u64,
     sqid: u16,
     cid: u16,
-    /// With the phase tag.
+    /// The status field, with the phase tag in bit 0.
     status: u16,
     _location: u16,
     lba: u64,
@@ -46,27 +46,27 @@ const _: () = {
     assert!(offset_of!(RawEntry, nsid) == 24);
 };
 
-/// The log (log page 01h): as many entries as were asked for.
+/// The log (log page 01h): as many entries as the command requested.
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct ErrorLog {
     entries: [RawEntry],
 }
 
-/// An error that a controller has noted.
+/// An error in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ErrorEntry {
-    /// Its number, counted over the controller's life.
+    /// Error count: the number of the error in the controller's life.
     pub(crate) count: u64,
-    /// The submission queue of the command, if it was one of a command.
+    /// The submission queue of the command; `None` if the error belongs to no command.
     pub(crate) queue: Option<QueueId>,
-    /// The command, if it was one of a command.
+    /// The command; `None` if the error belongs to no command.
     pub(crate) command: Option<CommandId>,
-    /// The status that the command ended with.
+    /// The status of the command.
     pub(crate) status: Status,
-    /// The first block that was affected, if any was.
+    /// The first logical block that is affected, if any is.
     pub(crate) lba: u64,
-    /// The namespace, if it was about one.
+    /// The namespace; `None` if the error belongs to no single namespace.
     pub(crate) nsid: Option<Nsid>,
 }
 
@@ -74,7 +74,7 @@ impl ErrorLog {
     /// Bytes of an entry.
     pub(crate) const ENTRY_LEN: usize = 64;
 
-    /// The entries that there are, the newest first.
+    /// The valid entries, the newest first. An error count of 0 ends them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = ErrorEntry> + '_ {
         self.entries
             .iter()
@@ -113,7 +113,7 @@ mod tests {
     use kernel::str::CString;
     use zerocopy::FromBytes;
 
-    /// A log of `entries` entries of `fill` but for `fields`, each an offset and what is there.
+    /// A log of `entries` entries of `fill` but for `fields`, each an offset and its bytes.
     fn page(entries: usize, fill: u8, fields: &[(usize, &[u8])]) -> Result<KVec<u8>> {
         let mut page = KVec::from_elem(fill, entries * ErrorLog::ENTRY_LEN, GFP_KERNEL)?;
         for (offset, bytes) in fields {
@@ -122,7 +122,7 @@ mod tests {
         Ok(page)
     }
 
-    /// How many entries it has, and the last.
+    /// The number of valid entries, and the last one.
     fn last(page: &[u8]) -> Result<(usize, Option<ErrorEntry>)> {
         let log = ErrorLog::ref_from_bytes(page).map_err(|_| EINVAL)?;
         Ok((log.iter().count(), log.iter().last()))
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn none_and_any() -> Result {
         assert_eq!(last(&page(2, 0, &[])?)?, (0, None));
-        // Not one of a command, about no namespace.
+        // An error of no command and no namespace.
         let (count, entry) = last(&page(256, 0xff, &[])?)?;
         let entry = entry.ok_or(EINVAL)?;
         assert_eq!((count, entry.count), (256, u64::MAX));
@@ -167,7 +167,7 @@ mod tests {
         let words: &[u8] =
             b"error 18446744073709551615: vendor specific status (sct 0x7 / sc 0xff, DNR)";
         assert_eq!(text.to_bytes(), words);
-        // An entry that is cut off is none.
+        // An entry that is cut off is refused.
         assert!(ErrorLog::ref_from_bytes(&page(1, 0, &[])?[..63]).is_err());
         Ok(())
     }

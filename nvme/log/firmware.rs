@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The Firmware Slot Information log: what firmware there is, and which of it runs.
+//! The Firmware Slot Information log: the firmware revision of each slot, and the active slot.
 //!
 //! Base 5.16.1.4.
 
@@ -28,10 +28,10 @@ const _: () = {
 };
 
 impl FirmwareSlots {
-    /// How many slots there may be: 1 to this.
+    /// Maximum number of slots. The first slot is 1.
     pub(crate) const SLOTS: usize = 7;
 
-    /// The slot `raw`, if there can be one.
+    /// Slot `raw`; `None` for 0, which names no slot.
     const fn slot(raw: u8) -> Option<u8> {
         if raw == 0 {
             None
@@ -40,18 +40,18 @@ impl FirmwareSlots {
         }
     }
 
-    /// The slot whose firmware runs, 1 to 7.
+    /// The slot of the running firmware (AFI bits 2:0), 1 to 7; `None` if the log names none.
     pub(crate) const fn active(&self) -> Option<u8> {
         Self::slot(self.afi & 7)
     }
 
-    /// The revision in a slot, if it has any.
+    /// The firmware revision in slot `slot`; `None` if the slot is empty or does not exist.
     pub(crate) fn revision(&self, slot: u8) -> Option<Text<8>> {
         let raw = self.frs.get(usize::from(slot).checked_sub(1)?)?;
         raw.iter().any(|byte| *byte != 0).then(|| Text::new(raw))
     }
 
-    /// The revision that runs.
+    /// The revision of the running firmware.
     pub(crate) fn running(&self) -> Option<Text<8>> {
         self.revision(self.active()?)
     }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn slots() -> Result {
-        // AFI, active, what runs.
+        // AFI, active slot, running revision.
         let cases = [
             (0x00, None, None),
             (0x01, Some(1), Some("1.0")),

@@ -17,7 +17,7 @@ use zerocopy_derive::{
 /// A count of 128 bits, the low half first.
 type Counter128 = [u64; 2];
 
-/// The log (log page 02h). Only what the driver looks at has a name.
+/// The log (log page 02h). The names of fields that the driver does not use begin with `_`.
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct SmartLog {
@@ -45,7 +45,7 @@ const _: () = {
     assert!(offset_of!(SmartLog, num_err_log_entries) == 176);
 };
 
-/// Critical Warning: what is wrong, one bit each.
+/// Critical Warning, one bit for each warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Warnings(u8);
 
@@ -54,11 +54,11 @@ impl Warnings {
     pub(crate) const SPARE: u8 = 1 << 0;
     /// A temperature beyond its threshold.
     pub(crate) const TEMPERATURE: u8 = 1 << 1;
-    /// So many errors that the data may not be safe.
+    /// Reliability degraded by errors of the media or the controller.
     pub(crate) const RELIABILITY: u8 = 1 << 2;
-    /// The media take no writes any more.
+    /// The media are read-only.
     pub(crate) const READ_ONLY: u8 = 1 << 3;
-    /// What keeps volatile memory over a loss of power has failed.
+    /// The backup of volatile memory has failed.
     pub(crate) const BACKUP: u8 = 1 << 4;
 
     const NAMES: [(u8, &'static str); 7] = [
@@ -71,7 +71,7 @@ impl Warnings {
         (3 << 6, "unknown warning"),
     ];
 
-    /// Whether all is well.
+    /// Whether there is no warning.
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -93,37 +93,37 @@ impl fmt::Display for Warnings {
     }
 }
 
-/// How a controller is, as its SMART log says. Counts that exceed 64 bits are cut to the largest.
+/// Health of a controller, from its SMART log. Counters that exceed 64 bits saturate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Health {
-    /// What is wrong.
+    /// Critical warnings.
     pub(crate) warnings: Warnings,
-    /// Temperature in kelvin, if it is reported.
+    /// Composite temperature in kelvin; `None` if not reported.
     pub(crate) kelvin: Option<u16>,
-    /// Spare that is left, in per cent.
+    /// Available spare in per cent.
     pub(crate) spare: u8,
-    /// Below which spare there is a warning.
+    /// Available spare threshold in per cent: a lower spare is a warning.
     pub(crate) spare_threshold: u8,
-    /// How much of its life is used up, in per cent; may exceed 100.
+    /// Percentage of the expected life that is used; may exceed 100.
     pub(crate) used: u8,
     /// Data read by the host, in units of 512,000 bytes.
     pub(crate) units_read: u64,
     /// Data written by the host, in units of 512,000 bytes.
     pub(crate) units_written: u64,
-    /// How often it was switched on.
+    /// Number of power cycles.
     pub(crate) power_cycles: u64,
-    /// Hours that it was on.
+    /// Power-on hours.
     pub(crate) power_on_hours: u64,
-    /// How often it lost power without a shutdown notification.
+    /// Number of power losses without a shutdown notification.
     pub(crate) unsafe_shutdowns: u64,
-    /// How often data could not be recovered.
+    /// Number of errors where data could not be recovered.
     pub(crate) media_errors: u64,
-    /// How many entries the Error Information log has had.
+    /// Number of Error Information log entries over the controller's life.
     pub(crate) error_entries: u64,
 }
 
 impl Health {
-    /// What the log says: all of it may be nonsense, none of it is dangerous.
+    /// Decodes the log: any bytes are valid.
     pub(crate) fn decode(raw: &SmartLog) -> Self {
         let count = |[low, high]: Counter128| if high == 0 { low } else { u64::MAX };
         let kelvin = u16::from_le_bytes(raw.temperature);
@@ -164,7 +164,7 @@ mod tests {
     use kernel::str::CString;
     use zerocopy::FromBytes;
 
-    /// A log of `fill` but for `fields`, each an offset and what is there.
+    /// A log of `fill` but for `fields`, each an offset and its bytes.
     fn health(fill: u8, fields: &[(usize, &[u8])]) -> Result<Health> {
         let mut page = KVec::from_elem(fill, 512, GFP_KERNEL)?;
         for (offset, bytes) in fields {

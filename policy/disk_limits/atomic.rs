@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Atomic writes: NVM 2.1.4.
+//! Limits of atomic writes: NVM 2.1.4.
 
 use super::{
     power_below,
@@ -11,17 +11,18 @@ use super::{
 };
 use kernel::prelude::*;
 
-/// Atomic writes.
+/// Limits of atomic writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Atomic {
-    /// Bytes that one write may have; 0: no write is promised to be atomic.
+    /// Maximum bytes of an atomic write; 0: no write is atomic.
     pub(crate) max: u32,
-    /// It must not cross multiples of this many bytes, a power of two; 0: it may.
+    /// An atomic write must not cross a multiple of this many bytes, a power of two; 0: no
+    /// boundary.
     pub(crate) boundary: u32,
 }
 
 impl Atomic {
-    /// The largest power of two of bytes that one write may have.
+    /// The largest power of two of bytes that an atomic write may have; 0: no write is atomic.
     pub(crate) fn unit(&self) -> u32 {
         match self.max {
             0 => 0,
@@ -44,11 +45,11 @@ impl Atomic {
 }
 
 impl Calculation<'_> {
-    /// Atomic writes, and the bytes up to which physical blocks are written atomically.
+    /// Limits of atomic writes, and the bytes of the largest block that is written atomically.
     ///
-    /// Only what survives a power failure, and only what the namespace says of itself, counts:
-    /// AWUPF of the controller holds for all its namespaces whatever their block size, and Linux
-    /// does not trust it.
+    /// The limits follow from the namespace's fields for power failures alone (NAWUPF, NABSPF,
+    /// NABO). AWUPF of the controller holds for all its namespaces whatever their block size, and
+    /// Linux does not trust it.
     pub(super) fn atomic(&mut self, chunk_sectors: u32) -> (Atomic, u32) {
         const ATOMICS: u8 = 1 << 1;
         let hints = *self.hints();
@@ -57,7 +58,7 @@ impl Calculation<'_> {
             boundary: 0,
         };
         if hints.atomic_offset != 0 {
-            // Boundaries that do not begin at 0 cannot be told to the block layer.
+            // The block layer cannot express boundaries that do not begin at 0.
             return (Atomic::default(), self.block);
         }
         if hints.features & ATOMICS == 0 || hints.atomic_z == 0 {
@@ -78,7 +79,8 @@ impl Calculation<'_> {
         }
         let chunk = u64::from(chunk_sectors) << SECTOR_SHIFT;
         if chunk != 0 && max > chunk {
-            // Writes are split there, so no more can be promised; that is no contradiction.
+            // The block layer splits writes at multiples of a chunk, so that larger ones are not
+            // atomic. This is no inconsistency.
             max = chunk;
         }
         // CAST: at most `LARGEST_POWER`.
@@ -109,10 +111,10 @@ mod tests {
             (9, ALL, [15, 31, 0, 0], (8192, 16384), 0),
             (9, ALL, [15, 31, 1, 0], (0, 0), 0),
             (12, ALL, [2, 3, 0, 0], (12288, 16384), 0),
-            // A boundary that the block layer does not take, and one within the unit.
+            // A boundary that is no power of two, and one below NAWUPF.
             (9, ALL, [15, 23, 0, 0], (512, 0), Ignored::NABSPF),
             (9, ALL, [31, 15, 0, 0], (8192, 8192), Ignored::NAWUPF),
-            // Commands are split at multiples of 4 KiB anyhow.
+            // The block layer splits commands at multiples of 4 KiB.
             (9, ALL, [15, 31, 0, 8], (4096, 16384), 0),
             (16, ALL, [0xffff, 0, 0, 0], (1 << 31, 0), 0),
             (16, ALL, [0xffff, 0xffff, 0, 0], (1 << 31, 1 << 31), 0),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Discards: what Dataset Management (NVM 3.2.3) can do in one command, and how finely.
+//! Limits of discards: size, granularity and ranges of a Dataset Management command (NVM 3.2.3).
 
 use super::{
     Calculation,
@@ -15,14 +15,14 @@ use core::num::{
 };
 use kernel::prelude::*;
 
-/// Discarding: what one command can do. All zero: nothing.
+/// Limits of one discard command. All zero: discards are not supported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Discard {
-    /// Sectors of one range, and of all ranges of a command together.
+    /// Maximum sectors of one range, and of all ranges of a command together.
     pub(crate) sectors: u32,
-    /// Bytes that are deallocated at once: smaller pieces may stay as they are.
+    /// Granularity in bytes: the device may leave smaller pieces allocated.
     pub(crate) granularity: u32,
-    /// Ranges of a command.
+    /// Maximum ranges of a command, 1 to 256.
     pub(crate) ranges: u16,
 }
 
@@ -41,8 +41,9 @@ impl Calculation<'_> {
             .min(total)
             .saturating_mul((self.block >> SECTOR_SHIFT).into());
         let sectors = u32::try_from(sectors).unwrap_or(u32::MAX);
-        // The block layer splits at multiples of the granularity, and not at all what is smaller
-        // than one: so a command must be able to have that much.
+        // The block layer raises the granularity to a physical block, and does not split a discard
+        // that is smaller than the granularity. One command must therefore be able to cover that
+        // many bytes.
         let most = u64::from(sectors) << SECTOR_SHIFT;
         if most < physical_block.into() {
             self.ignore(Ignored::DSM);
@@ -65,8 +66,8 @@ impl Calculation<'_> {
         }
     }
 
-    /// In bytes. NPDG is a multiple of NPDA, or should be, and so is NPDGL of NPDAL: the larger one
-    /// is taken.
+    /// Granularity in bytes. NPDG should be a multiple of NPDA, and NPDGL of NPDAL: the larger one
+    /// counts.
     fn granularity(&self) -> u64 {
         let hints = self.hints();
         let optperf = self.optperf();
@@ -179,7 +180,7 @@ mod tests {
             // NPDG is not valid, NPDA is.
             (0x20, true, [7, 3], [0, 0], 2048, 0),
             (0x20, true, [7, 3], [24, 0], 12288, 0),
-            // Neither of the large ones is.
+            // NPDGL and NPDAL are not valid.
             (0x10, true, [7, 3], [32, 32], 4096, 0),
             (0x30, false, [7, 3], [32, 32], 4096, 0),
             // More than the block layer can express.
