@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The files of a controller in `/sys/class/rnvme/rnvme<N>`, with the names and the words of Linux's
-//! driver (`drivers/nvme/host/sysfs.c`) where that has them.
+//! The attributes of a controller in `/sys/class/rnvme/rnvme<N>`, with the names and values of Linux's
+//! driver (`drivers/nvme/host/sysfs.c`) where it has them.
 
 use super::{
     queues::IoQueues,
@@ -119,7 +119,11 @@ impl Attributes {
         write!(f, "{}", counter.load(Relaxed))
     }
 
-    /// Resets the controller, and waits for it.
+    /// Resets the controller and waits for the end of the reset.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the controller does not work afterwards.
     fn reset(&self) -> Result {
         self.shared.hardware.wait_for_failed_reset();
         self.shared
@@ -132,7 +136,11 @@ impl Attributes {
         Err(EIO)
     }
 
-    /// Looks for namespaces, and waits until that is done.
+    /// Scans for namespaces and waits for the end of the scan.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the controller does not work.
     fn rescan(&self) -> Result {
         if !self.shared.hardware.is_live() {
             return Err(ENODEV);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Asynchronous events: what a controller tells without being asked. NVMe Base 2.0, 5.2.
+//! Asynchronous events. NVMe Base 2.0, 5.2.
 //!
-//! One request for an event waits in the controller at any time. When it comes back, a job reads
-//! the log page that goes with the event, which has the controller tell of the next one, does
-//! what is to be done, and asks again.
+//! The controller has one Asynchronous Event Request at any time. When it completes, a job reads the
+//! log page of the event, which lets the controller report the next event of that type, handles the
+//! event and sends the next request.
 
 use super::{
     attributes::Attributes,
@@ -60,20 +60,21 @@ use kernel::{
     sync::Arc, //
 };
 
-/// The most namespaces that are named in the log after one event.
+/// The most namespaces that the log names after one event.
 const LINES: usize = 8;
-/// The request that waits for an event.
+
+/// The Asynchronous Event Request.
 ///
-/// The last reference to it may be dropped in an interrupt: so it has nothing that must not be, and
-/// of `job` the controller has another reference for longer than there are commands.
+/// An interrupt may drop the last reference. That is allowed for all fields: the controller keeps
+/// another reference to `job` until the last command has ended.
 #[pin_data]
 pub(super) struct EventRequest {
     job: Arc<Work>,
     /// Whether the controller has the request.
     asked: AtomicBool,
-    /// Whether there is an event that nobody has looked at.
+    /// Whether the job has not handled the last event yet.
     fresh: AtomicBool,
-    /// The last event.
+    /// The last event, dword 0 of its completion.
     last: AtomicU32,
     #[pin]
     log: RateLimit,
@@ -93,7 +94,7 @@ impl Ended<Admin> for EventRequest {
 }
 
 impl EventRequest {
-    /// Nothing is asked for yet.
+    /// A request that was not sent yet; `job` handles its events.
     pub(super) fn new(job: &Arc<Work>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
@@ -107,16 +108,17 @@ impl EventRequest {
         )
     }
 
-    /// Tells a controller that was enabled which events are wanted, and asks for the first.
+    /// Enables the events that the driver wants, in a controller that was enabled, and sends the
+    /// first request.
     pub(super) fn begin(self: &Arc<Self>, admin: &AdminQueue, info: &ControllerInfo) {
-        // One that refuses tells what it likes; the log has a line.
+        // A controller that refuses reports the events of its choice; the log has a line.
         let _ = admin.execute(&SetAsyncEvents {
             events: info.events,
         });
         self.ask(admin);
     }
 
-    /// Asks for an event, unless that has been done.
+    /// Sends the request, unless the controller has it.
     fn ask(self: &Arc<Self>, admin: &AdminQueue) {
         if self.asked.swap(true, Acquire) {
             return;
@@ -129,8 +131,8 @@ impl EventRequest {
         }
     }
 
-    /// Asks for an event if the controller ended the last request without one, and what there was
-    /// has been looked at.
+    /// Sends the request if the controller has completed it without an event, and the last event was
+    /// handled.
     pub(super) fn request_again(self: &Arc<Self>, admin: &AdminQueue) {
         if !self.fresh.load(Acquire) {
             self.ask(admin);
@@ -154,12 +156,12 @@ pub(super) struct EventHandler {
 impl crate::sys::base::Job for EventHandler {
     fn run(&self) {
         if !self.shared.hardware.is_live() {
-            // Whoever brings it up asks anew.
+            // The end of the bring-up sends the request again.
             return;
         }
         if let Some(event) = self.request.take() {
             let Some(missed) = self.request.log.admit() else {
-                // Too many: what this one was about is looked at like any other, but later.
+                // The budget is used up: this event is handled later.
                 self.request.fresh.store(true, Release);
                 self.request.job.queue_after(EVENT_PAUSE_MS);
                 return;
@@ -199,7 +201,7 @@ impl EventHandler {
         }
         let text = CString::try_from_fmt(fmt!("NVME_AEN={:#08x}", event.raw()));
         if let Ok(text) = text {
-            // Nobody may be listening.
+            // No process may listen.
             let _ = self.class.uevent(&[&text]);
         }
     }
@@ -223,7 +225,7 @@ impl EventHandler {
     }
 
     fn tell_changed(&self) {
-        // Reading the log clears it; scanning finds out anyway.
+        // Reading the log page clears it. The scan finds the changes itself.
         let Ok(page) = self
             .shared
             .admin

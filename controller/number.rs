@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbers of controllers: each gets the lowest that is free, and gives it back when dropped.
+//! Numbers of controllers: each gets the lowest free number and returns it when dropped.
 
 use kernel::{
     prelude::*,
@@ -11,7 +11,7 @@ use kernel::{
     }, //
 };
 
-/// How many controllers can have a number: far more than a machine has slots for.
+/// The most controllers that have numbers: far more than a machine has slots.
 const MAX: usize = 1024;
 const BITS: usize = 64;
 

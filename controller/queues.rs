@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The I/O queues of a controller: how many there are, where they are, and the commands that
-//! create and delete them.
+//! The I/O queues of a controller: their number and memory, and the commands that create and delete
+//! them.
 
 use super::shared::Shared;
 use crate::{
@@ -217,12 +217,12 @@ impl Shared {
         })
     }
 
-    /// Announces shadow doorbells for `count` I/O queues, if the controller takes them and a page
-    /// has room for them. Without them the registers do.
+    /// Announces shadow doorbells for `count` I/O queues (Doorbell Buffer Config), if the controller
+    /// supports them and a page has room for them. Otherwise the driver writes the registers only.
     ///
-    /// Not with the pin's interrupt: its level stays until the controller knows that completions
-    /// were taken, and it may look at a shadow no sooner than at its next completion. Until then
-    /// the interrupt would come again and again.
+    /// Not with the pin: its level stays until the controller knows that the completions were taken.
+    /// The controller may read a shadow as late as at its next completion, and until then the
+    /// interrupt would repeat.
     fn shadow_doorbells(
         &self,
         pdev: &pci::Device<Bound>,
@@ -245,8 +245,9 @@ impl Shared {
         Ok(self.admin.execute(&config).is_ok().then_some(shadows))
     }
 
-    /// The controller's own memory for the submission rings of `count` queues, if it is wanted and
-    /// there. What keeps it from being used is said in the log; host memory does as well.
+    /// The controller memory buffer for the submission rings of `count` queues, if the user wants it
+    /// and the controller has one. If it cannot be used, the log says why, and the rings are in host
+    /// memory.
     fn controller_memory(
         &self,
         pdev: &pci::Device<Bound>,
@@ -284,7 +285,10 @@ impl Shared {
             }
         };
         if caps.cmb_control && bar.read(CMBSTS).cbai() != 0 {
-            dev_warn!(pdev, "controller memory buffer: its address is refused\n");
+            dev_warn!(
+                pdev,
+                "controller memory buffer: the controller refuses its address\n"
+            );
             return Ok(None);
         }
         let memory = Arc::new(memory, GFP_KERNEL)?;
@@ -292,7 +296,7 @@ impl Shared {
         Ok(Some(memory))
     }
 
-    /// Allocates `count` queue pairs; fewer, but at least one, if memory is short.
+    /// Allocates `count` queue pairs; fewer, but at least one, if memory runs out.
     fn allocate(
         &self,
         pdev: &pci::Device<Bound>,
@@ -321,7 +325,12 @@ impl Shared {
                 Ok(()) => {}
                 Err(e) if pairs.is_empty() => return Err(e),
                 Err(_) => {
-                    dev_warn!(dev, "memory for {} of {} I/O queues only\n", id - 1, count);
+                    dev_warn!(
+                        dev,
+                        "out of memory: {} of {} I/O queues only\n",
+                        id - 1,
+                        count
+                    );
                     break;
                 }
             }

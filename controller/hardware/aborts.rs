@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The Abort commands that a controller has at a time. NVMe Base 2.0, 5.1.
+//! Abort commands in flight. NVMe Base 2.0, 5.1.
 
 use crate::{
     admin::{
@@ -20,21 +20,22 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// Aborts that are under way.
+/// The budget of Abort commands.
 pub(super) struct Aborts {
     pub(super) pdev: ARef<pci::Device>,
-    /// How many more the controller takes.
+    /// How many more Aborts the controller takes (ACL).
     pub(super) left: AtomicU32,
 }
 
 impl Aborts {
-    /// Whether one more may be given; it counts then.
+    /// Takes one Abort from the budget; returns whether there was one.
     pub(super) fn take(&self) -> bool {
         self.left
             .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
             .is_ok()
     }
 
+    /// Returns one Abort to the budget.
     pub(super) fn give_back(&self) {
         self.left.fetch_add(1, Relaxed);
     }
@@ -44,7 +45,10 @@ impl Ended<Admin> for Aborts {
     fn ended(&self, pdu: &AdminPdu, ok: bool) {
         self.give_back();
         if !ok || !Abort::has_aborted(pdu.result()) {
-            dev_warn!(self.pdev, "the controller has not aborted the command\n");
+            dev_warn!(
+                self.pdev,
+                "Abort: the controller has not aborted the command\n"
+            );
         }
     }
 }

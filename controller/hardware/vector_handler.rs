@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What one interrupt vector serves: the completion sides of queues.
+//! The handler of one interrupt vector: the completion sides of the queues that it serves.
 
 use crate::{
     admin::Admin,
@@ -11,24 +11,24 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// All that one interrupt vector serves.
+/// The queues of one interrupt vector.
 pub(crate) struct VectorHandler {
-    /// Those of an I/O queue: the one, as a rule.
+    /// The completions of an I/O queue: the only queue of most vectors.
     pub(crate) io: Option<Completions<Io>>,
     /// What the first vector serves besides.
     pub(crate) more: Option<KBox<AdminAndShared>>,
 }
 
-/// What the first vector serves besides, or alone.
+/// The admin queue, and the I/O queues that share its vector.
 pub(crate) struct AdminAndShared {
     /// The admin queue's completions.
     pub(crate) admin: Completions<Admin>,
-    /// Those of further I/O queues, where vectors are short.
+    /// The completions of further I/O queues, where there are too few vectors.
     pub(crate) io: KVec<Completions<Io>>,
 }
 
 impl VectorHandler {
-    /// Serves an I/O queue.
+    /// A handler of an I/O queue.
     pub(crate) const fn of_queue(completions: Completions<Io>) -> Self {
         Self {
             io: Some(completions),
@@ -36,7 +36,7 @@ impl VectorHandler {
         }
     }
 
-    /// Serves the admin queue.
+    /// A handler of the admin queue.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl VectorHandler {
         })
     }
 
-    /// Serves the I/O queue of `completions`, too; the vector is the admin queue's.
+    /// Adds an I/O queue to the handler of the admin queue.
     ///
     /// # Errors
     ///
@@ -65,12 +65,12 @@ impl VectorHandler {
         Ok(())
     }
 
-    /// Whether it serves the admin queue.
+    /// Whether the vector serves the admin queue.
     pub(crate) fn has_admin(&self) -> bool {
         self.more.is_some()
     }
 
-    /// Serves no I/O queue any more.
+    /// Removes all I/O queues.
     pub(crate) fn clear(&mut self) {
         self.io = None;
         if let Some(more) = &mut self.more {
@@ -90,13 +90,13 @@ impl VectorHandler {
         Iterator::chain(self.io.iter_mut(), more)
     }
 
-    /// Whether the device has no I/O request of these queues.
+    /// Whether no I/O command of these queues is in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.queues().all(Completions::is_idle)
     }
 
-    /// Takes what waits although nobody told of it when this was asked before; returns whether
-    /// there was any.
+    /// Handles completions that were already pending at the previous call, whose interrupt was lost;
+    /// returns whether there were any.
     pub(crate) fn check(&mut self) -> bool {
         let mut overlooked = self.io.as_mut().is_some_and(Completions::is_overlooked);
         if let Some(more) = &mut self.more {
@@ -108,7 +108,7 @@ impl VectorHandler {
         overlooked && self.handle()
     }
 
-    /// From now on the device does not hear of completions: it is going to forget the queues.
+    /// Rings no doorbell for completions any more: the controller forgets the queues now.
     pub(crate) fn mute(&mut self) {
         self.queues_mut().for_each(Completions::mute);
         if let Some(more) = &mut self.more {
@@ -116,7 +116,7 @@ impl VectorHandler {
         }
     }
 
-    /// Makes the completion sides as they were when they were new: the device forgot the queues.
+    /// Makes the completion sides as new: the controller has forgotten the queues.
     pub(crate) fn reset(&mut self) {
         self.queues_mut().for_each(Completions::reset);
         if let Some(more) = &mut self.more {
@@ -124,8 +124,8 @@ impl VectorHandler {
         }
     }
 
-    /// Ends what the device will not end; returns how many I/O commands that were. Who gave an
-    /// admin command says what its end means; one waits for an event at all times.
+    /// Completes all commands in flight with Host Aborted Command; returns how many of them were I/O
+    /// commands. Admin commands do not count: one always waits for an event.
     pub(crate) fn cancel(&mut self) -> u32 {
         let status = Status::HOST_ABORTED;
         let mut count = self.io.as_mut().map_or(0, |io| io.cancel(status));
@@ -150,7 +150,7 @@ impl VectorHandler {
 }
 
 impl InterruptHandler for VectorHandler {
-    /// Most interrupts are those of one queue, and there is something.
+    /// Most interrupts announce completions of one I/O queue.
     #[inline(always)]
     fn handle(&mut self) -> bool {
         let found = match &mut self.io {
