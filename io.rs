@@ -6,7 +6,7 @@
 //! the command; the interrupt of the queue brings it back to [`Io::complete`].
 
 use crate::{
-    data::Pdu,
+    data::RequestData,
     nvme::{
         opcode_name,
         BlockCount,
@@ -153,7 +153,7 @@ impl DiskData for Geometry {
 }
 
 impl Types for Io {
-    type Pdu = Pdu;
+    type RequestData = RequestData;
     type Queue = Queue<Io>;
     type QueueData = Geometry;
 }
@@ -211,7 +211,7 @@ impl Operations for Io {
     #[inline(always)]
     fn complete(queue: &Queue<Io>, mut rq: Started<Self>) {
         queue.unmap(&mut rq);
-        let status = rq.pdu_mut().take_status();
+        let status = rq.private_mut().take_status();
         if status.is_success() {
             rq.end(BlkStatus::OK);
         } else {
@@ -356,11 +356,11 @@ fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
 #[cold]
 fn fail(queue: &Queue<Io>, mut rq: Started<Io>, status: Status) {
     if rq.is_first_time() {
-        rq.pdu_mut().reset_retries();
+        rq.private_mut().reset_retries();
     }
     let policy = rq.queue_data().retries;
-    if let Some(delay) = policy.decide(status, rq.is_failfast(), rq.pdu().retries()) {
-        rq.pdu_mut().count_retry();
+    if let Some(delay) = policy.decide(status, rq.is_failfast(), rq.private().retries()) {
+        rq.private_mut().count_retry();
         rq.requeue_after(delay, |geometry| &geometry.requeue_timer);
         return;
     }

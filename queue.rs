@@ -38,7 +38,7 @@ pub(crate) use self::{
 use self::completions::CQE_WORDS;
 use crate::{
     data::{
-        Carrier,
+        Queued,
         SglThreshold,
         Transfers, //
     },
@@ -203,10 +203,7 @@ impl Shape<'_> {
     }
 }
 
-impl<T: Types> Queue<T>
-where
-    T::Pdu: Carrier,
-{
+impl<T: Queued> Queue<T> {
     /// Allocates the rings and lists of a queue pair. The device does not know of it yet.
     ///
     /// # Errors
@@ -446,11 +443,7 @@ where
     }
 }
 
-impl<T> Queue<T>
-where
-    T: Operations<Queue = Self>,
-    T::Pdu: Carrier,
-{
+impl<T: Queued + Operations<Queue = Self>> Queue<T> {
     /// Puts the command of `rq`, whose data is mapped, into the ring and, if it is the last of a
     /// series, tells the device. If the gate is held, the block layer gets the request back to try
     /// again; if it is closed, what becomes of it is [`Operations::turned_away`]'s.
@@ -468,10 +461,7 @@ pub(crate) struct Series<'a, T: Types> {
     submission: &'a mut Submission<T>,
 }
 
-impl<T: Types> Series<'_, T>
-where
-    T::Pdu: Carrier,
-{
+impl<T: Queued> Series<'_, T> {
     /// Puts the command of `rq`, whose data is mapped, into the ring.
     ///
     /// # Errors

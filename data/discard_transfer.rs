@@ -4,7 +4,7 @@
 
 use super::{
     discard,
-    request_data::Carrier,
+    request_data::Queued,
     Transfers, //
 };
 use crate::{
@@ -13,11 +13,7 @@ use crate::{
         Range,
         RangeCount, //
     },
-    sys::block::{
-        BlkStatus,
-        Request,
-        Types, //
-    },
+    sys::block::{BlkStatus, Request},
 };
 use core::iter;
 use kernel::prelude::*;
@@ -30,20 +26,16 @@ impl Transfers {
     ///
     /// [`BlkStatus::RESOURCE`] if large lists have run out for now, [`BlkStatus::IOERR`] if there
     /// are not as many pieces or they are not made of blocks.
-    pub(crate) fn ranges<T>(
+    pub(crate) fn ranges<T: Queued>(
         &self,
         rq: &mut Request<T>,
         lba_shift: u32,
         count: RangeCount,
-    ) -> Result<DataPtr, BlkStatus>
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    ) -> Result<DataPtr, BlkStatus> {
         let lease = self.lease(count.get() * Range::WORDS)?;
         let list = self.lists.list(rq.tag(), lease.as_ref());
         if let Some(lease) = lease {
-            rq.pdu_mut().pdu_mut().mapping.hold(lease);
+            rq.queue_part().mapping.hold(lease);
         }
         let data = list.and_then(|mut list| match count.get() {
             1 => {

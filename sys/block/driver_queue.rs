@@ -99,9 +99,9 @@ impl<T: Operations> DriverQueue<T> {
         &self,
         buffer: Buffer<'_>,
         timeout_ms: Option<u32>,
-        fill: impl FnOnce(&mut T::Pdu),
+        fill: impl FnOnce(&mut T::RequestData),
         meanwhile: impl FnMut(),
-        read: impl FnOnce(&T::Pdu, Result) -> Result<R>,
+        read: impl FnOnce(&T::RequestData, Result) -> Result<R>,
     ) -> Result<R> {
         let (op, data, len) = match buffer {
             Buffer::None => (bindings::req_op_REQ_OP_DRV_IN, core::ptr::null_mut(), 0),
@@ -121,7 +121,7 @@ impl<T: Operations> DriverQueue<T> {
         if let Some(ms) = timeout_ms {
             owned.set_timeout(Timeout::from_millis(ms));
         }
-        fill(owned.pdu_mut());
+        fill(owned.private_mut());
         let mapped = match u32::try_from(len).unwrap_or(u32::MAX) {
             0 => 0,
             // SAFETY: the request is ours; the buffer is borrowed until it has been executed,
@@ -136,7 +136,7 @@ impl<T: Operations> DriverQueue<T> {
             // SAFETY: converts a number.
             to_result(unsafe { bindings::blk_status_to_errno(status) })
         });
-        let result = read(owned.pdu(), result);
+        let result = read(owned.private(), result);
         // SAFETY: allocated above, not in flight, freed once.
         unsafe { bindings::blk_mq_free_request(rq) };
         result
@@ -153,7 +153,7 @@ impl<T: Operations> DriverQueue<T> {
     pub(crate) fn post<D: Ended<T> + 'static>(
         &self,
         timeout_ms: Option<u32>,
-        fill: impl FnOnce(&mut T::Pdu),
+        fill: impl FnOnce(&mut T::RequestData),
         ended: Arc<D>,
     ) -> Result {
         let op = bindings::req_op_REQ_OP_DRV_IN;
@@ -164,7 +164,7 @@ impl<T: Operations> DriverQueue<T> {
         // SAFETY: the request was just allocated and is ours until it is executed.
         let mut owned = unsafe { Request::<T>::from_raw(rq) };
         owned.set_timeout(timeout_ms.map_or(Timeout::FOREVER, Timeout::from_millis));
-        fill(owned.pdu_mut());
+        fill(owned.private_mut());
         // SAFETY: the request is ours, set up, and has a driver's operation. `end_io` is called
         // once, when it ends, for whatever reason; it takes back the count that `into_raw` gave.
         unsafe {
@@ -187,7 +187,7 @@ impl<T: Operations> DriverQueue<T> {
         let ended = unsafe { Arc::from_raw((*rq).end_io_data.cast::<D>()) };
         // SAFETY: the request has ended and is not freed before this returns: nobody else has it.
         let owned = unsafe { Request::<T>::from_raw(rq) };
-        ended.ended(owned.pdu(), status == bindings::BLK_STS_OK);
+        ended.ended(owned.private(), status == bindings::BLK_STS_OK);
         bindings::rq_end_io_ret_RQ_END_IO_FREE
     }
 }
@@ -196,7 +196,7 @@ impl<T: Operations> DriverQueue<T> {
 pub(crate) trait Ended<T: Types>: Send + Sync {
     /// It has ended, well (`ok`) or not. In any context, interrupts included; and the last
     /// reference to `self` may be dropped there.
-    fn ended(&self, pdu: &T::Pdu, ok: bool);
+    fn ended(&self, data: &T::RequestData, ok: bool);
 }
 
 impl<T: Operations> Drop for DriverQueue<T> {

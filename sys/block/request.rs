@@ -94,7 +94,7 @@ impl Op {
 /// The types of a driver's side of blk-mq.
 pub(crate) trait Types: Sized + 'static {
     /// Private data of each request; zeroed when allocated, kept from use to use.
-    type Pdu: Zeroable;
+    type RequestData: Zeroable;
     /// A hardware queue.
     type Queue: Send + Sync + 'static;
     /// Data of a request queue: the namespace.
@@ -312,22 +312,22 @@ impl<T: Types> Request<T> {
 
     /// The private data of the request.
     #[inline(always)]
-    pub(crate) fn pdu(&self) -> &T::Pdu {
-        // SAFETY: see `pdu_mut`; shared access while `self` is borrowed shared.
-        unsafe { &*self.pdu_ptr() }
+    pub(crate) fn private(&self) -> &T::RequestData {
+        // SAFETY: see `private_mut`; shared access while `self` is borrowed shared.
+        unsafe { &*self.private_ptr() }
     }
 
     /// The private data of the request.
     #[inline(always)]
-    pub(crate) fn pdu_mut(&mut self) -> &mut T::Pdu {
-        // SAFETY: the tag set asked for `size_of::<T::Pdu>()` bytes behind each request, zeroed,
-        // which `T::Pdu: Zeroable` takes for a value; the alignment is asserted in `TagSet::new`.
-        // By the type invariant nobody else touches them.
-        unsafe { &mut *self.pdu_ptr() }
+    pub(crate) fn private_mut(&mut self) -> &mut T::RequestData {
+        // SAFETY: the tag set asked for `size_of::<T::RequestData>()` bytes behind each request,
+        // zeroed, which `T::RequestData: Zeroable` takes for a value; the alignment is asserted in
+        // `TagSet::new`. By the type invariant nobody else touches them.
+        unsafe { &mut *self.private_ptr() }
     }
 
     #[inline(always)]
-    fn pdu_ptr(&self) -> *mut T::Pdu {
+    fn private_ptr(&self) -> *mut T::RequestData {
         // SAFETY: `blk_mq_rq_to_pdu`: the private data begins where `struct request` ends.
         unsafe { self.ptr.as_ptr().add(1).cast() }
     }

@@ -208,7 +208,7 @@ impl<T: Operations> TagSet<T> {
         timeout_ms: u32,
         map: QueueMap,
     ) -> Result<Arc<Self>> {
-        const { assert!(align_of::<T::Pdu>() <= align_of::<bindings::request>()) };
+        const { assert!(align_of::<T::RequestData>() <= align_of::<bindings::request>()) };
         if depth == 0 || depth > CommandId::MAX_TAGS {
             return Err(EINVAL);
         }
@@ -231,7 +231,7 @@ impl<T: Operations> TagSet<T> {
         // Poll queues make the block layer offer polling; the read map is cheap.
         set.nr_maps = if polled { 3 } else { 2 };
         set.queue_depth = depth.into();
-        set.cmd_size = u32::try_from(size_of::<T::Pdu>())?;
+        set.cmd_size = u32::try_from(size_of::<T::RequestData>())?;
         set.numa_node = node;
         set.timeout = Timeout::from_millis(timeout_ms).jiffies();
         set.driver_data = core::ptr::from_ref(&*inner).cast_mut().cast();

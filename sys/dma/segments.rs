@@ -315,7 +315,7 @@ mod tests {
     struct Test;
 
     impl Types for Test {
-        type Pdu = ();
+        type RequestData = ();
         type Queue = ();
         type QueueData = ();
     }
