@@ -110,7 +110,7 @@ impl Operations for Admin {
         mut rq: Request<Self>,
         last: bool,
     ) -> Result<(), (Request<Self>, BlkStatus)> {
-        let data = match queue.map(&mut rq) {
+        let data = match queue.data().map(&mut rq) {
             Ok(data) => data,
             Err(status) => return Err((rq, status)),
         };
@@ -136,7 +136,7 @@ impl Operations for Admin {
     }
 
     fn complete(queue: &Queue<Admin>, mut rq: Started<Self>) {
-        queue.unmap(&mut rq);
+        queue.data().unmap(&mut rq);
         let status = if rq.private().queue.status().is_success() {
             BlkStatus::OK
         } else {

@@ -15,10 +15,8 @@ mod request_data;
 mod lists;
 // SGL descriptors.
 mod sgl;
-// Pieces of a disk as ranges.
+// The ranges of a discard.
 mod discard;
-// The ranges of a request.
-mod discard_transfer;
 
 pub(crate) use self::request_data::{
     HasQueueData,

@@ -167,7 +167,7 @@ impl Operations for Io {
     ) -> Result<(), (Request<Self>, BlkStatus)> {
         // Early, so that less has to be kept over the call: blk-mq takes a started request back.
         let mut rq = rq.start();
-        match transfer(queue, &mut rq, |rq| queue.map_plain(rq)) {
+        match transfer(queue, &mut rq, |rq| queue.data().map_plain(rq)) {
             Some(command) => {
                 queue.submit(rq, command, last);
                 Ok(())
@@ -178,7 +178,7 @@ impl Operations for Io {
 
     fn queue_rqs(queue: &Queue<Io>, requests: &mut Submissions<'_, Self>) {
         queue.submit_many(requests, |series, mut rq| {
-            match transfer(queue, &mut rq, |rq| queue.map_plain(rq)) {
+            match transfer(queue, &mut rq, |rq| queue.data().map_plain(rq)) {
                 Some(command) => series.put(rq, command),
                 None => unusual_in_series(queue, series, rq),
             }
@@ -210,7 +210,7 @@ impl Operations for Io {
 
     #[inline(always)]
     fn complete(queue: &Queue<Io>, mut rq: Started<Self>) {
-        queue.unmap(&mut rq);
+        queue.data().unmap(&mut rq);
         let status = rq.private_mut().take_status();
         if status.is_success() {
             rq.end(BlkStatus::OK);
@@ -240,7 +240,7 @@ fn transfer(
     let data = Data::prp(map(rq)?);
     let geometry = rq.queue_data();
     let Some((lba, blocks)) = geometry.range(rq) else {
-        queue.unmap(rq);
+        queue.data().unmap(rq);
         return None;
     };
     let (nsid, control) = (geometry.nsid, RwControl::default());
@@ -279,7 +279,7 @@ fn unusual_in_series(
 /// The command that `rq` asks for, its data mapped.
 #[inline(always)]
 fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
-    match transfer(queue, rq, |rq| queue.map_pieces(rq)) {
+    match transfer(queue, rq, |rq| queue.data().map_pieces(rq)) {
         Some(command) => Ok(command),
         None => unusual(queue, rq),
     }
@@ -305,7 +305,7 @@ fn unusual(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
             Err(BlkStatus::INVAL)
         }
         Op::Read | Op::Write => {
-            let data = queue.map(rq)?;
+            let data = queue.data().map(rq)?;
             let direction = rq.direction();
             Ok(Sqe::transfer(
                 direction,
@@ -348,7 +348,7 @@ fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
         1
     };
     let count = RangeCount::new(pieces).ok_or(BlkStatus::IOERR)?;
-    let data = queue.ranges(rq, shift, count)?;
+    let data = queue.data().store_ranges(rq, shift, count)?;
     Ok(Sqe::deallocate(nsid, count, data))
 }
 

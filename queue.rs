@@ -45,20 +45,15 @@ use crate::{
     nvme::{
         regs,
         CommandId,
-        Data,
-        DataPtr,
         QueueId,
-        RangeCount,
         Sqe,
         Tail, //
     },
     sys::{
         base::SpinLock,
         block::{
-            BlkStatus,
             InFlight,
             Operations,
-            Request,
             Started,
             Submissions,
             Types, //
@@ -325,45 +320,16 @@ impl<T: Queued> Queue<T> {
         Sqe::cid_of(self.ring.read(slot.wrapping_mul(SQE_WORDS)))
     }
 
-    /// Maps the data of `rq`: see [`Transfers::map`].
+    /// Maps and unmaps the data of the queue's requests.
     #[inline(always)]
-    pub(crate) fn map(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus> {
-        self.transfers.map(rq)
-    }
-
-    /// Maps the data of `rq`, if it is plain: see [`Transfers::map_plain`].
-    #[inline(always)]
-    pub(crate) fn map_plain(&self, rq: &mut Request<T>) -> Option<DataPtr> {
-        self.transfers.map_plain(rq)
-    }
-
-    /// Maps the data of `rq`, if it is pieces that PRPs can describe: see
-    /// [`Transfers::map_pieces`].
-    #[inline(always)]
-    pub(crate) fn map_pieces(&self, rq: &Request<T>) -> Option<DataPtr> {
-        self.transfers.map_pieces(rq)
-    }
-
-    /// Says where the ranges of `rq` are: see [`Transfers::ranges`].
-    pub(crate) fn ranges(
-        &self,
-        rq: &mut Request<T>,
-        lba_shift: u32,
-        count: RangeCount,
-    ) -> Result<DataPtr, BlkStatus> {
-        self.transfers.ranges(rq, lba_shift, count)
-    }
-
-    /// Undoes [`Self::map`]: the device is done with the data, or never got it.
-    #[inline(always)]
-    pub(crate) fn unmap(&self, rq: &mut Request<T>) {
-        self.transfers.unmap(rq);
+    pub(crate) fn data(&self) -> &Transfers {
+        &self.transfers
     }
 
     /// The request again, its data unmapped.
     #[cold]
     pub(crate) fn take_back(&self, mut rq: Started<T>) -> Started<T> {
-        self.unmap(&mut rq);
+        self.transfers.unmap(&mut rq);
         rq
     }
 

@@ -203,7 +203,7 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
 
     #[inline(never)]
     fn unmap(&self, mut rq: Started<T>) -> Started<T> {
-        self.queue.unmap(&mut rq);
+        self.queue.data().unmap(&mut rq);
         rq
     }
 
