@@ -26,6 +26,12 @@ pub(crate) use self::request_data::{
 
 use self::lists::Lists;
 use crate::{
+    num::{
+        u16_as_u64,
+        u32_as_u64,
+        u32_as_usize,
+        usize_into_u32, //
+    },
     nvme::{
         regs,
         Data,
@@ -59,6 +65,9 @@ use kernel::{
     prelude::*, //
 };
 
+/// Bytes of a page of the controller.
+const PAGE: u32 = usize_into_u32::<{ regs::PAGE_SIZE }>();
+
 /// Bytes that the segments of a request must have on average for an SGL to be preferred to PRPs;
 /// 0: it is used only where it must be.
 #[derive(Clone, Copy)]
@@ -74,8 +83,9 @@ impl SglThreshold {
     /// whose check for zero would be code that never runs.
     #[inline(always)]
     const fn prefers(self, bytes: u32, segments: u16) -> bool {
-        // CAST: widening; 2^32 times 2^16 fits.
-        self.allows_choice() && bytes as u64 >= (self.0 as u64).wrapping_mul(segments as u64)
+        // 2^32 times 2^16 fits.
+        let least = u32_as_u64(self.0).wrapping_mul(u16_as_u64(segments));
+        self.allows_choice() && u32_as_u64(bytes) >= least
     }
 }
 
@@ -147,8 +157,7 @@ impl Transfers {
     #[inline(always)]
     pub(crate) fn map_plain<T: Queued>(&self, rq: &mut Request<T>) -> Option<DataPtr> {
         let bytes = rq.bytes();
-        // CAST: a page has 4096 bytes.
-        if bytes > 2 * regs::PAGE_SIZE as u32 || rq.segments() != 1 {
+        if bytes > 2 * PAGE || rq.segments() != 1 {
             return self.map_pages(rq);
         }
         let (addr, len) = self.map_one(rq)?;
@@ -181,8 +190,7 @@ impl Transfers {
         }
         let list = self.lists.small(rq.tag())?;
         let listed = self.mapper.map_pieces(rq, list)?;
-        // CAST: widening on the 32 and 64-bit CPUs of Linux.
-        if prp::pages(listed.start, bytes) as usize != listed.entries.wrapping_add(1) {
+        if u32_as_usize(prp::pages(listed.start, bytes)) != listed.entries.wrapping_add(1) {
             return None;
         }
         Some(pointers(&listed, list))
@@ -334,10 +342,9 @@ impl Transfers {
 /// SGL is better from less than a page a segment on.
 const fn direct(sgl: Option<SglThreshold>) -> u32 {
     match sgl {
-        // CAST: a page has 4096 bytes.
-        Some(threshold) if threshold.prefers(regs::PAGE_SIZE as u32, 1) => 0,
+        Some(threshold) if threshold.prefers(PAGE, 1) => 0,
         // The worst case: data that begins just before the end of a page touches one page more.
-        _ => (lists::SMALL * regs::PAGE_SIZE) as u32,
+        _ => usize_into_u32::<{ lists::SMALL * regs::PAGE_SIZE }>(),
     }
 }
 

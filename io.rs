@@ -7,6 +7,7 @@
 
 use crate::{
     data::RequestData,
+    num::SECTOR_SHIFT,
     nvme::{
         opcode_name,
         BlockCount,
@@ -55,9 +56,6 @@ use core::sync::atomic::{
     Ordering::Relaxed, //
 };
 use kernel::prelude::*;
-
-/// log2 of the unit of the block layer, 512 bytes.
-const SECTOR_SHIFT: u32 = 9;
 
 /// The operations of a disk.
 pub(crate) struct Io;

@@ -10,6 +10,7 @@ use super::{
     Transfers, //
 };
 use crate::{
+    num::SECTOR_SHIFT,
     nvme::{
         DataPtr,
         Lba,
@@ -24,9 +25,6 @@ use crate::{
 };
 use core::iter;
 use kernel::prelude::*;
-
-/// log2 of the unit of the block layer, 512 bytes.
-const SECTOR_SHIFT: u32 = 9;
 
 impl Transfers {
     /// Says where the `count` ranges of `rq` are, in logical blocks of 2^`lba_shift` bytes: one for

@@ -11,6 +11,7 @@ use super::{
     },
 };
 use crate::{
+    num::SECTOR_SHIFT,
     policy::DiskLimits,
     sys::ffi as bindings, //
 };
@@ -37,6 +38,8 @@ use kernel::{
         Arc, //
     }, //
 };
+
+const _: () = assert!(SECTOR_SHIFT == bindings::SECTOR_SHIFT);
 
 /// What a disk can do, in the units of the block layer. Validated by the caller: the block layer
 /// refuses what is inconsistent, with a warning.
@@ -86,10 +89,9 @@ impl Limits {
         limits.atomic_write_hw_boundary = disk.atomic.boundary;
         limits.atomic_write_hw_unit_min = disk.atomic.max.min(disk.logical_block);
         limits.atomic_write_hw_unit_max = disk.atomic.unit();
-        limits.max_hw_sectors = self.max_transfer >> bindings::SECTOR_SHIFT;
+        limits.max_hw_sectors = self.max_transfer >> SECTOR_SHIFT;
         limits.max_segments = self.max_segments;
         limits.max_segment_size = u32::MAX;
-        // CAST: usize to unsigned long is the identity.
         limits.virt_boundary_mask = self.boundary.wrapping_sub(1);
         // NVMe takes any dword-aligned buffer (PRP1: NVMe Base 2.0, 4.1.1).
         limits.dma_alignment = 3;

@@ -16,6 +16,7 @@ use super::{
     wait::CommandWait, //
 };
 use crate::{
+    num::SECTOR_SHIFT,
     policy::timing::WAIT_LOOK_MS,
     sys::ffi as bindings, //
 };
@@ -63,8 +64,7 @@ impl<T: Operations> DriverQueue<T> {
         max_transfer: u32,
     ) -> Result<Self> {
         let mut limits = bindings::queue_limits {
-            max_hw_sectors: max_transfer >> bindings::SECTOR_SHIFT,
-            // CAST: usize to unsigned long is the identity.
+            max_hw_sectors: max_transfer >> SECTOR_SHIFT,
             virt_boundary_mask: boundary.wrapping_sub(1),
             dma_alignment: 3,
             ..Default::default()

@@ -14,7 +14,10 @@ use super::{
     },
     timeout::Timeout, //
 };
-use crate::sys::ffi as bindings;
+use crate::{
+    num::u32_as_usize,
+    sys::ffi as bindings, //
+};
 use core::{
     ptr::null_mut,
     sync::atomic::{
@@ -85,8 +88,7 @@ impl<T: Types> Started<T> {
         // for that (the request was live when `q` was seen to be open, so `close` was not over).
         unsafe {
             bindings::blk_mq_requeue_request(self.as_ptr(), false);
-            // CAST: u32 to usize widens.
-            bindings::blk_mq_delay_kick_requeue_list(q, ms as usize);
+            bindings::blk_mq_delay_kick_requeue_list(q, u32_as_usize(ms));
         }
     }
 }

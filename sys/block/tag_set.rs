@@ -25,6 +25,7 @@ use super::{
     },
 };
 use crate::{
+    num::u32_as_usize,
     nvme::CommandId,
     sys::{
         base::NoIo,
@@ -126,8 +127,7 @@ impl<T: Operations> QueueSet<T> {
     /// Checks that there are as many queues as the map says.
     fn new(queues: KVec<Arc<T::Queue>>, map: QueueMap) -> Result<(Self, u32)> {
         let total = map.counts.total();
-        // CAST: u32 to usize widens.
-        if total == 0 || queues.len() != total as usize {
+        if total == 0 || queues.len() != u32_as_usize(total) {
             return Err(EINVAL);
         }
         Ok((Self { queues, map }, total))
@@ -440,8 +440,7 @@ impl<T: Operations> TagSet<T> {
         inner.taken.store(true, Ordering::Relaxed);
         // SAFETY: by the type invariant `changes` is held.
         let hardware = unsafe { &*inner.hardware.get() };
-        // CAST: u32 to usize widens.
-        let Some(queue) = hardware.queues.get(index as usize) else {
+        let Some(queue) = hardware.queues.get(u32_as_usize(index)) else {
             return EINVAL.to_errno();
         };
         // SAFETY: blk-mq passes a hardware queue that is being set up.
@@ -458,8 +457,7 @@ impl<T: Operations> TagSet<T> {
         // SAFETY: by the type invariant `changes` is held, or the set is being made.
         let hardware = unsafe { &*inner.hardware.get() };
         let total = set.nr_hw_queues;
-        // CAST: at most 3.
-        for (kind, map) in (0..).zip(set.map.iter_mut().take(set.nr_maps as usize)) {
+        for (kind, map) in (0..).zip(set.map.iter_mut().take(u32_as_usize(set.nr_maps))) {
             let (count, first) = hardware.map.range(kind, total);
             map.nr_queues = count;
             map.queue_offset = first;

@@ -6,7 +6,10 @@ use super::request::{
     Request,
     Types, //
 };
-use crate::sys::ffi as bindings;
+use crate::{
+    num::u32_as_usize,
+    sys::ffi as bindings, //
+};
 use core::{
     cell::UnsafeCell,
     marker::PhantomData, //
@@ -31,8 +34,8 @@ impl Timeout {
 
     /// `ms` milliseconds, rounded up, and not nothing.
     pub(crate) fn from_millis(ms: u32) -> Self {
-        // CAST: u32 to usize widens; jiffies are an unsigned long.
-        let most = Self::FOREVER.0 as usize;
+        // Jiffies are an unsigned long.
+        let most = u32_as_usize(Self::FOREVER.0);
         // CAST: at most `FOREVER`.
         Self(kernel::time::msecs_to_jiffies(ms).clamp(1, most) as u32)
     }

@@ -4,6 +4,10 @@
 
 use super::memory::Words;
 use crate::{
+    num::{
+        u64_as_usize,
+        usize_as_u64, //
+    },
     prp::PAGE_MASK,
     sys::pci::{
         numa,
@@ -67,9 +71,8 @@ impl<'a> ListSpan<'a> {
     /// The device's address of word `index`.
     #[inline(always)]
     pub(crate) fn address_of(&self, index: usize) -> DmaAddress {
-        // CAST: usize to u64 is lossless on 64-bit machines.
-        self.address
-            .wrapping_add((index as u64).wrapping_mul(size_of::<u64>() as u64))
+        let offset = index.wrapping_mul(size_of::<u64>());
+        self.address.wrapping_add(usize_as_u64(offset))
     }
 
     /// Reads word `index`; 0 if there is no such word.
@@ -218,7 +221,7 @@ unsafe impl<const N: usize> Sync for ListPool<N> {}
 
 impl<const N: usize> ListPool<N> {
     /// Words of a page.
-    const PAGE: usize = (PAGE_MASK as usize + 1) / size_of::<u64>();
+    const PAGE: usize = (u64_as_usize(PAGE_MASK) + 1) / size_of::<u64>();
 
     /// Pieces of a page.
     const PER_PAGE: usize = {
@@ -261,10 +264,9 @@ impl<const N: usize> ListPool<N> {
         // INVARIANT: as just seen; `self` keeps the words.
         Some(FixedList {
             base,
-            // CAST: usize to u64 is lossless on 64-bit machines.
             address: page
                 .address
-                .wrapping_add((first as u64).wrapping_mul(size_of::<u64>() as u64)),
+                .wrapping_add(usize_as_u64(first.wrapping_mul(size_of::<u64>()))),
             _words: PhantomData,
         })
     }

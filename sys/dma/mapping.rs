@@ -9,13 +9,19 @@ use super::segments::{
     self,
     Segment, //
 };
-use crate::sys::{
-    block::{
-        Request,
-        Types, //
+use crate::{
+    num::{
+        u32_as_usize,
+        u64_as_usize, //
     },
-    ffi as bindings,
-    pci::numa, //
+    sys::{
+        block::{
+            Request,
+            Types, //
+        },
+        ffi as bindings,
+        pci::numa, //
+    },
 };
 use core::{
     mem::{
@@ -259,8 +265,7 @@ impl Mapper {
         direction: bindings::dma_data_direction,
     ) -> Option<DmaAddress> {
         // SAFETY: the device is valid, and the memory that of a request.
-        // CAST: u32 to usize widens.
-        unsafe { map_phys(self.raw(), phys, len as usize, direction) }
+        unsafe { map_phys(self.raw(), phys, u32_as_usize(len), direction) }
     }
 
     /// Maps a request of one segment and notes in `mapping`, which is empty, what is to be undone.
@@ -396,8 +401,7 @@ impl Mapper {
                 addr: mapping.addr,
                 __size: mapping.len,
             };
-            // CAST: the length of a request, at most 32 bits, fits in usize.
-            let len = (mapping.len & !bindings::DMA_IOVA_USE_SWIOTLB) as usize;
+            let len = u64_as_usize(mapping.len & !bindings::DMA_IOVA_USE_SWIOTLB);
             // SAFETY: `state` is what `blk_rq_dma_map_iter_start` left for this device and
             // request, all of it is linked, and the mapping is consumed, so this happens once.
             unsafe {
@@ -415,8 +419,9 @@ impl Mapper {
     pub(super) fn unmap_page<T: Types>(&self, rq: &Request<T>, addr: DmaAddress, len: u64) {
         // SAFETY: exactly this range was mapped for this device and direction, as the mapping
         // says, which is consumed: so this happens once.
-        // CAST: the length of one segment, at most 32 bits.
-        unsafe { bindings::dma_unmap_phys(self.raw(), addr, len as usize, rq.dma_direction(), 0) };
+        unsafe {
+            bindings::dma_unmap_phys(self.raw(), addr, u64_as_usize(len), rq.dma_direction(), 0)
+        };
     }
 }
 

@@ -24,6 +24,10 @@ use super::{
     },
 };
 use crate::{
+    num::{
+        u64_as_usize,
+        usize_as_u64, //
+    },
     nvme::PAGE_SIZE,
     sys::{
         block::{
@@ -36,8 +40,7 @@ use crate::{
 use core::sync::atomic::Ordering;
 use kernel::dma::DmaAddress;
 
-// CAST: usize to u64 is lossless on 64-bit machines.
-const PAGE: u64 = PAGE_SIZE as u64;
+const PAGE: u64 = usize_as_u64(PAGE_SIZE);
 
 /// Where data is that was mapped straight into a list.
 pub(crate) struct ListedData {
@@ -68,8 +71,7 @@ impl Mapper {
         list: FixedList<'_, N>,
     ) -> Option<ListedData> {
         let (Segment { phys, len }, pages) = Pages::of(rq)?;
-        // CAST: 4096.
-        if pages.bytes() > N.wrapping_mul(PAGE as usize) {
+        if pages.bytes() > N.wrapping_mul(PAGE_SIZE) {
             return None;
         }
         let (dev, direction) = (self.raw(), rq.dma_direction());
@@ -119,7 +121,7 @@ impl Mapper {
         let mut index = pages.index();
         while let Some(phys) = pages.next() {
             // SAFETY: the device is valid, and the memory that of a request.
-            let Some(addr) = (unsafe { map_phys(dev, phys, PAGE as usize, direction) }) else {
+            let Some(addr) = (unsafe { map_phys(dev, phys, PAGE_SIZE, direction) }) else {
                 break;
             };
             // SAFETY: the caller promises that there are as many words as pages: so there is one that
@@ -187,8 +189,8 @@ impl Mapper {
         let mut at = 0usize.wrapping_sub(1);
         while let Some(Segment { len, .. }) = segments.next() {
             self.unmap_page(rq, addr, len.into());
-            // CAST: less than the pages of a request.
-            at = at.wrapping_add((addr % PAGE + u64::from(len)).div_ceil(PAGE) as usize);
+            let touched = (addr % PAGE + u64::from(len)).div_ceil(PAGE);
+            at = at.wrapping_add(u64_as_usize(touched));
             if at >= written {
                 break;
             }

@@ -2,12 +2,18 @@
 
 //! The memory of a request, piece by piece: what C's `rq_for_each_bvec` goes through.
 
-use crate::sys::{
-    block::{
-        Request,
-        Types, //
+use crate::{
+    num::{
+        u32_as_usize,
+        usize_as_u64, //
     },
-    ffi as bindings, //
+    sys::{
+        block::{
+            Request,
+            Types, //
+        },
+        ffi as bindings, //
+    },
 };
 use core::marker::PhantomData;
 
@@ -36,8 +42,8 @@ fn page_to_phys(page: *mut bindings::page) -> bindings::phys_addr_t {
     // CAST: both are addresses of 64 bits.
     let distance = (page as u64).wrapping_sub(base as u64);
     // It is a multiple of the size of a `struct page`, and that divides the size of a page.
-    const { assert!(PAGE as usize % size_of::<bindings::page>() == 0) };
-    distance.wrapping_mul(u64::from(PAGE) / size_of::<bindings::page>() as u64)
+    const { assert!(u32_as_usize(PAGE) % size_of::<bindings::page>() == 0) };
+    distance.wrapping_mul(u64::from(PAGE) / usize_as_u64(size_of::<bindings::page>()))
 }
 
 /// The pieces of a request's memory, in order.
@@ -79,8 +85,7 @@ impl<'a> Segments<'a> {
         // SAFETY: by the type invariant it is a live bio, whose iterator points into its vector.
         unsafe {
             let iter = core::ptr::addr_of!((*self.bio).bi_iter);
-            // CAST: u32 to usize widens.
-            self.next = (*self.bio).bi_io_vec.add((*iter).bi_idx as usize);
+            self.next = (*self.bio).bi_io_vec.add(u32_as_usize((*iter).bi_idx));
             self.left = (*iter).bi_size;
             self.done = (*iter).bi_offset;
         }
@@ -143,8 +148,7 @@ impl<'a> Pages<'a> {
         // iterator points into its vector.
         let (first, done, size) = unsafe {
             let iter = core::ptr::addr_of!((*bio).bi_iter);
-            // CAST: u32 to usize widens.
-            let first = (*bio).bi_io_vec.add((*iter).bi_idx as usize);
+            let first = (*bio).bi_io_vec.add(u32_as_usize((*iter).bi_idx));
             (first, (*iter).bi_offset, (*iter).bi_size)
         };
         // The bytes of a request are those of all its bios: so this one has them all, or not.
@@ -176,14 +180,13 @@ impl<'a> Pages<'a> {
     /// How many bytes they have.
     #[inline(always)]
     pub(in crate::sys) fn bytes(self) -> usize {
-        // CAST: u32 to usize widens.
-        self.left as usize
+        u32_as_usize(self.left)
     }
 
     /// Those that are whole pages, if they are pages.
     #[inline(always)]
     pub(in crate::sys) fn whole(self) -> Whole<'a> {
-        // CAST: u32 to isize widens.
+        // CAST: the pages of 4 GiB.
         let count = (self.left / PAGE) as isize;
         // INVARIANT: so many pages are in `left`.
         Whole {
@@ -210,8 +213,7 @@ impl<'a> Pages<'a> {
         if tail == 0 {
             return None;
         }
-        // CAST: u32 to usize widens.
-        let whole = (self.left / PAGE) as usize;
+        let whole = u32_as_usize(self.left / PAGE);
         // SAFETY: by the type invariant, as the caller promises that each piece so far had the bytes
         // of a page, and there are more, there is another piece.
         let (page, len, offset) = unsafe { read(self.at.add(whole)) };
@@ -292,8 +294,7 @@ pub(in crate::sys) fn single<T: Types>(rq: &Request<T>) -> Option<Segment> {
     // iterator points into its vector.
     let ((page, in_page, offset), done) = unsafe {
         let iter = core::ptr::addr_of!((*bio).bi_iter);
-        // CAST: u32 to usize widens.
-        let first = (*bio).bi_io_vec.add((*iter).bi_idx as usize);
+        let first = (*bio).bi_io_vec.add(u32_as_usize((*iter).bi_idx));
         (read(first), (*iter).bi_offset)
     };
     // One segment is one piece, which has all of the request; this keeps a surprise from being a

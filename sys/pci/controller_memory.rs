@@ -10,9 +10,16 @@ use super::{
         Region, //
     },
 };
-use crate::nvme::{
-    cmb,
-    CmbLayout, //
+use crate::{
+    num::{
+        u32_as_usize,
+        u64_as_usize,
+        usize_as_u64, //
+    },
+    nvme::{
+        cmb,
+        CmbLayout, //
+    },
 };
 use kernel::{
     bindings,
@@ -47,12 +54,12 @@ impl CmbMapping {
     /// The memory of the `index`th of pieces of `bytes`, page-aligned, and the controller's
     /// address of it, if the buffer has that many.
     pub(in crate::sys) fn piece(&self, index: usize, bytes: usize) -> Option<(*mut u64, u64)> {
-        // CAST: usize to u64 is lossless on 64-bit machines, and so is the way back for what is
-        // less than the length of a mapping.
-        let start = self.layout.piece(index as u64, bytes as u64)?;
+        let start = self
+            .layout
+            .piece(usize_as_u64(index), usize_as_u64(bytes))?;
         // SAFETY: by the type invariant the mapping has `layout.len` bytes, and `piece` returns a
         // start within them.
-        let addr = unsafe { self.addr.add(start as usize) };
+        let addr = unsafe { self.addr.add(u64_as_usize(start)) };
         Some((addr.cast(), self.bus_address.checked_add(start)?))
     }
 }
@@ -100,13 +107,13 @@ impl ControllerMemory {
             .ok_or(EINVAL)?;
         let control = CmbLayout::control(bus_address).ok_or(EINVAL)?;
         // SAFETY: `pdev` is bound, so it is a valid device; `CmbLayout` keeps the range in the BAR,
-        // and `pci_iomap_range` returns null if it is not. CAST: as in `CmbMapping::piece`.
+        // and `pci_iomap_range` returns null if it is not.
         let addr = unsafe {
             bindings::pci_iomap_range(
                 raw(normal),
                 index,
-                layout.offset as usize,
-                layout.len as usize,
+                u64_as_usize(layout.offset),
+                u64_as_usize(layout.len),
             )
         };
         if addr.is_null() {
@@ -160,11 +167,13 @@ impl Drop for ControllerMemory {
 /// The address at which the bus has BAR `bar` (`pci_bus_address`).
 fn bus_address(pdev: &pci::Device, bar: u32) -> Result<u64> {
     let mut region = bindings::pci_bus_region::default();
-    // CAST: u32 to usize widens.
     // SAFETY: `pdev` is a valid device on a bus; its resources do not change while it is bound.
     unsafe {
         let device = raw(pdev);
-        let resource = (*device).resource.get_mut(bar as usize).ok_or(EINVAL)?;
+        let resource = (*device)
+            .resource
+            .get_mut(u32_as_usize(bar))
+            .ok_or(EINVAL)?;
         bindings::pcibios_resource_to_bus((*device).bus, &mut region, resource);
     }
     Ok(region.start)

@@ -3,6 +3,7 @@
 //! What the kernel crate's PCI abstraction lacks: claiming BAR 0, stopping DMA, resetting the
 //! function. [`driver`] has the callbacks beyond probe and remove.
 
+use crate::num::u32_as_usize;
 use kernel::{
     bindings,
     device,
@@ -112,10 +113,9 @@ impl Drop for Region {
 
 /// The bytes of BAR `bar`, if it is there and in memory space.
 pub(crate) fn memory_bar(pdev: &pci::Device<device::Bound>, bar: u32) -> Option<u64> {
-    // CAST: u32 to usize widens.
     // SAFETY: `pdev` is a valid device; its resources do not change while it is bound.
-    let flags = unsafe { (*raw(pdev)).resource.get(bar as usize)?.flags };
-    if flags & bindings::IORESOURCE_MEM as usize == 0 {
+    let flags = unsafe { (*raw(pdev)).resource.get(u32_as_usize(bar))?.flags };
+    if flags & u32_as_usize(bindings::IORESOURCE_MEM) == 0 {
         return None;
     }
     pdev.resource_len(bar).ok()
