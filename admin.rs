@@ -4,8 +4,8 @@
 
 use crate::{
     data::{
-        Carrier,
-        Pdu, //
+        HasQueueData,
+        RequestData, //
     },
     nvme::{
         identify,
@@ -77,12 +77,12 @@ pub(crate) struct Admin;
 /// data pointer.
 #[repr(C)]
 #[derive(Zeroable)]
-pub(crate) struct AdminPdu {
-    queue: Pdu,
+pub(crate) struct AdminRequestData {
+    queue: RequestData,
     command: Sqe,
 }
 
-impl AdminPdu {
+impl AdminRequestData {
     /// Dword 0 of the completion.
     pub(crate) fn result(&self) -> u32 {
         // CAST: dword 0.
@@ -90,16 +90,16 @@ impl AdminPdu {
     }
 }
 
-impl Carrier for AdminPdu {
+impl HasQueueData for AdminRequestData {
     const KEEPS_COMPLETION: bool = true;
 
-    fn pdu_mut(&mut self) -> &mut Pdu {
+    fn queue_part(&mut self) -> &mut RequestData {
         &mut self.queue
     }
 }
 
 impl Types for Admin {
-    type Pdu = AdminPdu;
+    type RequestData = AdminRequestData;
     type Queue = Queue<Admin>;
     type QueueData = ();
 }
@@ -110,11 +110,11 @@ impl Operations for Admin {
         mut rq: Request<Self>,
         last: bool,
     ) -> Result<(), (Request<Self>, BlkStatus)> {
-        let data = match queue.map(&mut rq) {
+        let data = match queue.data().map(&mut rq) {
             Ok(data) => data,
             Err(status) => return Err((rq, status)),
         };
-        let mut command = rq.pdu().command;
+        let mut command = rq.private().command;
         // A command without data here may have a data pointer of its own: that of a ring.
         if rq.segments() != 0 {
             command = command.with_data(data);
@@ -136,8 +136,8 @@ impl Operations for Admin {
     }
 
     fn complete(queue: &Queue<Admin>, mut rq: Started<Self>) {
-        queue.unmap(&mut rq);
-        let status = if rq.pdu().queue.status().is_success() {
+        queue.data().unmap(&mut rq);
+        let status = if rq.private().queue.status().is_success() {
             BlkStatus::OK
         } else {
             BlkStatus::IOERR
@@ -250,9 +250,9 @@ impl AdminQueue {
             CommandTimeout::Never => None,
         };
         let entry = command.sqe();
-        let fill = |pdu: &mut AdminPdu| {
-            pdu.queue.begin();
-            pdu.command = entry;
+        let fill = |data: &mut AdminRequestData| {
+            data.queue.begin();
+            data.command = entry;
         };
         self.requests.post(timeout, fill, ended)
     }
@@ -310,20 +310,20 @@ impl AdminQueue {
         self.requests.execute(
             buffer,
             Some(self.timeout()),
-            |pdu| {
-                pdu.queue.begin();
-                pdu.command = entry;
+            |data| {
+                data.queue.begin();
+                data.command = entry;
             },
             || self.queue.check(),
-            |pdu, result| match result {
-                Ok(()) => Ok(command.reply(pdu.result())),
+            |data, result| match result {
+                Ok(()) => Ok(command.reply(data.result())),
                 Err(e) => {
                     dev_err!(
                         self.queue.device(),
                         "admin command {}{} failed: {}\n",
                         opcode_name(QueueId::ADMIN, C::OPCODE),
                         C::DETAIL,
-                        pdu.queue.status()
+                        data.queue.status()
                     );
                     Err(e)
                 }

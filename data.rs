@@ -15,18 +15,23 @@ mod request_data;
 mod lists;
 // SGL descriptors.
 mod sgl;
-// Pieces of a disk as ranges.
+// The ranges of a discard.
 mod discard;
-// The ranges of a request.
-mod discard_transfer;
 
 pub(crate) use self::request_data::{
-    Carrier,
-    Pdu, //
+    HasQueueData,
+    Queued,
+    RequestData, //
 };
 
 use self::lists::Lists;
 use crate::{
+    num::{
+        u16_as_u64,
+        u32_as_u64,
+        u32_as_usize,
+        usize_into_u32, //
+    },
     nvme::{
         regs,
         Data,
@@ -60,6 +65,9 @@ use kernel::{
     prelude::*, //
 };
 
+/// Bytes of a page of the controller.
+const PAGE: u32 = usize_into_u32::<{ regs::PAGE_SIZE }>();
+
 /// Bytes that the segments of a request must have on average for an SGL to be preferred to PRPs;
 /// 0: it is used only where it must be.
 #[derive(Clone, Copy)]
@@ -75,8 +83,9 @@ impl SglThreshold {
     /// whose check for zero would be code that never runs.
     #[inline(always)]
     const fn prefers(self, bytes: u32, segments: u16) -> bool {
-        // CAST: widening; 2^32 times 2^16 fits.
-        self.allows_choice() && bytes as u64 >= (self.0 as u64).wrapping_mul(segments as u64)
+        // 2^32 times 2^16 fits.
+        let least = u32_as_u64(self.0).wrapping_mul(u16_as_u64(segments));
+        self.allows_choice() && u32_as_u64(bytes) >= least
     }
 }
 
@@ -122,11 +131,7 @@ impl Transfers {
     /// [`BlkStatus::RESOURCE`] if mappings or large lists have run out for now,
     /// [`BlkStatus::IOERR`] if the segments cannot be expressed. Nothing stays mapped then.
     #[inline(always)]
-    pub(crate) fn map<T>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus>
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    pub(crate) fn map<T: Queued>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus> {
         if rq.segments() == 1 {
             let (addr, len) = self.map_one(rq).ok_or(BlkStatus::RESOURCE)?;
             if prp::pages(addr, len) <= 2 {
@@ -150,14 +155,9 @@ impl Transfers {
     /// Maps the data of a read or write, if it is one segment on one or two pages, or nothing but
     /// pages for a small list. `None` if it is not, or cannot be mapped; nothing is mapped then.
     #[inline(always)]
-    pub(crate) fn map_plain<T>(&self, rq: &mut Request<T>) -> Option<DataPtr>
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    pub(crate) fn map_plain<T: Queued>(&self, rq: &mut Request<T>) -> Option<DataPtr> {
         let bytes = rq.bytes();
-        // CAST: a page has 4096 bytes.
-        if bytes > 2 * regs::PAGE_SIZE as u32 || rq.segments() != 1 {
+        if bytes > 2 * PAGE || rq.segments() != 1 {
             return self.map_pages(rq);
         }
         let (addr, len) = self.map_one(rq)?;
@@ -171,11 +171,7 @@ impl Transfers {
     /// Maps the data of a read or write of several segments, if they are nothing but pages for a
     /// small list and need not be unmapped.
     #[inline(always)]
-    fn map_pages<T>(&self, rq: &Request<T>) -> Option<DataPtr>
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    fn map_pages<T: Queued>(&self, rq: &Request<T>) -> Option<DataPtr> {
         if !self.mapper.takes_direct(rq.bytes()) {
             return None;
         }
@@ -186,11 +182,7 @@ impl Transfers {
 
     /// The same, if they are any pieces that PRPs can describe.
     #[inline(always)]
-    pub(crate) fn map_pieces<T>(&self, rq: &Request<T>) -> Option<DataPtr>
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    pub(crate) fn map_pieces<T: Queued>(&self, rq: &Request<T>) -> Option<DataPtr> {
         let bytes = rq.bytes();
         if !self.mapper.takes_direct(bytes) || rq.has_gaps(regs::PAGE_SHIFT) || self.prefers_sgl(rq)
         {
@@ -198,35 +190,26 @@ impl Transfers {
         }
         let list = self.lists.small(rq.tag())?;
         let listed = self.mapper.map_pieces(rq, list)?;
-        // CAST: widening on the 32 and 64-bit CPUs of Linux.
-        if prp::pages(listed.start, bytes) as usize != listed.entries.wrapping_add(1) {
+        if u32_as_usize(prp::pages(listed.start, bytes)) != listed.entries.wrapping_add(1) {
             return None;
         }
         Some(pointers(&listed, list))
     }
 
     #[inline(always)]
-    fn map_one<T>(&self, rq: &mut Request<T>) -> Option<(u64, u32)>
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    fn map_one<T: Queued>(&self, rq: &mut Request<T>) -> Option<(u64, u32)> {
         let mut made = None;
         let result = self.mapper.map_one(rq, |mapping| made = Some(mapping));
         if let Some(mapping) = made {
-            rq.pdu_mut().pdu_mut().mapping = mapping;
+            rq.queue_part().mapping = mapping;
         }
         result
     }
 
     /// Whether there is nothing to be done about the data of `rq` before it ends.
     #[inline(always)]
-    pub(crate) fn is_free<T>(rq: &mut Request<T>) -> bool
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
-        rq.pdu_mut().pdu_mut().mapping.is_none()
+    pub(crate) fn is_free<T: Queued>(rq: &mut Request<T>) -> bool {
+        rq.queue_part().mapping.is_none()
     }
 
     /// Whether a request of several segments must, or should, be described by an SGL.
@@ -250,20 +233,16 @@ impl Transfers {
     }
 
     /// The list for a request of one mapped segment; undoes the mapping on an error.
-    fn prp_list_of_one<T>(
+    fn prp_list_of_one<T: Queued>(
         &self,
         rq: &mut Request<T>,
         addr: u64,
         len: u32,
-    ) -> Result<Data, BlkStatus>
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    ) -> Result<Data, BlkStatus> {
         let result = self.lease(prp::list_entries(addr, len)).and_then(|lease| {
             let list = self.lists.list(rq.tag(), lease.as_ref());
             if let Some(lease) = lease {
-                rq.pdu_mut().pdu_mut().mapping.hold(lease);
+                rq.queue_part().mapping.hold(lease);
             }
             let mut list = list.ok_or(BlkStatus::IOERR)?;
             let mut builder = prp::PrpBuilder::new(len);
@@ -279,17 +258,13 @@ impl Transfers {
         result
     }
 
-    fn prp_list<T>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus>
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    fn prp_list<T: Queued>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus> {
         let bytes = rq.bytes();
         // The worst case: data that begins just before the end of a page touches one page more.
         let lease = self.lease(prp::list_entries(prp::PAGE_MASK, bytes))?;
         if let Some(data) = lease.as_ref().and_then(|lease| self.map_leased(rq, lease)) {
             if let Some(lease) = lease {
-                rq.pdu_mut().pdu_mut().mapping.hold(lease);
+                rq.queue_part().mapping.hold(lease);
             }
             return Ok(Data::prp(data));
         }
@@ -300,11 +275,7 @@ impl Transfers {
         self.finish(rq, builder.finish().map(Data::prp))
     }
 
-    fn sgl_list<T>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus>
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    fn sgl_list<T: Queued>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus> {
         let mut builder = sgl::SglBuilder::new(rq.bytes());
         let words = usize::from(rq.segments()) * sgl::WORDS;
         let lease = self.lease(words)?;
@@ -326,16 +297,12 @@ impl Transfers {
 
     /// Maps the segments of `rq`, each of which `push` adds to the list of `lease`, or of its tag.
     #[inline(always)]
-    fn list<T>(
+    fn list<T: Queued>(
         &self,
         rq: &mut Request<T>,
         lease: Option<Lease>,
         mut push: impl FnMut(u64, u32, &mut ListSpan<'_>) -> bool,
-    ) -> Result<ListSpan<'_>, BlkStatus>
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    ) -> Result<ListSpan<'_>, BlkStatus> {
         let Some(mut list) = self.lists.list(rq.tag(), lease.as_ref()) else {
             if let Some(lease) = lease {
                 self.mapper.release(lease);
@@ -346,17 +313,17 @@ impl Transfers {
             .mapper
             .map_many(rq, lease, |addr, len| push(addr, len, &mut list))
             .map_err(refusal)?;
-        rq.pdu_mut().pdu_mut().mapping = mapping;
+        rq.queue_part().mapping = mapping;
         Ok(list)
     }
 
     /// Too little data for its length: only a bug of the block layer could do that.
     #[inline(always)]
-    fn finish<T, E>(&self, rq: &mut Request<T>, data: Result<Data, E>) -> Result<Data, BlkStatus>
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    fn finish<T: Queued, E>(
+        &self,
+        rq: &mut Request<T>,
+        data: Result<Data, E>,
+    ) -> Result<Data, BlkStatus> {
         data.map_err(|_| {
             self.unmap(rq);
             BlkStatus::IOERR
@@ -365,12 +332,8 @@ impl Transfers {
 
     /// Undoes [`Self::map`]: the device is done with the data, or never got it.
     #[inline(always)]
-    pub(crate) fn unmap<T>(&self, rq: &mut Request<T>)
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
-        let mapping = core::mem::replace(&mut rq.pdu_mut().pdu_mut().mapping, Mapping::NONE);
+    pub(crate) fn unmap<T: Queued>(&self, rq: &mut Request<T>) {
+        let mapping = core::mem::replace(&mut rq.queue_part().mapping, Mapping::NONE);
         self.mapper.unmap(rq, mapping);
     }
 }
@@ -379,10 +342,9 @@ impl Transfers {
 /// SGL is better from less than a page a segment on.
 const fn direct(sgl: Option<SglThreshold>) -> u32 {
     match sgl {
-        // CAST: a page has 4096 bytes.
-        Some(threshold) if threshold.prefers(regs::PAGE_SIZE as u32, 1) => 0,
+        Some(threshold) if threshold.prefers(PAGE, 1) => 0,
         // The worst case: data that begins just before the end of a page touches one page more.
-        _ => (lists::SMALL * regs::PAGE_SIZE) as u32,
+        _ => usize_into_u32::<{ lists::SMALL * regs::PAGE_SIZE }>(),
     }
 }
 

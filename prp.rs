@@ -24,10 +24,16 @@ mod builder;
 
 pub(crate) use self::builder::PrpBuilder;
 
-use crate::nvme::{
-    DataPtr,
-    PAGE_SHIFT,
-    PAGE_SIZE, //
+use crate::{
+    num::{
+        u32_as_u64,
+        u32_as_usize, //
+    },
+    nvme::{
+        DataPtr,
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
 };
 
 use kernel::{
@@ -47,8 +53,8 @@ const LAST_SLOT: usize = ENTRIES_PER_PAGE - 1;
 /// Controller pages that `len` bytes from `first_addr` on touch, if `len` is not 0.
 #[inline(always)]
 pub(crate) const fn pages(first_addr: u64, len: u32) -> u32 {
-    // CAST: widening, and at most 2^20 + 1.
-    (((first_addr & PAGE_MASK) + len as u64 + PAGE_MASK) >> PAGE_SHIFT) as u32
+    // CAST: at most 2^20 + 1.
+    (((first_addr & PAGE_MASK) + u32_as_u64(len) + PAGE_MASK) >> PAGE_SHIFT) as u32
 }
 
 /// Entries of the PRP list of `len` bytes from `first_addr` on: 0 if PRP1 and PRP2 suffice.
@@ -57,8 +63,7 @@ pub(crate) const fn pages(first_addr: u64, len: u32) -> u32 {
 pub(crate) const fn list_entries(first_addr: u64, len: u32) -> usize {
     match pages(first_addr, len) {
         0..=2 => 0,
-        // CAST: widening on the 32 and 64-bit CPUs of Linux.
-        pages => pages as usize - 1,
+        pages => u32_as_usize(pages) - 1,
     }
 }
 

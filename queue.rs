@@ -38,27 +38,22 @@ pub(crate) use self::{
 use self::completions::CQE_WORDS;
 use crate::{
     data::{
-        Carrier,
+        Queued,
         SglThreshold,
         Transfers, //
     },
     nvme::{
         regs,
         CommandId,
-        Data,
-        DataPtr,
         QueueId,
-        RangeCount,
         Sqe,
         Tail, //
     },
     sys::{
         base::SpinLock,
         block::{
-            BlkStatus,
             InFlight,
             Operations,
-            Request,
             Started,
             Submissions,
             Types, //
@@ -203,10 +198,7 @@ impl Shape<'_> {
     }
 }
 
-impl<T: Types> Queue<T>
-where
-    T::Pdu: Carrier,
-{
+impl<T: Queued> Queue<T> {
     /// Allocates the rings and lists of a queue pair. The device does not know of it yet.
     ///
     /// # Errors
@@ -328,45 +320,16 @@ where
         Sqe::cid_of(self.ring.read(slot.wrapping_mul(SQE_WORDS)))
     }
 
-    /// Maps the data of `rq`: see [`Transfers::map`].
+    /// Maps and unmaps the data of the queue's requests.
     #[inline(always)]
-    pub(crate) fn map(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus> {
-        self.transfers.map(rq)
-    }
-
-    /// Maps the data of `rq`, if it is plain: see [`Transfers::map_plain`].
-    #[inline(always)]
-    pub(crate) fn map_plain(&self, rq: &mut Request<T>) -> Option<DataPtr> {
-        self.transfers.map_plain(rq)
-    }
-
-    /// Maps the data of `rq`, if it is pieces that PRPs can describe: see
-    /// [`Transfers::map_pieces`].
-    #[inline(always)]
-    pub(crate) fn map_pieces(&self, rq: &Request<T>) -> Option<DataPtr> {
-        self.transfers.map_pieces(rq)
-    }
-
-    /// Says where the ranges of `rq` are: see [`Transfers::ranges`].
-    pub(crate) fn ranges(
-        &self,
-        rq: &mut Request<T>,
-        lba_shift: u32,
-        count: RangeCount,
-    ) -> Result<DataPtr, BlkStatus> {
-        self.transfers.ranges(rq, lba_shift, count)
-    }
-
-    /// Undoes [`Self::map`]: the device is done with the data, or never got it.
-    #[inline(always)]
-    pub(crate) fn unmap(&self, rq: &mut Request<T>) {
-        self.transfers.unmap(rq);
+    pub(crate) fn data(&self) -> &Transfers {
+        &self.transfers
     }
 
     /// The request again, its data unmapped.
     #[cold]
     pub(crate) fn take_back(&self, mut rq: Started<T>) -> Started<T> {
-        self.unmap(&mut rq);
+        self.transfers.unmap(&mut rq);
         rq
     }
 
@@ -446,11 +409,7 @@ where
     }
 }
 
-impl<T> Queue<T>
-where
-    T: Operations<Queue = Self>,
-    T::Pdu: Carrier,
-{
+impl<T: Queued + Operations<Queue = Self>> Queue<T> {
     /// Puts the command of `rq`, whose data is mapped, into the ring and, if it is the last of a
     /// series, tells the device. If the gate is held, the block layer gets the request back to try
     /// again; if it is closed, what becomes of it is [`Operations::turned_away`]'s.
@@ -468,10 +427,7 @@ pub(crate) struct Series<'a, T: Types> {
     submission: &'a mut Submission<T>,
 }
 
-impl<T: Types> Series<'_, T>
-where
-    T::Pdu: Carrier,
-{
+impl<T: Queued> Series<'_, T> {
     /// Puts the command of `rq`, whose data is mapped, into the ring.
     ///
     /// # Errors

@@ -24,6 +24,8 @@
 
 #![deny(unsafe_code)]
 
+// Integer conversions that lose nothing, and the size of a sector.
+mod num;
 // What NVMe says: registers, commands, completions, Identify, logs. No device.
 mod nvme;
 // What the driver decides: limits, retries, the life of a controller. Pure functions.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     admin::{
         Admin,
-        AdminPdu,
+        AdminRequestData,
         CommandTimeout, //
     },
     nvme::{
@@ -342,7 +342,7 @@ impl Job for WatchJob {
 struct Unheard;
 
 impl Ended<Admin> for Unheard {
-    fn ended(&self, _pdu: &AdminPdu, _ok: bool) {
+    fn ended(&self, _data: &AdminRequestData, _ok: bool) {
         // A controller that refuses the command stops when its timer expires, which the watchdog sees.
     }
 }

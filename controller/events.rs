@@ -13,8 +13,8 @@ use super::{
 use crate::{
     admin::{
         Admin,
-        AdminPdu,
         AdminQueue,
+        AdminRequestData,
         CommandTimeout, //
     },
     nvme::{
@@ -81,9 +81,9 @@ pub(super) struct EventRequest {
 }
 
 impl Ended<Admin> for EventRequest {
-    fn ended(&self, pdu: &AdminPdu, ok: bool) {
+    fn ended(&self, data: &AdminRequestData, ok: bool) {
         if ok {
-            self.last.store(pdu.result(), Release);
+            self.last.store(data.result(), Release);
             self.fresh.store(true, Release);
         }
         self.asked.store(false, Release);

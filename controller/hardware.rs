@@ -41,7 +41,7 @@ use crate::{
         Admin,
         AdminQueue, //
     },
-    data::Carrier,
+    data::Queued,
     io::Io,
     nvme::Capabilities,
     policy::{
@@ -58,10 +58,7 @@ use crate::{
     },
     sys::{
         base::Work,
-        block::{
-            TagSet,
-            Types, //
-        },
+        block::TagSet,
         pci::{
             Bar,
             ControllerMemory,
@@ -301,11 +298,7 @@ impl Hardware {
     /// # Errors
     ///
     /// `ENODEV` if the controller was told to stop.
-    pub(crate) fn open<T>(&self, queue: &Queue<T>) -> Result
-    where
-        T: Types,
-        T::Pdu: Carrier,
-    {
+    pub(crate) fn open<T: Queued>(&self, queue: &Queue<T>) -> Result {
         let inner = self.inner.lock();
         if !self.is_coming_up() || inner.life.power() != Power::On {
             return Err(ENODEV);

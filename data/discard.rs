@@ -5,19 +5,59 @@
 //! The ranges stand in the memory that a request of data has for its PRP list, and in one page of
 //! it, so that PRP1 is all that the device needs to find them.
 
+use super::{
+    request_data::Queued,
+    Transfers, //
+};
 use crate::{
+    num::SECTOR_SHIFT,
     nvme::{
         DataPtr,
         Lba,
         Range,
         RangeCount, //
     },
-    prp::List, //
+    prp::List,
+    sys::block::{
+        BlkStatus,
+        Request, //
+    },
 };
+use core::iter;
 use kernel::prelude::*;
 
-/// log2 of the unit of the block layer, 512 bytes.
-const SECTOR_SHIFT: u32 = 9;
+impl Transfers {
+    /// Says where the `count` ranges of `rq` are, in logical blocks of 2^`lba_shift` bytes: one for
+    /// each of its pieces, or one for all of it. [`Self::unmap`] undoes it.
+    ///
+    /// # Errors
+    ///
+    /// [`BlkStatus::RESOURCE`] if large lists have run out for now, [`BlkStatus::IOERR`] if there
+    /// are not as many pieces or they are not made of blocks.
+    pub(crate) fn store_ranges<T: Queued>(
+        &self,
+        rq: &mut Request<T>,
+        lba_shift: u32,
+        count: RangeCount,
+    ) -> Result<DataPtr, BlkStatus> {
+        let lease = self.lease(count.get() * Range::WORDS)?;
+        let list = self.lists.list(rq.tag(), lease.as_ref());
+        if let Some(lease) = lease {
+            rq.queue_part().mapping.hold(lease);
+        }
+        let data = list.and_then(|mut list| match count.get() {
+            1 => {
+                let whole = iter::once((rq.sector(), rq.bytes()));
+                store(&mut list, lba_shift, count, whole)
+            }
+            _ => store(&mut list, lba_shift, count, rq.pieces()),
+        });
+        data.ok_or_else(|| {
+            self.unmap(rq);
+            BlkStatus::IOERR
+        })
+    }
+}
 
 /// `bytes` from 512-byte sector `sector` on, in logical blocks of 2^`lba_shift` bytes (9 to 16);
 /// `None` unless they are whole blocks, at least one.
@@ -37,7 +77,7 @@ fn range(lba_shift: u32, sector: u64, bytes: u32) -> Option<Range> {
 ///
 /// `None` if there are more or fewer of them, if one is not made of whole blocks, or if `list` is
 /// too small.
-pub(crate) fn store(
+fn store(
     list: &mut impl List,
     lba_shift: u32,
     count: RangeCount,
@@ -134,7 +174,7 @@ mod tests {
             (256, 256, false),
         ] {
             let mut list = Memory([0; 8]);
-            let pieces = core::iter::repeat_n((0, 512), given);
+            let pieces = iter::repeat_n((0, 512), given);
             let count = RangeCount::new(count).unwrap();
             let data = store(&mut list, 9, count, pieces);
             assert_eq!(data.is_some(), good);

@@ -5,7 +5,11 @@
 use crate::{
     nvme::Status,
     sys::{
-        block::REQUEST_SIZE,
+        block::{
+            Request,
+            Types,
+            REQUEST_SIZE, //
+        },
         dma::Mapping, //
     },
 };
@@ -14,7 +18,7 @@ use kernel::prelude::*;
 /// What the driver keeps with each request.
 #[repr(C)]
 #[derive(Zeroable)]
-pub(crate) struct Pdu {
+pub(crate) struct RequestData {
     /// How the data is mapped.
     pub(crate) mapping: Mapping,
     /// Dwords 0 and 1 of the completion, where somebody wants them.
@@ -26,7 +30,7 @@ pub(crate) struct Pdu {
     retries: u8,
 }
 
-impl Pdu {
+impl RequestData {
     /// A tag costs the request and this, rounded up to cache lines: five of them. (The request has
     /// 272 bytes with every option that adds to it; none of them is for debugging.)
     const FITS: () = assert!(REQUEST_SIZE + size_of::<Self>() <= 320);
@@ -69,20 +73,33 @@ impl Pdu {
     }
 }
 
-/// A private data type with the queue's part in it.
-pub(crate) trait Carrier {
-    /// Whether somebody looks at the completion after the request has ended.
+/// A type of request data with the queue's part in it.
+pub(crate) trait HasQueueData {
+    /// Whether the completion is read after the request has ended.
     const KEEPS_COMPLETION: bool;
 
     /// The queue's part.
-    fn pdu_mut(&mut self) -> &mut Pdu;
+    fn queue_part(&mut self) -> &mut RequestData;
 }
 
-impl Carrier for Pdu {
+impl HasQueueData for RequestData {
     const KEEPS_COMPLETION: bool = false;
 
     #[inline(always)]
-    fn pdu_mut(&mut self) -> &mut Pdu {
+    fn queue_part(&mut self) -> &mut RequestData {
         self
+    }
+}
+
+/// Types of requests that a queue takes: their data has the queue's part.
+pub(crate) trait Queued: Types<RequestData: HasQueueData> {}
+
+impl<T: Types<RequestData: HasQueueData>> Queued for T {}
+
+impl<T: Queued> Request<T> {
+    /// The queue's part of the private data.
+    #[inline(always)]
+    pub(crate) fn queue_part(&mut self) -> &mut RequestData {
+        self.private_mut().queue_part()
     }
 }

@@ -6,6 +6,7 @@
 //! memory, which the command points to. Unlike PRPs they may begin and end anywhere. Base 4.1.2.
 
 use crate::{
+    num::u32_as_u64,
     nvme::DataPtr,
     prp::List, //
 };
@@ -23,8 +24,7 @@ const LAST_SEGMENT: u64 = 0x30;
 
 /// The second word of a descriptor: length and type.
 const fn length_and_type(len: u32, kind: u64) -> u64 {
-    // CAST: u32 to u64 widens; `From` is not const.
-    len as u64 | kind << 56
+    u32_as_u64(len) | kind << 56
 }
 
 /// One segment.

@@ -11,6 +11,7 @@ use super::{
     status, //
 };
 
+use crate::num::u16_as_u32;
 use core::mem::offset_of;
 use kernel::{
     fmt,
@@ -89,8 +90,7 @@ impl CqeEnd {
     /// The value for a plain success of `cid`: all bits of the status are 0.
     #[inline(always)]
     pub(crate) const fn success(cid: CommandId) -> Self {
-        // CAST: widening; `From` is not const.
-        Self(Self::NEW | cid.raw() as u32)
+        Self(Self::NEW | u16_as_u32(cid.raw()))
     }
 
     /// The value as a number, never 0.

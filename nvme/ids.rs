@@ -2,6 +2,7 @@
 
 //! Identifiers and units, a type each, so that one cannot be taken for another.
 
+use crate::num::u8_as_u16;
 use core::num::NonZeroU32;
 use kernel::prelude::*;
 
@@ -72,8 +73,7 @@ impl CommandId {
     /// dropped.
     #[inline(always)]
     pub(crate) const fn new(tag: u16, generation: u8) -> Self {
-        // CAST: widening; `From` is not const.
-        Self(((generation as u16) << Self::TAG_BITS) | (tag & Self::TAG_MASK))
+        Self((u8_as_u16(generation) << Self::TAG_BITS) | (tag & Self::TAG_MASK))
     }
 
     /// The identifier in a completion: the device may write any value.

@@ -8,6 +8,7 @@
 //!
 //! Sections: NVMe Base 2.0, 3.1.3 (properties); NVMe over PCIe 1.0, 3.1.2 (doorbells).
 
+use crate::num::u16_as_usize;
 use kernel::{
     bitfield,
     fmt,
@@ -221,8 +222,7 @@ impl Capabilities {
 
 /// Offset in BAR 0 of the tail doorbell of submission queue `qid`. `stride` is in bytes.
 pub(crate) const fn sq_doorbell(qid: u16, stride: usize) -> usize {
-    // CAST: widening; `From` is not const.
-    DOORBELLS + 2 * qid as usize * stride
+    DOORBELLS + 2 * u16_as_usize(qid) * stride
 }
 
 /// Offset in BAR 0 of the head doorbell of completion queue `qid`. `stride` is in bytes.

@@ -6,6 +6,8 @@
 //! 2.0, 3.3.1.5). The phase tag, which the controller inverts with each round, tells new
 //! completions from old ones (4.2.4), so the host keeps no count of them.
 
+use crate::num::u16_as_usize;
+
 use super::completion::Phase;
 
 /// The index after `index` in a ring of `entries`.
@@ -53,8 +55,7 @@ impl Tail {
     /// The index of the next entry.
     #[inline(always)]
     pub(crate) const fn index(&self) -> usize {
-        // CAST: u16 to usize widens; `From` is not const.
-        self.at as usize
+        u16_as_usize(self.at)
     }
 
     /// Moves on past an entry that was written.
@@ -101,8 +102,7 @@ impl Head {
     /// The index of the entry to check next.
     #[inline(always)]
     pub(crate) const fn index(&self) -> usize {
-        // CAST: u16 to usize widens; `From` is not const.
-        self.at as usize
+        u16_as_usize(self.at)
     }
 
     /// The phase tag that the entry has once it is new.

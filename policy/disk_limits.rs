@@ -16,12 +16,15 @@ pub(crate) use self::{
     discard::Discard, //
 };
 
-use crate::nvme::{
-    ControllerInfo,
-    LargeHints,
-    NamespaceHints,
-    NamespaceInfo,
-    NvmLimits, //
+use crate::{
+    num::SECTOR_SHIFT,
+    nvme::{
+        ControllerInfo,
+        LargeHints,
+        NamespaceHints,
+        NamespaceInfo,
+        NvmLimits, //
+    },
 };
 
 use kernel::{
@@ -29,8 +32,6 @@ use kernel::{
     prelude::*, //
 };
 
-/// log2 of the unit of the block layer, 512 bytes.
-const SECTOR_SHIFT: u32 = 9;
 /// Maximum blocks of one Write Zeroes: NLB has 16 bits.
 const MAX_ZEROES_BLOCKS: u32 = 1 << 16;
 /// Upper bound of a size hint in bytes; a larger hint is ignored. Read-ahead takes twice the

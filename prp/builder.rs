@@ -12,7 +12,10 @@ use super::{
     PAGE,
     PAGE_MASK, //
 };
-use crate::nvme::DataPtr;
+use crate::{
+    num::usize_as_u64,
+    nvme::DataPtr, //
+};
 use kernel::prelude::*;
 
 /// Turns segments, in the order of the data, into PRPs.
@@ -113,11 +116,10 @@ impl PrpBuilder {
             return Err(PrpError::ListTooSmall);
         }
         let start = list.page_address(0);
-        // CAST: a small list, in bytes: 4096 at most.
         let fits = if pages > 1 {
             start & PAGE_MASK == 0
         } else {
-            start & 7 == 0 && (start & PAGE_MASK) + (slots * size_of::<u64>()) as u64 <= PAGE
+            start & 7 == 0 && (start & PAGE_MASK) + usize_as_u64(slots * size_of::<u64>()) <= PAGE
         };
         if !fits {
             return Err(PrpError::ListMisplaced);

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     data::{
-        Carrier,
+        HasQueueData,
+        Queued,
         Transfers, //
     },
     nvme::{
@@ -92,11 +93,7 @@ impl<T: Types> Completions<T> {
     }
 }
 
-impl<T> Completions<T>
-where
-    T: Operations<Queue = Queue<T>>,
-    T::Pdu: Carrier,
-{
+impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
     /// Takes every new entry of the completion ring, and tells the device that it may use them
     /// again; returns whether there was one.
     #[inline(always)]
@@ -187,7 +184,7 @@ where
         if self.reaper.is_to_be_lost(end.command_id()) {
             return;
         }
-        if T::Pdu::KEEPS_COMPLETION {
+        if T::RequestData::KEEPS_COMPLETION {
             return self.complete_in_full(end);
         }
         let Some(rq) = self.reaper.take_success(end) else {
@@ -206,7 +203,7 @@ where
 
     #[inline(never)]
     fn unmap(&self, mut rq: Started<T>) -> Started<T> {
-        self.queue.unmap(&mut rq);
+        self.queue.data().unmap(&mut rq);
         rq
     }
 
@@ -217,12 +214,12 @@ where
         let Some(mut rq) = self.reaper.take(end.command_id()) else {
             return self.note_spurious(end.command_id());
         };
-        let pdu = rq.pdu_mut().pdu_mut();
-        if T::Pdu::KEEPS_COMPLETION {
+        let data = rq.queue_part();
+        if T::RequestData::KEEPS_COMPLETION {
             let index = self.head.index().wrapping_mul(CQE_WORDS);
-            pdu.result = self.ring.read(index);
+            data.result = self.ring.read(index);
         }
-        pdu.status = end.status().raw();
+        data.status = end.status().raw();
         Self::complete_alone(rq);
     }
 
@@ -296,7 +293,7 @@ where
         let Some(mut rq) = take(&mut self.reaper) else {
             return 0;
         };
-        rq.pdu_mut().pdu_mut().status = status.raw();
+        rq.queue_part().status = status.raw();
         Self::complete_alone(rq);
         1
     }

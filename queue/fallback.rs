@@ -12,7 +12,7 @@ use super::{
     Queue, //
 };
 use crate::{
-    data::Carrier,
+    data::Queued,
     nvme::Sqe,
     sys::block::{
         Operations,
@@ -32,10 +32,7 @@ pub(crate) enum Route<'a, T: Types> {
     None,
 }
 
-impl<T: Types> Queue<T>
-where
-    T::Pdu: Carrier,
-{
+impl<T: Queued> Queue<T> {
     /// Says which queue, of as many entries, commands go through when the controller has lost this
     /// one. Once.
     pub(crate) fn set_fallback(&self, fallback: &Arc<Self>) {
@@ -75,11 +72,7 @@ where
     }
 }
 
-impl<T> Queue<T>
-where
-    T: Operations<Queue = Self>,
-    T::Pdu: Carrier,
-{
+impl<T: Queued + Operations<Queue = Self>> Queue<T> {
     /// What becomes of a request that [`Queue::submit`] does not take.
     #[cold]
     #[inline(never)]

@@ -7,18 +7,14 @@ use super::{
     Queue, //
 };
 use crate::{
-    data::Carrier,
+    data::Queued,
     sys::block::{
         Completed,
         Operations, //
     },
 };
 
-impl<T> Queue<T>
-where
-    T: Operations<Queue = Queue<T>>,
-    T::Pdu: Carrier,
-{
+impl<T: Queued + Operations<Queue = Queue<T>>> Queue<T> {
     /// Makes this a queue that is polled.
     pub(crate) fn attach_polled(&self, completions: Completions<T>) {
         *self.polled.lock() = Some(completions);

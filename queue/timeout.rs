@@ -4,7 +4,7 @@
 
 use super::Queue;
 use crate::{
-    data::Carrier,
+    data::Queued,
     nvme::{
         CommandId,
         QueueId, //
@@ -13,8 +13,7 @@ use crate::{
     sys::block::{
         TimedOut,
         Timeout,
-        TimeoutVerdict,
-        Types, //
+        TimeoutVerdict, //
     }, //
 };
 
@@ -48,10 +47,7 @@ pub(crate) trait TimeoutPolicy: Send + Sync {
     fn check(&self);
 }
 
-impl<T: Types> Queue<T>
-where
-    T::Pdu: Carrier,
-{
+impl<T: Queued> Queue<T> {
     /// The timeout of `rq`, a request of this queue, is over.
     pub(crate) fn timeout(&self, rq: &TimedOut<'_, T>) -> TimeoutVerdict {
         let id = rq

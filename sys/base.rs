@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What does not belong to a device: work, locks, classes, time.
+//! Work, locks, classes, time: nothing here belongs to a device.
 
 // Device classes and attributes in sysfs.
 mod class;
-// Threads that I/O may wait for.
+// Scopes in which allocations do not wait for I/O.
 mod noio;
-// Work for threads.
+// Jobs on workqueues.
 pub(crate) mod work;
-// A spinlock without a detour.
+// A spinlock as cheap as C's.
 mod spinlock;
 // Log lines within a budget.
 mod rate_limit;
 // The time of day.
 pub(crate) mod clock;
-// What the controllers share.
+// The registry that all controllers share.
 pub(crate) mod global;
 
 pub(crate) use self::{

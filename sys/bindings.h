@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The kernel headers that rnvme needs and that the kernel crate's bindings lack. Kbuild runs
- * bindgen over them; sys/ffi.rs includes what comes out.
+ * bindgen over them; sys/ffi.rs includes the output.
  */
 #include <linux/blk-mq.h>
 #include <linux/blk-mq-dma.h>

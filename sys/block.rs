@@ -4,25 +4,25 @@
 
 // Requests as owned values.
 mod request;
-// Requests whose time is up.
+// Timeouts of requests.
 mod timeout;
 // Requests that wait before they are queued again.
 mod requeue;
-// Many requests at a time.
+// Requests in batches.
 mod batch;
 // Which CPU uses which hardware queue.
 mod queue_map;
-// Request queues kept empty.
+// Frozen request queues.
 mod freeze;
-// Requests that the hardware has.
+// Requests in flight.
 mod in_flight;
 // blk-mq operations and tag sets.
 mod tag_set;
 // Disks.
 mod disk;
-// A thread that waits for a request.
+// The wait for the end of a request.
 mod wait;
-// A request queue for commands of the driver.
+// Request queues for commands of the driver's own.
 mod driver_queue;
 
 pub(crate) use self::{

@@ -4,7 +4,7 @@
 
 // Rings and lists of words.
 mod memory;
-// Lists by tag.
+// Memory for PRP and SGL lists.
 mod list_memory;
 // The memory of a request.
 mod segments;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! C declarations: the bindings of the kernel crate, our own for the headers it lacks, and the
-//! macros and one-line inlines of those headers, said again in Rust. No logic.
+//! C declarations: the bindings of the kernel crate, our own for the headers that it lacks, and the
+//! macros and one-line inline functions of those headers, rewritten in Rust. No logic.
 
-/// What bindgen made of `sys/bindings.h` for the tree that the module is built for.
+/// The output of bindgen for `sys/bindings.h` and the kernel that the module is built for.
 #[allow(
     clippy::all,
     clippy::as_ptr_cast_mut,
@@ -33,7 +33,7 @@ pub(crate) use kernel::bindings::*;
 // `blk_status_t` values are macros with casts, which bindgen skips: `include/linux/blk_types.h`.
 /// The request succeeded.
 pub(crate) const BLK_STS_OK: blk_status_t = 0;
-/// The device does not know the operation.
+/// The device does not support the operation.
 pub(crate) const BLK_STS_NOTSUPP: blk_status_t = 1;
 /// No space left.
 pub(crate) const BLK_STS_NOSPC: blk_status_t = 3;
@@ -47,19 +47,19 @@ pub(crate) const BLK_STS_RESV_CONFLICT: blk_status_t = 6;
 pub(crate) const BLK_STS_MEDIUM: blk_status_t = 7;
 /// Protection information did not match.
 pub(crate) const BLK_STS_PROTECTION: blk_status_t = 8;
-/// Out of a resource of the host: the block layer tries again by itself.
+/// A resource of the host ran out: the block layer tries again.
 pub(crate) const BLK_STS_RESOURCE: blk_status_t = 9;
 /// Any other error.
 pub(crate) const BLK_STS_IOERR: blk_status_t = 10;
-/// The request is not what the device can do.
+/// The request is invalid for the device.
 pub(crate) const BLK_STS_INVAL: blk_status_t = 19;
 
 // `blk_features_t` values are macros with casts as well: `include/linux/blkdev.h`.
-/// There is a volatile write cache.
+/// The device has a volatile write cache.
 pub(crate) const BLK_FEAT_WRITE_CACHE: blk_features_t = 1 << 0;
-/// Writes can bypass it.
+/// Writes can bypass the volatile write cache.
 pub(crate) const BLK_FEAT_FUA: blk_features_t = 1 << 1;
-/// There are atomic writes.
+/// The device has atomic writes.
 pub(crate) const BLK_FEAT_ATOMIC_WRITES: blk_features_t = 1 << 14;
 
 /// `DMA_MAPPING_ERROR`, `include/linux/dma-mapping.h`.

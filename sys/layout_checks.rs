@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's own `linux/nvme.h` as the oracle of `nvme.rs` and `nvme/regs.rs`: what both know is
-//! asserted to be equal when the module is compiled.
+//! The kernel's own `linux/nvme.h` as the oracle of `nvme.rs` and the files below `nvme/`: the
+//! compiler asserts that what both define is equal.
 
 use super::ffi;
 use crate::nvme::{
@@ -58,7 +58,8 @@ use crate::nvme::{
 use core::mem::offset_of;
 use kernel::io::register::Register;
 
-/// Asserts that fields of ours are where the kernel's are, which have the same names.
+/// Asserts that the fields of our struct have the offsets of the fields of the same names in the
+/// kernel's struct.
 macro_rules! same_offsets {
     ($ours:ident => $kernels:ident: $($field:ident),* $(,)?) => {
         const _: () = {
@@ -70,10 +71,10 @@ macro_rules! same_offsets {
     };
 }
 
-/// Asserts that a number of ours (any width) is the kernel's.
+/// Asserts that a number of ours (of any width) equals the kernel's.
 macro_rules! same {
     ($($ours:expr => $kernels:ident),* $(,)?) => {
-        // CAST: compared as the widest type; all of them are small and not negative.
+        // CAST: the comparison uses the widest type; all of the numbers are small and not negative.
         const _: () = { $(assert!($ours as u64 == ffi::$kernels as u64, stringify!($kernels));)* };
     };
 }

@@ -5,7 +5,7 @@
 use crate::{
     admin::{
         Admin,
-        AdminPdu, //
+        AdminRequestData, //
     },
     nvme::Abort,
     sys::block::Ended, //
@@ -42,9 +42,9 @@ impl Aborts {
 }
 
 impl Ended<Admin> for Aborts {
-    fn ended(&self, pdu: &AdminPdu, ok: bool) {
+    fn ended(&self, data: &AdminRequestData, ok: bool) {
         self.give_back();
-        if !ok || !Abort::has_aborted(pdu.result()) {
+        if !ok || !Abort::has_aborted(data.result()) {
             dev_warn!(
                 self.pdev,
                 "Abort: the controller has not aborted the command\n"

@@ -9,18 +9,21 @@ use super::{
     DataPtr,
     Sqe, //
 };
-use crate::nvme::{
-    identify::{
-        IdentifyController,
-        IdentifyControllerNvm,
-        IdentifyNamespace,
-        IdentifyNamespaceNvm,
-        NamespaceDescriptors,
-        NamespaceList, //
-    },
-    ids::{
-        Nsid,
-        QueueId, //
+use crate::{
+    num::u16_as_u32,
+    nvme::{
+        identify::{
+            IdentifyController,
+            IdentifyControllerNvm,
+            IdentifyNamespace,
+            IdentifyNamespaceNvm,
+            NamespaceDescriptors,
+            NamespaceList, //
+        },
+        ids::{
+            Nsid,
+            QueueId, //
+        },
     },
 };
 use core::marker::PhantomData;
@@ -155,8 +158,7 @@ impl<D: IdentifyData> AdminCommand for Identify<D> {
 
 /// CDW10 of the commands that create a queue: its size, zero-based, and its identifier.
 const fn queue_dword(id: QueueId, entries: u16) -> u32 {
-    // CAST: widening; `From` is not const.
-    ((entries.saturating_sub(1) as u32) << 16) | id.raw() as u32
+    (u16_as_u32(entries.saturating_sub(1)) << 16) | u16_as_u32(id.raw())
 }
 
 /// Create I/O Completion Queue (Base 5.4), physically contiguous.

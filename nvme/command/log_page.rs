@@ -8,11 +8,17 @@ use super::{
     admin::AdminCommand,
     Sqe, //
 };
-use crate::nvme::log::{
-    ChangedNamespaces,
-    ErrorLog,
-    FirmwareSlots,
-    SmartLog, //
+use crate::{
+    num::{
+        u16_as_usize,
+        u32_as_usize, //
+    },
+    nvme::log::{
+        ChangedNamespaces,
+        ErrorLog,
+        FirmwareSlots,
+        SmartLog, //
+    },
 };
 use core::marker::PhantomData;
 use kernel::prelude::*;
@@ -67,8 +73,7 @@ impl<P: LogPage + ?Sized> GetLogPage<P> {
 
     /// Length of the page in bytes.
     pub(crate) const fn len(&self) -> usize {
-        // CAST: widening; `From` is not const.
-        self.dwords as usize * size_of::<u32>()
+        u32_as_usize(self.dwords) * size_of::<u32>()
     }
 }
 
@@ -83,8 +88,7 @@ impl GetLogPage<ErrorLog> {
         } else {
             entries
         };
-        // CAST: widening; `From` is not const.
-        Self::new(entries as usize * ErrorLog::ENTRY_LEN)
+        Self::new(u16_as_usize(entries) * ErrorLog::ENTRY_LEN)
     }
 }
 

@@ -5,6 +5,7 @@
 //! NVM 4.1.5.1.
 
 use super::IDENTIFY_SIZE;
+use crate::num::SECTOR_SHIFT;
 use core::mem::offset_of;
 use kernel::{
     fmt,
@@ -233,7 +234,7 @@ impl NamespaceInfo {
         let lba_shift = u32::from(shift);
         Ok(Self {
             lba_shift,
-            sectors: blocks << (lba_shift - 9),
+            sectors: blocks << (lba_shift - SECTOR_SHIFT),
             // Bits 2:0: what deallocated blocks read as, 1 is zeroes; bit 3: DEAC is supported.
             deallocating_zeroes: raw.dlfeat & 0xf == 0x9,
             shared: raw.nmic & 1 != 0,

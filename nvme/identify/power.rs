@@ -4,6 +4,7 @@
 //!
 //! Base 5.17.2.1 (NPSS, APSTA, power state descriptors), 5.27.1.9 (the table), 8.15.
 
+use crate::num::usize_as_u64;
 use kernel::prelude::*;
 use zerocopy_derive::{
     Immutable,
@@ -139,8 +140,7 @@ impl ApstTable {
     fn entry(state: usize, latency_us: u64) -> u64 {
         // 50 times the latency, in milliseconds.
         let idle_ms = latency_us.div_ceil(20).min(Self::MAX_IDLE_MS);
-        // CAST: widening; there is no `From`.
-        (idle_ms << 8) | ((state as u64) << 3)
+        (idle_ms << 8) | (usize_as_u64(state) << 3)
     }
 
     /// The state with the least power that the table leads to; `None` if the table is empty.

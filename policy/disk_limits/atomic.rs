@@ -6,9 +6,9 @@ use super::{
     power_below,
     Calculation,
     Ignored,
-    LARGEST_POWER,
-    SECTOR_SHIFT, //
+    LARGEST_POWER, //
 };
+use crate::num::SECTOR_SHIFT;
 use kernel::prelude::*;
 
 /// Limits of atomic writes.

@@ -4,10 +4,12 @@
 
 use super::{
     Calculation,
-    Ignored,
-    SECTOR_SHIFT, //
+    Ignored, //
 };
-use crate::nvme::RangeCount;
+use crate::{
+    num::SECTOR_SHIFT,
+    nvme::RangeCount, //
+};
 use core::num::{
     NonZeroU32,
     NonZeroU64,

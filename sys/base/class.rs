@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The class `rnvme` and its devices: `/sys/class/rnvme/rnvme0` and so on, one for each
-//! controller, parent of its disks. What can be read and written there is a table of
-//! [`Attribute`]s.
+//! The class `rnvme` and its devices `/sys/class/rnvme/rnvme0` and so on: one device for each
+//! controller, the parent of its disks. A table of [`Attribute`]s defines the files of a device.
 
 use crate::sys::{
     ffi as bindings,
@@ -34,19 +33,23 @@ use kernel::{
     }, //
 };
 
-/// A registered class; gone when dropped, which must be after its devices.
+/// A registered class; unregistered when dropped. Its devices must be dropped before.
 pub(crate) struct Class(NonNull<bindings::class>);
 
-// SAFETY: a class is used from any thread.
+// SAFETY: any thread may use a class.
 unsafe impl Send for Class {}
 // SAFETY: as above.
 unsafe impl Sync for Class {}
 
-/// The address of the one class of the module, for [`ClassDevice::new`].
+/// The address of the module's only class, for [`ClassDevice::new`].
 static CLASS: SetOnce<usize> = SetOnce::new();
 
 impl Class {
     /// Registers the class `name`, once in the life of the module.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` at the second call; what `class_create` returns.
     pub(crate) fn register(name: &'static CStr) -> Result<Self> {
         // SAFETY: the name is static.
         let class = from_err_ptr(unsafe { bindings::class_create(name.as_char_ptr()) })?;
@@ -60,15 +63,15 @@ impl Class {
 
 impl Drop for Class {
     fn drop(&mut self) {
-        // SAFETY: `register` made it; the module drops the driver, and with it every device of
-        // the class, before the class.
+        // SAFETY: `register` made the class. The module drops the driver, and with it every device
+        // of the class, before the class.
         unsafe { bindings::class_destroy(self.0.as_ptr()) }
     }
 }
 
-/// Shows an attribute of `D`; the end of the line comes by itself.
+/// Prints an attribute of `D`, without the newline at the end.
 type Show<D> = fn(&D, &mut fmt::Formatter<'_>) -> fmt::Result;
-/// Takes what was written to an attribute of `D`.
+/// Takes the bytes that user space wrote to an attribute of `D`.
 type Store<D> = fn(&D, &[u8]) -> Result;
 
 /// A file of a [`ClassDevice`] with data `D`.
@@ -78,17 +81,17 @@ type Store<D> = fn(&D, &[u8]) -> Result;
 /// `raw` has callbacks of this type.
 #[repr(C)]
 pub(crate) struct Attribute<D: 'static> {
-    /// First, so that C's pointer to it is one to the whole.
+    /// First, so that C's pointer to this field is a pointer to the whole `Attribute`.
     raw: bindings::device_attribute,
     show: Option<Show<D>>,
     store: Option<Store<D>>,
 }
 
-// SAFETY: nothing in it is changed; the pointers are to what is static.
+// SAFETY: an attribute does not change, and its pointers are to static data.
 unsafe impl<D> Sync for Attribute<D> {}
 
 impl<D> Attribute<D> {
-    /// A file that everybody can read.
+    /// A file that all users can read.
     pub(crate) const fn ro(name: &'static CStr, show: Show<D>) -> Self {
         Self::new(name, 0o444, Some(show), None)
     }
@@ -98,7 +101,7 @@ impl<D> Attribute<D> {
         Self::new(name, 0o200, None, Some(store))
     }
 
-    /// A file that everybody can read and root can write to.
+    /// A file that all users can read and root can write to.
     pub(crate) const fn rw(name: &'static CStr, show: Show<D>, store: Store<D>) -> Self {
         Self::new(name, 0o644, Some(show), Some(store))
     }
@@ -109,11 +112,12 @@ impl<D> Attribute<D> {
         show: Option<Show<D>>,
         store: Option<Store<D>>,
     ) -> Self {
-        // With lockdep there is more in it.
+        // With lockdep the struct has more fields.
         let mut attr: bindings::attribute = pin_init::zeroed();
         attr.name = as_char_ptr_in_const_context(name);
         attr.mode = mode;
-        // INVARIANT: the callbacks are of this type. They do nothing without `show` and `store`.
+        // INVARIANT: the callbacks are those of this type. They return `EIO` without `show` or
+        // `store`.
         Self {
             raw: bindings::device_attribute {
                 attr,
@@ -131,22 +135,24 @@ impl<D> Attribute<D> {
 
     /// # Safety
     ///
-    /// For `struct device_attribute` only, in an `Attribute<D>`, of a device with data `D`.
+    /// For `struct device_attribute` only, in an `Attribute<D>`, of a device with driver data of
+    /// type `D`.
     unsafe extern "C" fn show_callback(
         dev: *mut bindings::device,
         attr: *mut bindings::device_attribute,
         buf: *mut c_char,
     ) -> isize {
         // SAFETY: sysfs calls this for an attribute of the table that `ClassDevice::new` was given,
-        // with its device. It does not outlive the device's unregistration (kernfs waits for the
-        // users of a file that it removes), after which alone the data may go.
+        // with its device, whose driver data is of type `D`. The call ends before the device's
+        // unregistration does, because kernfs waits for the users of a file that it removes; the
+        // data is dropped only after that.
         let (show, data) = unsafe {
             (
                 (*attr.cast::<Self>()).show,
                 &*bindings::dev_get_drvdata(dev).cast::<D>(),
             )
         };
-        // SAFETY: sysfs gives a page, zeroed, for the call.
+        // SAFETY: sysfs passes a zeroed page, which is valid and ours for the call.
         let buf = unsafe { core::slice::from_raw_parts_mut(buf.cast::<u8>(), PAGE_SIZE) };
         from_result(|| {
             let show = show.ok_or(EIO)?;
@@ -156,7 +162,8 @@ impl<D> Attribute<D> {
 
     /// # Safety
     ///
-    /// For `struct device_attribute` only, in an `Attribute<D>`, of a device with data `D`.
+    /// For `struct device_attribute` only, in an `Attribute<D>`, of a device with driver data of
+    /// type `D`.
     unsafe extern "C" fn store_callback(
         dev: *mut bindings::device,
         attr: *mut bindings::device_attribute,
@@ -170,7 +177,7 @@ impl<D> Attribute<D> {
                 &*bindings::dev_get_drvdata(dev).cast::<D>(),
             )
         };
-        // SAFETY: sysfs gives `len` bytes for the call.
+        // SAFETY: sysfs passes `len` bytes, which are valid for the call.
         let bytes = unsafe { core::slice::from_raw_parts(buf.cast::<u8>(), len) };
         from_result(|| {
             store.ok_or(EIO)?(data, bytes)?;
@@ -179,7 +186,7 @@ impl<D> Attribute<D> {
     }
 }
 
-/// Text in a buffer that it must fit into.
+/// Text in a buffer of fixed size; what does not fit is an error.
 struct AttributeText<'a> {
     buf: &'a mut [u8],
     len: usize,
@@ -195,7 +202,7 @@ impl Write for AttributeText<'_> {
     }
 }
 
-/// What prints by a function.
+/// A value that a function prints.
 struct By<F>(F);
 
 impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> core::fmt::Display for By<F> {
@@ -204,11 +211,12 @@ impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> core::fmt::Display for By<F>
     }
 }
 
-/// Prints a line by `show` to `buf`, and leaves room for a zero; returns the length.
+/// Prints a line by `show` to `buf`, and leaves room for a zero. Returns the length of the line in
+/// bytes, the newline included.
 ///
 /// # Errors
 ///
-/// `EOVERFLOW` if it does not fit.
+/// `EOVERFLOW` if the line does not fit.
 fn print(buf: &mut [u8], show: impl Fn(&mut fmt::Formatter<'_>) -> fmt::Result) -> Result<usize> {
     let (_, buf) = buf.split_last_mut().ok_or(EOVERFLOW)?;
     let mut text = AttributeText { buf, len: 0 };
@@ -217,7 +225,7 @@ fn print(buf: &mut [u8], show: impl Fn(&mut fmt::Formatter<'_>) -> fmt::Result) 
     Ok(text.len)
 }
 
-/// A table of attributes as C wants it: pointers to pointers.
+/// A table of attributes in C's form: pointers to pointers, each list ends with a null pointer.
 struct Groups {
     list: [*const bindings::attribute_group; 2],
     group: bindings::attribute_group,
@@ -250,24 +258,25 @@ impl Groups {
 ///
 /// # Invariants
 ///
-/// `device` is registered, its data is `data`, and its attributes are `groups`.
+/// `device` is registered, its driver data is `_data`, and its attributes are `_groups`.
 pub(crate) struct ClassDevice<D> {
     device: ARef<Device>,
     _data: Arc<D>,
     _groups: KBox<Groups>,
 }
 
-// SAFETY: a device is used from any thread, the data may be, and the groups are not changed.
+// SAFETY: any thread may use a device and, by the bound on `D`, the data. The groups do not change.
 unsafe impl<D: Send + Sync> Send for ClassDevice<D> {}
 // SAFETY: as above.
 unsafe impl<D: Send + Sync> Sync for ClassDevice<D> {}
 
 impl<D: Send + Sync + 'static> ClassDevice<D> {
-    /// Makes `rnvme<instance>` below `parent`, with the files of `table`, which are about `data`.
+    /// Registers the device `rnvme<instance>` below `parent`, with the files of `table`, which show
+    /// and change `data`.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `ENODEV` without a [`Class`]; `EEXIST` if there is such a device.
+    /// `ENOMEM`; `ENODEV` without a [`Class`]; `EEXIST` if there is a device of this name.
     pub(crate) fn new(
         parent: &Device,
         instance: u32,
@@ -278,7 +287,7 @@ impl<D: Send + Sync + 'static> ClassDevice<D> {
         let mut groups = Groups::new(table)?;
         // SAFETY: `class` is registered as long as the driver is, `parent` is a valid device, and
         // the format takes one unsigned int. The data and the groups live until the device is
-        // unregistered; the attributes are static, and of this type of data.
+        // unregistered. The attributes are static, and `D` is the type of their data.
         let dev = from_err_ptr(unsafe {
             bindings::device_create_with_groups(
                 class as *const bindings::class,
@@ -292,7 +301,7 @@ impl<D: Send + Sync + 'static> ClassDevice<D> {
         })?;
         // SAFETY: `device_create` returned a registered device; `into` takes a reference of ours.
         let dev: &Device = unsafe { Device::from_raw(dev) };
-        // INVARIANT: just made so.
+        // INVARIANT: C has just registered the device with this data and these groups.
         Ok(Self {
             device: dev.into(),
             _data: data,
@@ -307,20 +316,20 @@ impl<D> ClassDevice<D> {
         &self.device
     }
 
-    /// Tells user space that something has happened (`KOBJ_CHANGE`): `environment` says what, as
-    /// `NAME=value`.
+    /// Sends a change event (`KOBJ_CHANGE`) to user space, with the variables of `environment`,
+    /// each of the form `NAME=value`.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, and what the listeners' sockets return: nobody may have heard it.
+    /// `ENOMEM`, and what the listeners' sockets return: possibly no listener got the event.
     pub(crate) fn uevent(&self, environment: &[&CStr]) -> Result {
         let mut pointers = KVec::with_capacity(environment.len().saturating_add(1), GFP_KERNEL)?;
         for variable in environment {
             pointers.push(variable.as_char_ptr().cast_mut(), GFP_KERNEL)?;
         }
         pointers.push(null_mut(), GFP_KERNEL)?;
-        // SAFETY: the device is registered; the list ends with a null pointer, and C copies what it
-        // points to.
+        // SAFETY: the device is registered. The list ends with a null pointer, and C copies the
+        // strings.
         to_result(unsafe {
             let kobj = core::ptr::addr_of_mut!((*raw_device(self.device())).kobj);
             let change = bindings::kobject_action_KOBJ_CHANGE;
@@ -331,8 +340,9 @@ impl<D> ClassDevice<D> {
 
 impl<D> Drop for ClassDevice<D> {
     fn drop(&mut self) {
-        // SAFETY: registered by `new`, unregistered once; `self.device` still holds a reference.
-        // This waits until no callback of an attribute runs, and the data goes after it.
+        // SAFETY: `new` registered the device, and this unregisters it once; `self.device` still
+        // holds a reference. C waits until no callback of an attribute runs, and the data is
+        // dropped after that.
         unsafe { bindings::device_unregister(raw_device(&*self.device)) }
     }
 }

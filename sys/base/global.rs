@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What all controllers of the module share: one list, behind one lock.
+//! The registry of namespaces, which all controllers of the module share, behind one lock.
 //!
-//! LOCK: innermost, held for a look at the list.
+//! LOCK: innermost; held only while the registry is read or changed.
 
 use crate::policy::Registry;
 use core::sync::atomic::{
@@ -15,17 +15,18 @@ use kernel::{
 };
 
 global_lock! {
-    // SAFETY: `with` locks it only after `init` has initialised it, as `STATE` says.
+    // SAFETY: `with_registry` locks it only after `init` has initialised it: `STATE` is `READY`
+    // then.
     unsafe(uninit) static REGISTRY: Mutex<Registry> = Registry::new();
 }
 
-/// Whether the lock can be used.
+/// Whether the lock is initialised: [`NEW`], [`BUSY`] or [`READY`].
 static STATE: AtomicU8 = AtomicU8::new(NEW);
 const NEW: u8 = 0;
 const BUSY: u8 = 1;
 const READY: u8 = 2;
 
-/// Makes the list usable; to be called when the module is loaded.
+/// Initialises the lock of the registry. Called when the module is loaded.
 pub(crate) fn init() {
     if STATE
         .compare_exchange(NEW, BUSY, Ordering::Relaxed, Ordering::Relaxed)
@@ -37,7 +38,7 @@ pub(crate) fn init() {
     }
 }
 
-/// Does something with the list.
+/// Calls `f` with the registry, under the lock.
 ///
 /// # Errors
 ///

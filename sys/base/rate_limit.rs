@@ -27,7 +27,8 @@ impl RateLimit {
         })
     }
 
-    /// Whether a line may be printed now: the number of lines missed since the last, or `None`.
+    /// Whether a line may be printed now: if so, the number of lines suppressed since the last
+    /// printed one.
     pub(crate) fn admit(&self) -> Option<u32> {
         self.budget.lock().admit(Instant::now())
     }

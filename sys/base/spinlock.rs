@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A spinlock that costs what C's does. The kernel crate's takes an extra call each way, through a
-//! helper, because `spin_lock` is an inline function in C, and one more to assert what has just
-//! been done.
+//! A spinlock as cheap as C's. The kernel crate's spinlock makes an extra call for each lock and
+//! unlock, through a helper, because `spin_lock` is an inline function in C. It makes one more call
+//! to assert that the lock is held.
 
 use crate::sys::ffi as bindings;
 use core::{
@@ -37,13 +37,13 @@ pub(crate) struct SpinLock<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value goes where the lock goes, and it may.
+// SAFETY: to send the lock is to send the value, which is `Send`.
 unsafe impl<T: Send> Send for SpinLock<T> {}
-// SAFETY: the lock gives the value to one thread at a time.
+// SAFETY: the lock gives the value, which is `Send`, to one thread at a time.
 unsafe impl<T: Send> Sync for SpinLock<T> {}
 
 impl<T> SpinLock<T> {
-    /// A lock around `value`; `name` and `key` are lockdep's.
+    /// A lock around `value`; `name` and `key` are for lockdep.
     pub(crate) fn new(
         value: T,
         name: &'static CStr,
@@ -82,7 +82,7 @@ impl<T> SpinLock<T> {
 /// The lock, held; released when dropped.
 pub(crate) struct Guard<'a, T> {
     lock: &'a SpinLock<T>,
-    /// Whoever took it releases it.
+    /// The thread that took the lock releases it.
     _here: PhantomData<NotThreadSafe>,
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Work that is done later, by a thread that may sleep for as long as it takes.
+//! Work for the threads of workqueues, which may sleep for as long as it takes.
 //!
-//! There are two workqueues for all controllers. I/O waits for a reset, and so may the freeing of
-//! memory: both have a thread in reserve. What waits for a reset itself is on the other one, so
-//! that it cannot keep that thread from the reset.
+//! All controllers share two workqueues. I/O waits for a reset, and memory reclaim may wait for
+//! I/O, so both workqueues have a rescuer thread (`WQ_MEM_RECLAIM`). Work that waits for a reset is
+//! on the second workqueue: it cannot occupy the rescuer that the reset needs.
 
 use super::noio::NoIo;
 use crate::sys::ffi as bindings;
@@ -25,25 +25,25 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What a [`Work`] does.
+/// The function of a [`Work`].
 pub(crate) trait Job: Send + Sync {
-    /// Does it. May sleep. Never runs twice at the same time for one [`Work`].
+    /// Does the work. May sleep. Never runs twice at the same time for one [`Work`].
     fn run(&self);
 }
 
-/// Which workqueue a [`Work`] is for.
+/// The workqueue of a [`Work`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// I/O waits for it: it may wait for the hardware only.
+    /// I/O waits for this work, so it may wait for the hardware only.
     Reset,
-    /// It may wait for I/O, and for works of the other kind.
+    /// This work may wait for I/O, and for [`Self::Reset`] work.
     Background,
 }
 
 /// A workqueue of the module; destroyed when dropped.
 struct KernelQueue(NonNull<bindings::workqueue_struct>);
 
-// SAFETY: a workqueue is used from any thread.
+// SAFETY: any thread may use a workqueue.
 unsafe impl Send for KernelQueue {}
 // SAFETY: as above.
 unsafe impl Sync for KernelQueue {}
@@ -51,7 +51,8 @@ unsafe impl Sync for KernelQueue {}
 impl KernelQueue {
     fn new(name: &'static CStr) -> Result<Self> {
         let flags = bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_MEM_RECLAIM;
-        // SAFETY: the format takes one string. 0: as many works at a time as is usual.
+        // SAFETY: the format takes one string, which `name` is. 0: the default limit of concurrent
+        // works.
         let queue = unsafe {
             bindings::alloc_workqueue_noprof(c"%s".as_char_ptr(), flags, 0, name.as_char_ptr())
         };
@@ -61,12 +62,13 @@ impl KernelQueue {
 
 impl Drop for KernelQueue {
     fn drop(&mut self) {
-        // SAFETY: `new` made it; that nothing is queued any more, see `Queues`.
+        // SAFETY: `new` made the workqueue. Nothing is queued any more, because `Queues` is dropped
+        // after every `Work`.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) }
     }
 }
 
-/// The workqueues of the module, gone when dropped: which must be after every [`Work`].
+/// The workqueues of the module; destroyed when dropped. Every [`Work`] must be dropped before.
 pub(crate) struct Queues {
     _reset: KernelQueue,
     _background: KernelQueue,
@@ -76,7 +78,11 @@ pub(crate) struct Queues {
 static QUEUES: SetOnce<(usize, usize)> = SetOnce::new();
 
 impl Queues {
-    /// Makes them, once in the life of the module.
+    /// Makes the workqueues, once in the life of the module.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EBUSY` at the second call.
     pub(crate) fn new() -> Result<Self> {
         let reset = KernelQueue::new(c"rnvme-reset")?;
         let background = KernelQueue::new(c"rnvme")?;
@@ -97,7 +103,7 @@ enum JobStage {
     Closed,
 }
 
-/// Work that can be asked for from anywhere.
+/// Work that any context can queue.
 ///
 /// # Invariants
 ///
@@ -113,13 +119,13 @@ pub(crate) struct Work {
     stage: Mutex<JobStage>,
 }
 
-// SAFETY: C synchronises access to the work; the rest does not change or has a lock.
+// SAFETY: C synchronises access to the work; the other fields do not change or have a lock.
 unsafe impl Send for Work {}
 // SAFETY: as above.
 unsafe impl Sync for Work {}
 
 impl Work {
-    /// Work that nobody can ask for yet. `name` and `key` are lockdep's.
+    /// Work that is disabled until [`Self::open`]. `name` and `key` are for lockdep.
     ///
     /// # Errors
     ///
@@ -139,8 +145,9 @@ impl Work {
             pin_init!(Self {
                 // INVARIANT: initialised with `callback`, disabled. Pinned.
                 work <- Opaque::ffi_init(|work: *mut bindings::delayed_work| {
-                    // SAFETY: the slot is valid and ours; name and keys are so for ever. This is
-                    // what `INIT_DELAYED_WORK` does.
+                    // SAFETY: the slot is valid and ours; name and keys are valid for ever. The two
+                    // initialisations are what `INIT_DELAYED_WORK` does, and what
+                    // `disable_delayed_work` needs.
                     unsafe {
                         bindings::init_work_with_key(
                             core::ptr::addr_of_mut!((*work).work),
@@ -159,7 +166,7 @@ impl Work {
                         bindings::disable_delayed_work(work);
                     }
                 }),
-                // INVARIANT: the module drops `Queues` after all else.
+                // INVARIANT: the module drops `Queues` after every `Work`.
                 queue,
                 is_urgent: urgency == Urgency::Reset,
                 stage <- new_mutex!(JobStage::New),
@@ -168,48 +175,49 @@ impl Work {
         )
     }
 
-    /// From now on what is asked for is done, by `job`. Once; not after [`Self::close`].
+    /// Enables the work: from now on `job` runs when the work is queued. Once; not after
+    /// [`Self::close`].
     pub(crate) fn open(&self, job: Arc<dyn Job>) {
         let mut stage = self.stage.lock();
         if let JobStage::New = *stage {
             *stage = JobStage::Open(job);
-            // SAFETY: by the type invariant the work is initialised. It is disabled once for not
-            // having been open, and this is the only place that takes that back.
+            // SAFETY: by the type invariant the work is initialised. `new` disabled it once, and
+            // this is the only place that undoes that.
             unsafe { bindings::enable_delayed_work(self.work.get()) };
         }
     }
 
-    /// Asks for it to be done as soon as possible: once, however often it is asked for before it
-    /// begins, and once more, if it has begun. In any context. Nothing happens unless it is open.
+    /// Queues the work to run as soon as possible, in any context. The job runs once for all calls
+    /// before it begins, and once more for calls after that. Without effect before [`Self::open`]
+    /// and after [`Self::close`].
     pub(crate) fn queue(&self) {
         self.queue_after(0);
     }
 
-    /// The same, but `ms` milliseconds later. If it has been asked for already, that stands.
+    /// Queues the work to run in `ms` milliseconds. Work that is queued already keeps its time.
     pub(crate) fn queue_after(&self, ms: u32) {
-        // CAST: the constant is a number of CPUs.
+        // CAST: the constant is the number of CPUs that the kernel is built for, a small number.
         let anywhere = bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int;
         let delay = kernel::time::msecs_to_jiffies(ms);
-        // SAFETY: by the type invariant the work is initialised and the queue is there. `drop`
+        // SAFETY: by the type invariant the work is initialised and the workqueue exists. `drop`
         // waits until the work is not queued any more.
         unsafe {
             bindings::queue_delayed_work_on(anywhere, self.queue.as_ptr(), self.work.get(), delay)
         };
     }
 
-    /// Waits until what was asked for before has been done, without the delay. Not in the job.
+    /// Runs the work now if it is queued, without its delay, and waits for its end. Not in the job.
     pub(crate) fn flush(&self) {
         // SAFETY: by the type invariant the work is initialised.
         unsafe { bindings::flush_delayed_work(self.work.get()) };
     }
 
-    /// Waits until the job does not run, and keeps it from running again. Drops the job. Not in
-    /// the job.
+    /// Disables the work, waits until the job does not run, and drops the job. Not in the job.
     pub(crate) fn close(&self) {
         // SAFETY: by the type invariant the work is initialised.
         unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
         let stage = core::mem::replace(&mut *self.stage.lock(), JobStage::Closed);
-        // Without the lock: the job may have the last reference to something.
+        // Without the lock: this may drop the last reference to what the job uses.
         drop(stage);
     }
 
@@ -218,16 +226,17 @@ impl Work {
     /// For the work of a `Self` only.
     unsafe extern "C" fn callback(work: *mut bindings::work_struct) {
         const OFFSET: usize = offset_of!(Work, work) + offset_of!(bindings::delayed_work, work);
-        // SAFETY: the workqueue calls this with the work that it was given, which is in a `Work`;
+        // SAFETY: the workqueue calls this with the work that was queued, which is in a `Work`;
         // `drop` waits for the end of this call.
         let this = unsafe { &*work.byte_sub(OFFSET).cast::<Self>() };
         let job = match &*this.stage.lock() {
             JobStage::Open(job) => job.clone(),
             JobStage::New | JobStage::Closed => return,
         };
-        // Not under the lock, which `close` of another thread may want. `stage` keeps the job, as
-        // `close` waits for this call before it drops it: so what is dropped here is not the last.
-        // Memory may not be waited for by what all I/O waits for.
+        // The job runs without the lock, because `close` in another thread takes it. `close` waits
+        // for this call before it drops the job of `stage`, so the reference dropped here is not
+        // the last one. All I/O waits for a reset, so the allocations of a reset must not wait for
+        // I/O.
         let _noio = this.is_urgent.then(NoIo::new);
         job.run();
     }
@@ -266,7 +275,7 @@ mod tests {
             work.flush();
             assert_eq!(done(), 0);
             work.open(job.clone());
-            // A day, but a flush does not wait for that.
+            // A day; `flush` does not wait for the delay.
             work.queue_after(86_400_000);
             work.flush();
             assert_eq!(done(), 1);
@@ -278,7 +287,7 @@ mod tests {
             work.queue();
             work.flush();
             assert_eq!(done(), 1);
-            // Nobody else has it any more.
+            // The work has dropped its reference.
             assert!(Arc::into_unique_or_drop(job).is_some());
         }
         Ok(())

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests many at a time: a plug's on their way down, completed ones on their way up.
+//! Batches of requests: those of a plug on their way to the hardware, completed ones on their way
+//! back.
 //!
-//! `struct rq_list` is a list through `request.rq_next`; who has the list owns the requests.
+//! `struct rq_list` is a list through `request.rq_next`; the owner of the list owns the requests.
 
 use super::request::{
     Request,
@@ -35,8 +36,8 @@ unsafe fn pop(list: &mut bindings::rq_list) -> *mut bindings::request {
 ///
 /// # Safety
 ///
-/// `list` is a valid list whose requests the caller owns; so does it `rq`, and gives it to the
-/// list.
+/// `list` is a valid list whose requests the caller owns. The caller owns `rq`, too, and gives it
+/// to the list.
 #[inline(always)]
 unsafe fn push(list: &mut bindings::rq_list, rq: *mut bindings::request) {
     // SAFETY: the caller owns all of these requests, so they are live.
@@ -68,24 +69,26 @@ impl<T: Types> Submissions<'_, T> {
         if head.is_null() || unsafe { (*head).mq_hctx } != self.hctx {
             return None;
         }
-        // SAFETY: the list is valid and ours (`split`); popping passes the ownership on.
+        // SAFETY: the list is valid and its requests are ours (`split`); `pop` passes on the
+        // ownership of one.
         Some(unsafe { Request::from_raw(pop(self.pending)) })
     }
 
-    /// Gives a request back to blk-mq, which hands it over again by itself.
+    /// Gives a request back to blk-mq, which submits it again, alone.
     #[cold]
     pub(crate) fn refuse(&mut self, rq: Request<T>) {
-        // SAFETY: the list is valid and ours; `rq` is owned and given up here.
+        // SAFETY: the list is valid and its requests are ours; `rq` is owned, and given to the
+        // list.
         unsafe { push(self.refused, rq.as_ptr()) }
     }
 }
 
-/// Calls `each` for the requests of every run of one hardware queue, and leaves in `list` what was
-/// refused or not taken.
+/// Calls `each` for every run of requests of one hardware queue, and leaves in `list` the requests
+/// that were refused or not taken.
 ///
 /// # Safety
 ///
-/// blk-mq hands over `list`, the requests of which are of a tag set with `T`'s operations.
+/// blk-mq hands over `list`, and its requests are of a tag set with `T`'s operations.
 pub(in crate::sys) unsafe fn split<T: Types>(
     list: &mut bindings::rq_list,
     mut each: impl FnMut(*mut bindings::blk_mq_hw_ctx, &mut Submissions<'_, T>),
@@ -114,18 +117,18 @@ pub(in crate::sys) unsafe fn split<T: Types>(
 
 /// Completed requests that succeeded, to be ended together.
 pub(crate) struct Completed<T: Types> {
-    /// In the form that the block layer takes: there is nothing to be built at the end.
+    /// In the block layer's form, so that [`Self::end`] has nothing to build.
     batch: bindings::io_comp_batch,
-    /// All flags that any of them has.
+    /// The flags of all requests, combined by OR.
     flags: u32,
     _types: PhantomData<T>,
 }
 
-/// What ends a batch.
+/// The function that ends a batch.
 const END: unsafe extern "C" fn(*mut bindings::io_comp_batch) = bindings::blk_mq_end_request_batch;
 
 impl<T: Types> Completed<T> {
-    /// None so far.
+    /// An empty batch.
     #[inline(always)]
     pub(crate) fn new() -> Self {
         Self {
@@ -140,7 +143,7 @@ impl<T: Types> Completed<T> {
     ///
     /// # Errors
     ///
-    /// Gives it back if it must be ended by itself.
+    /// Gives the request back if it must be ended alone.
     #[inline(always)]
     pub(crate) fn add(&mut self, rq: Started<T>) -> Result<(), Started<T>> {
         const ALONE: u32 = 1 << bindings::rqf_flags___RQF_SCHED_TAGS;
@@ -149,12 +152,13 @@ impl<T: Types> Completed<T> {
             return Err(rq);
         }
         self.flags |= flags;
-        // SAFETY: the list is valid and its requests are ours; `rq` is owned and joins it.
+        // SAFETY: the list is valid and its requests are ours; `rq` is owned, and given to the
+        // list.
         unsafe { push(&mut self.batch.req_list, rq.as_ptr()) };
         Ok(())
     }
 
-    /// Whether the time of their end matters to any of them.
+    /// Whether any of the requests needs the time of its end.
     #[inline(always)]
     fn timed(&self) -> bool {
         const TIMED: u32 = 1 << bindings::rqf_flags___RQF_IO_STAT
@@ -163,22 +167,24 @@ impl<T: Types> Completed<T> {
         self.flags & TIMED != 0
     }
 
-    /// Ends them.
+    /// Ends the requests.
     #[inline(always)]
     pub(crate) fn end(&mut self) {
         if self.batch.req_list.head.is_null() {
             return;
         }
         self.batch.need_ts = self.timed();
-        // SAFETY: all of them are completed, successful, and ended here: C takes them off the list.
+        // SAFETY: the list is valid, and its requests are ours, completed and successful. C takes
+        // them off the list.
         unsafe { END(&mut self.batch) }
     }
 
-    /// Gives them to whoever polls and ends `batch`; or ends them, if that is somebody else's.
+    /// Gives the requests to `batch`, whose owner polls and ends it. If `batch` has a `complete`
+    /// function that is not ours, ends the requests instead.
     ///
     /// # Safety
     ///
-    /// `batch` is valid, and what is in it is ended through `batch.complete`.
+    /// `batch` is valid, and its requests are ended through `batch.complete`.
     pub(in crate::sys) unsafe fn give(&mut self, batch: &mut bindings::io_comp_batch) {
         // CAST: compared as addresses.
         let ours = batch
@@ -194,7 +200,7 @@ impl<T: Types> Completed<T> {
             batch.req_list = list;
             return;
         }
-        // SAFETY: the batch's last request is live and the batch's, and so is its link.
+        // SAFETY: the last request of `batch` is live and belongs to `batch`, and so does its link.
         unsafe { (*batch.req_list.tail).__bindgen_anon_1.rq_next = list.head };
         batch.req_list.tail = list.tail;
     }

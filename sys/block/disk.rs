@@ -11,6 +11,7 @@ use super::{
     },
 };
 use crate::{
+    num::SECTOR_SHIFT,
     policy::DiskLimits,
     sys::ffi as bindings, //
 };
@@ -38,18 +39,20 @@ use kernel::{
     }, //
 };
 
-/// What a disk can do, in the units of the block layer. Validated by the caller: the block layer
-/// refuses what is inconsistent, with a warning.
+const _: () = assert!(SECTOR_SHIFT == bindings::SECTOR_SHIFT);
+
+/// The limits of a disk, in the units of the block layer. The caller has validated them: the block
+/// layer refuses inconsistent limits, with a warning.
 pub(crate) struct Limits {
-    /// What the namespace says.
+    /// The limits of the namespace.
     pub(crate) disk: DiskLimits,
-    /// Bytes of the largest transfer.
+    /// The largest transfer, in bytes.
     pub(crate) max_transfer: u32,
-    /// The most pieces that one transfer may be in.
+    /// The most segments of one transfer.
     pub(crate) max_segments: u16,
-    /// Pieces meet at multiples of this many bytes of memory: a power of two.
+    /// Segments meet at multiples of this many bytes of memory: a power of two.
     pub(crate) boundary: usize,
-    /// Whether there is a volatile write cache to be flushed, and writes can bypass it.
+    /// Whether the device has a volatile write cache, so that it needs flushes and supports FUA.
     pub(crate) write_cache: bool,
 }
 
@@ -58,7 +61,7 @@ impl Limits {
     const FEATURES: bindings::blk_features_t =
         bindings::BLK_FEAT_WRITE_CACHE | bindings::BLK_FEAT_FUA | bindings::BLK_FEAT_ATOMIC_WRITES;
 
-    /// Writes them to `limits`. What the block layer or a user has set there stays.
+    /// Writes the limits to `limits`. The other fields, set by the block layer or a user, stay.
     fn apply(&self, limits: &mut bindings::queue_limits) {
         let disk = &self.disk;
         limits.features &= !Self::FEATURES;
@@ -86,17 +89,16 @@ impl Limits {
         limits.atomic_write_hw_boundary = disk.atomic.boundary;
         limits.atomic_write_hw_unit_min = disk.atomic.max.min(disk.logical_block);
         limits.atomic_write_hw_unit_max = disk.atomic.unit();
-        limits.max_hw_sectors = self.max_transfer >> bindings::SECTOR_SHIFT;
+        limits.max_hw_sectors = self.max_transfer >> SECTOR_SHIFT;
         limits.max_segments = self.max_segments;
         limits.max_segment_size = u32::MAX;
-        // CAST: usize to unsigned long is the identity.
         limits.virt_boundary_mask = self.boundary.wrapping_sub(1);
         // NVMe takes any dword-aligned buffer (PRP1: NVMe Base 2.0, 4.1.1).
         limits.dma_alignment = 3;
     }
 }
 
-/// A disk that is there: made and added by [`Disk::add`], removed when dropped.
+/// A disk: made and added by [`Disk::add`], removed when dropped.
 ///
 /// # Invariants
 ///
@@ -115,12 +117,12 @@ unsafe impl<T: Operations> Send for Disk<T> where T::QueueData: DiskData {}
 // SAFETY: as above.
 unsafe impl<T: Operations> Sync for Disk<T> where T::QueueData: DiskData {}
 
-/// What a disk asks of the data of its queue.
+/// The functions that a disk needs of the data of its queue.
 pub(crate) trait DiskData {
-    /// Copies the identifier of the disk as a SCSI disk would have it, of type EUI-64, to the
-    /// beginning of `to`; returns its length, if it has one.
+    /// Copies the SCSI designator of the disk, of type EUI-64, to the beginning of `to`. Returns
+    /// its length in bytes, or `None` without one.
     fn designator(&self, to: &mut [u8; 16]) -> Option<usize>;
-    /// Which requests may wait before they are tried again.
+    /// The timer for requests that wait before they are queued again.
     fn requeue_timer(&self) -> &RequeueTimer;
 }
 
@@ -135,8 +137,8 @@ where
         ..pin_init::zeroed()
     };
 
-    /// Makes the disk `name` of `sectors` 512-byte sectors and announces it; `parent` is its
-    /// parent in sysfs.
+    /// Makes the disk `name` of `sectors` 512-byte sectors, and adds it; `parent` is its parent in
+    /// sysfs.
     ///
     /// # Errors
     ///
@@ -164,8 +166,9 @@ where
         });
         drop(steady);
         let result = made.and_then(|disk| {
-            // SAFETY: `disk` is new, so it is ours alone, and so is its queue, of this set; `drop`, or
-            // what follows here, takes that out before it goes.
+            // SAFETY: `disk` is new, so it and its queue are ours alone. The queue is of this set
+            // and does not dispatch yet; `drop`, or the error path here, unlists it before it is
+            // freed.
             let q = unsafe { (*disk).queue };
             // SAFETY: as above.
             let added = unsafe { set.list(q) }.and_then(|()| {
@@ -174,8 +177,8 @@ where
             });
             added.inspect_err(|_| {
                 set.unlist(q);
-                // SAFETY: this is the reference that it was made with. It was not added, so nobody
-                // else has one, and `free_disk` is not called.
+                // SAFETY: this is the reference that the disk was made with. The disk was not
+                // added, so there is no other reference, and `free_disk` is not called.
                 unsafe { bindings::put_disk(disk) }
             })?;
             NonNull::new(disk).ok_or(ENOMEM)
@@ -191,46 +194,46 @@ where
         }
     }
 
-    /// Lets requests wait before they are tried again.
+    /// Lets requests wait before they are queued again.
     fn let_wait(self) -> Self {
         let (data, q) = self.data();
-        // SAFETY: `drop` closes it.
+        // SAFETY: `drop` closes the timer before it shuts the queue down.
         unsafe { data.requeue_timer().open(q) };
         self
     }
 
-    /// What the disk's queue has for data, and the queue.
+    /// The data of the disk's queue, and the queue.
     fn data(&self) -> (&T::QueueData, *mut bindings::request_queue) {
         let disk = self.disk.as_ptr();
-        // SAFETY: by the type invariant the disk was added, with this type of data. `update` alone
-        // changes it, which borrows `self` exclusively.
+        // SAFETY: by the type invariant the disk was added, with this type of data. Only `update`
+        // changes the data, and it borrows `self` exclusively.
         unsafe {
             let data = Self::private_data(disk).load(Ordering::Relaxed);
             (&*data.cast(), (*disk).queue)
         }
     }
 
-    /// The device is not there any more: new I/O fails at once, and whoever has mounted the disk
-    /// is told. To be followed by the drop.
+    /// Marks the disk as dead, because its device is gone: new I/O fails at once, and a file system
+    /// on it is told. The caller drops the disk next.
     pub(crate) fn mark_dead(&self) {
         // SAFETY: by the type invariant the disk was added.
         unsafe { bindings::blk_mark_disk_dead(self.disk.as_ptr()) }
     }
 
-    /// Waits until the disk has no requests, and lets none begin as long as the result lives. The
-    /// requests must be able to end: the set must not be quiesced.
+    /// Freezes the disk: waits until it has no requests, and lets none begin as long as the result
+    /// lives. The requests must be able to end: the set must not be quiesced.
     pub(crate) fn freeze(&self) -> Frozen<'_> {
         let (_, q) = self.data();
         // SAFETY: by the type invariant the disk was added, so its queue is live.
         unsafe { Frozen::new(q) }
     }
 
-    /// Changes what the disk is, while nothing is in flight: its data is `data` from then on, its
-    /// limits are `limits`, its size is `sectors`. Waits as [`Self::freeze`] does.
+    /// Changes the data, the limits and the size of the disk (`sectors` of 512 bytes) while no
+    /// request is in flight. Waits as [`Self::freeze`] does.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for limits that the block layer refuses: the disk is what it was.
+    /// `EINVAL` for limits that the block layer refuses: the disk stays as it was.
     pub(crate) fn update(
         &mut self,
         data: Arc<T::QueueData>,
@@ -243,10 +246,10 @@ where
         unsafe { old.requeue_timer().close(q) };
         let replaced = self.replace(data, limits, sectors);
         let (now, q) = self.data();
-        // SAFETY: `drop` closes it, or the next update.
+        // SAFETY: `drop`, or the next update, closes the timer before the queue is shut down.
         unsafe { now.requeue_timer().open(q) };
         let old = replaced?;
-        // For `get_unique_id`, which may still look at it.
+        // `get_unique_id` may still read the old data.
         rcu::synchronize_rcu();
         drop(old);
         Ok(())
@@ -269,12 +272,13 @@ where
         };
         limits.apply(&mut raw);
         let frozen = self.freeze();
-        // SAFETY: the queue is live and its limits are locked; this unlocks them. It has no
-        // requests that the old limits were made for.
+        // SAFETY: the queue is live and its limits are locked; C unlocks them. The queue is frozen,
+        // so it has no request that was made for the old limits.
         to_result(unsafe { bindings::queue_limits_commit_update(q, &mut raw) })?;
         let data = Arc::into_raw(data).cast_mut();
         // SAFETY: by the type invariant the disk was added with a counted reference to such data.
-        // `queuedata` is for requests, and there are none; `private_data` for `get_unique_id`.
+        // Requests use `queuedata`, and there are none. `get_unique_id` uses `private_data`, which
+        // is exchanged atomically.
         let old = unsafe {
             core::ptr::addr_of_mut!((*q).queuedata).write(data.cast());
             Self::private_data(disk).swap(data.cast(), Ordering::AcqRel)
@@ -282,18 +286,19 @@ where
         // SAFETY: as above.
         unsafe { bindings::set_capacity_and_notify(disk, sectors) };
         drop(frozen);
-        // SAFETY: by the type invariant it was a counted reference; the disk does not have it any
-        // more.
+        // SAFETY: by the type invariant `old` was a counted reference, which the disk does not have
+        // any more.
         Ok(unsafe { Arc::from_raw(old.cast()) })
     }
 
-    /// Where the disk has its data.
+    /// The place where the disk keeps the pointer to its data.
     ///
     /// # Safety
     ///
     /// `disk` is live as long as the result is used, and set up.
     unsafe fn private_data<'a>(disk: *mut bindings::gendisk) -> &'a AtomicPtr<c_void> {
-        // SAFETY: so says the caller; nobody else writes to the field.
+        // SAFETY: the caller promises that the disk is live and set up; no other code writes to the
+        // field.
         unsafe { AtomicPtr::from_ptr(core::ptr::addr_of_mut!((*disk).private_data)) }
     }
 
@@ -329,8 +334,8 @@ where
     ///
     /// For `struct block_device_operations` only.
     unsafe extern "C" fn free_disk(disk: *mut bindings::gendisk) {
-        // SAFETY: called once, when the last reference to an added disk is gone: its reference
-        // to the data goes with it.
+        // SAFETY: the block layer calls this once, when the last reference to an added disk is
+        // gone. The disk's reference to the data ends here.
         drop(unsafe { Arc::from_raw((*disk).private_data.cast::<T::QueueData>()) })
     }
 
@@ -344,7 +349,8 @@ where
     ) -> c_int {
         let _guard = rcu::read_lock();
         // SAFETY: the disk was added, so it has a reference to its data until `free_disk`. `update`
-        // exchanges it, but waits for the end of this lock before it drops the old one.
+        // exchanges the data, but waits for the release of this RCU read lock before it drops the
+        // old data.
         let data: &T::QueueData =
             unsafe { &*Self::private_data(disk).load(Ordering::Acquire).cast() };
         let mut designator = [0; 16];
@@ -355,7 +361,7 @@ where
             return EINVAL.to_errno();
         };
         let len = len.min(designator.len());
-        // SAFETY: `id` has room for 16 bytes, and this is not more.
+        // SAFETY: `id` has room for 16 bytes, and `len` is at most 16.
         unsafe { core::ptr::copy_nonoverlapping(designator.as_ptr(), id, len) };
         // CAST: at most 16.
         len as c_int
@@ -368,13 +374,13 @@ where
 {
     fn drop(&mut self) {
         let (data, q) = self.data();
-        // SAFETY: `del_gendisk`, just below, is what shuts the queue down.
+        // SAFETY: only `del_gendisk`, below, shuts the queue down.
         unsafe { data.requeue_timer().close(q) };
-        // SAFETY: by the type invariant the disk was added. `del_gendisk` waits for its requests;
-        // the last opener may hold it for longer, and with it the module.
+        // SAFETY: by the type invariant the disk was added. `del_gendisk` waits for its requests.
+        // An opener may hold the disk, and with it the module, for longer.
         unsafe { bindings::del_gendisk(self.disk.as_ptr()) };
         self.set.unlist(q);
-        // SAFETY: this is the reference that it was made with.
+        // SAFETY: this is the reference that the disk was made with.
         unsafe { bindings::put_disk(self.disk.as_ptr()) }
     }
 }

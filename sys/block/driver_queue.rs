@@ -16,6 +16,7 @@ use super::{
     wait::CommandWait, //
 };
 use crate::{
+    num::SECTOR_SHIFT,
     policy::timing::WAIT_LOOK_MS,
     sys::ffi as bindings, //
 };
@@ -42,8 +43,8 @@ unsafe impl<T: Operations> Send for DriverQueue<T> {}
 // SAFETY: as above.
 unsafe impl<T: Operations> Sync for DriverQueue<T> {}
 
-/// Which way the data of a command goes, and where it is: memory of `kmalloc` in any case. Of other
-/// memory, a module's constants for instance, the block layer may not find the pages.
+/// The data of a command, and its direction. The memory must come from `kmalloc`: the block layer
+/// may not find the pages of other memory, for instance of a module's constants.
 pub(crate) enum Buffer<'a> {
     /// No data.
     None,
@@ -54,8 +55,12 @@ pub(crate) enum Buffer<'a> {
 }
 
 impl<T: Operations> DriverQueue<T> {
-    /// A queue of `set` for commands with up to `max_transfer` bytes of data, the pieces of which
-    /// meet at multiples of `boundary` bytes.
+    /// A queue of `set` for commands with up to `max_transfer` bytes of data. The pieces of the
+    /// data meet at multiples of `boundary` bytes.
+    ///
+    /// # Errors
+    ///
+    /// What `blk_mq_alloc_queue` returns.
     pub(crate) fn new(
         set: Arc<TagSet<T>>,
         data: Arc<T::QueueData>,
@@ -63,15 +68,14 @@ impl<T: Operations> DriverQueue<T> {
         max_transfer: u32,
     ) -> Result<Self> {
         let mut limits = bindings::queue_limits {
-            max_hw_sectors: max_transfer >> bindings::SECTOR_SHIFT,
-            // CAST: usize to unsigned long is the identity.
+            max_hw_sectors: max_transfer >> SECTOR_SHIFT,
             virt_boundary_mask: boundary.wrapping_sub(1),
             dma_alignment: 3,
             ..Default::default()
         };
         let steady = set.keep_steady();
-        // SAFETY: the set is allocated and outlives the queue, which holds a count of it; so does
-        // the data.
+        // SAFETY: the set is allocated. The queue holds a count of the set and of the data, so both
+        // outlive it.
         let q = from_err_ptr(unsafe {
             bindings::blk_mq_alloc_queue(
                 set.as_ptr(),
@@ -87,26 +91,27 @@ impl<T: Operations> DriverQueue<T> {
         })
     }
 
-    /// Executes one command and waits for its end: `fill` writes the request's private data
-    /// before, `read` sees it afterwards; `meanwhile` is called each [`WAIT_LOOK_MS`]. The timeout handler
-    /// bounds the wait: the command is late after `timeout_ms` milliseconds, or when the queue says.
+    /// Executes one command and waits for its end. `fill` writes the request's private data before,
+    /// `read` sees it afterwards. `meanwhile` is called every [`WAIT_LOOK_MS`] milliseconds. The
+    /// timeout handler bounds the wait: the command times out after `timeout_ms` milliseconds;
+    /// `None`: after the timeout of the queue.
     ///
     /// # Errors
     ///
-    /// What allocating and mapping the request returns; `EIO` and the like if it ended with an
-    /// error, unless `read` says otherwise.
+    /// What allocating the request returns, and what `read` returns. `read` gets the error of
+    /// mapping the data, or of the command (`EIO` and the like).
     pub(crate) fn execute<R>(
         &self,
         buffer: Buffer<'_>,
         timeout_ms: Option<u32>,
-        fill: impl FnOnce(&mut T::Pdu),
+        fill: impl FnOnce(&mut T::RequestData),
         meanwhile: impl FnMut(),
-        read: impl FnOnce(&T::Pdu, Result) -> Result<R>,
+        read: impl FnOnce(&T::RequestData, Result) -> Result<R>,
     ) -> Result<R> {
         let (op, data, len) = match buffer {
             Buffer::None => (bindings::req_op_REQ_OP_DRV_IN, core::ptr::null_mut(), 0),
             Buffer::Read(buf) => (bindings::req_op_REQ_OP_DRV_IN, buf.as_mut_ptr(), buf.len()),
-            // Nobody writes to it: so says the operation.
+            // The device only reads the buffer: the operation is `REQ_OP_DRV_OUT`.
             Buffer::Write(buf) => (
                 bindings::req_op_REQ_OP_DRV_OUT,
                 buf.as_ptr().cast_mut(),
@@ -115,45 +120,46 @@ impl<T: Operations> DriverQueue<T> {
         };
         // SAFETY: the queue is live.
         let rq = from_err_ptr(unsafe { bindings::blk_mq_alloc_request(self.q.as_ptr(), op, 0) })?;
-        // SAFETY: the request was just allocated and is ours until it is executed, and again
+        // SAFETY: the request was just allocated, and is ours until it is executed, and again
         // afterwards.
         let mut owned = unsafe { Request::<T>::from_raw(rq) };
         if let Some(ms) = timeout_ms {
             owned.set_timeout(Timeout::from_millis(ms));
         }
-        fill(owned.pdu_mut());
+        fill(owned.private_mut());
         let mapped = match u32::try_from(len).unwrap_or(u32::MAX) {
             0 => 0,
-            // SAFETY: the request is ours; the buffer is borrowed until it has been executed,
-            // below, and is of `kmalloc`, so it has pages. One that the device could not reach is
-            // bounced by the block layer.
+            // SAFETY: the request is ours. The buffer is borrowed until the request has been
+            // executed, below, and is from `kmalloc`, so it has pages. The block layer bounces a
+            // buffer that the device cannot address.
             len => unsafe { bindings::blk_rq_map_kern(rq, data.cast(), len, bindings::GFP_KERNEL) },
         };
         let result = to_result(mapped).and_then(|()| {
             stack_pin_init!(let awaited = CommandWait::new());
-            // SAFETY: the request is set up, with a driver's operation; it comes back ended.
+            // SAFETY: the queue is live. The request is ours, set up, and has a driver's operation;
+            // it is ours again afterwards.
             let status = unsafe { awaited.execute(rq, WAIT_LOOK_MS, meanwhile) };
-            // SAFETY: converts a number.
+            // SAFETY: the function only converts a number.
             to_result(unsafe { bindings::blk_status_to_errno(status) })
         });
-        let result = read(owned.pdu(), result);
-        // SAFETY: allocated above, not in flight, freed once.
+        let result = read(owned.private(), result);
+        // SAFETY: the request was allocated above, is not in flight, and is freed once.
         unsafe { bindings::blk_mq_free_request(rq) };
         result
     }
 
-    /// Sends a command without data and does not wait: `fill` writes the request's private data,
-    /// `ended` is told of its end, which may be before this returns. The command is late after
-    /// `timeout_ms` milliseconds, or never. Not with interrupts disabled.
+    /// Sends a command without data and does not wait. `fill` writes the request's private data.
+    /// `ended` is called at the end of the command, which may come before this returns. The command
+    /// times out after `timeout_ms` milliseconds; `None`: never. Not with interrupts disabled.
     ///
     /// # Errors
     ///
-    /// `EAGAIN` if no request is free or the queue is frozen, `ENODEV` when it goes. `ended` is not
-    /// told.
+    /// `EAGAIN` if no request is free or the queue is frozen, `ENODEV` if the queue is being
+    /// destroyed. `ended` is not called then.
     pub(crate) fn post<D: Ended<T> + 'static>(
         &self,
         timeout_ms: Option<u32>,
-        fill: impl FnOnce(&mut T::Pdu),
+        fill: impl FnOnce(&mut T::RequestData),
         ended: Arc<D>,
     ) -> Result {
         let op = bindings::req_op_REQ_OP_DRV_IN;
@@ -164,9 +170,10 @@ impl<T: Operations> DriverQueue<T> {
         // SAFETY: the request was just allocated and is ours until it is executed.
         let mut owned = unsafe { Request::<T>::from_raw(rq) };
         owned.set_timeout(timeout_ms.map_or(Timeout::FOREVER, Timeout::from_millis));
-        fill(owned.pdu_mut());
-        // SAFETY: the request is ours, set up, and has a driver's operation. `end_io` is called
-        // once, when it ends, for whatever reason; it takes back the count that `into_raw` gave.
+        fill(owned.private_mut());
+        // SAFETY: the request is ours, set up, and has a driver's operation. blk-mq calls `end_io`
+        // once, when the request ends for any reason; the callback takes over the count that
+        // `into_raw` gave.
         unsafe {
             (*rq).end_io = Some(Self::end_posted::<D>);
             (*rq).end_io_data = Arc::into_raw(ended).cast_mut().cast();
@@ -183,27 +190,30 @@ impl<T: Operations> DriverQueue<T> {
         status: bindings::blk_status_t,
         _batch: *const bindings::io_comp_batch,
     ) -> bindings::rq_end_io_ret {
-        // SAFETY: `post` stored what `Arc::into_raw` returned, and this is called once.
+        // SAFETY: `post` stored what `Arc::into_raw` returned for a `D`, and blk-mq calls this
+        // once.
         let ended = unsafe { Arc::from_raw((*rq).end_io_data.cast::<D>()) };
-        // SAFETY: the request has ended and is not freed before this returns: nobody else has it.
+        // SAFETY: the request has ended and is not freed before this returns, so no other code has
+        // it.
         let owned = unsafe { Request::<T>::from_raw(rq) };
-        ended.ended(owned.pdu(), status == bindings::BLK_STS_OK);
+        ended.ended(owned.private(), status == bindings::BLK_STS_OK);
         bindings::rq_end_io_ret_RQ_END_IO_FREE
     }
 }
 
-/// Who is told of the end of a command that was posted.
+/// The receiver of the end of a posted command.
 pub(crate) trait Ended<T: Types>: Send + Sync {
-    /// It has ended, well (`ok`) or not. In any context, interrupts included; and the last
-    /// reference to `self` may be dropped there.
-    fn ended(&self, pdu: &T::Pdu, ok: bool);
+    /// The command has ended; `ok`: with success. Called in any context, interrupts included. The
+    /// last reference to `self` may be dropped there.
+    fn ended(&self, data: &T::RequestData, ok: bool);
 }
 
 impl<T: Operations> Drop for DriverQueue<T> {
-    /// Waits for all requests: whoever has posted one that is never late must have ended it, by
-    /// stopping the controller and cancelling what it had.
+    /// Waits for all requests. A posted command without a timeout must have ended: its owner stops
+    /// the controller and cancels the commands in flight.
     fn drop(&mut self) {
-        // SAFETY: `new` made the queue; this waits for its requests and gives it up.
+        // SAFETY: `new` made the queue. C waits for its requests, and the one reference is given up
+        // here.
         unsafe {
             bindings::blk_mq_destroy_queue(self.q.as_ptr());
             bindings::blk_put_queue(self.q.as_ptr());

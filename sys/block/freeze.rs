@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Request queues without requests, for as long as it takes to change them.
+//! Frozen request queues: they have no requests while the driver changes them.
 
 use crate::sys::{
     base::NoIo,
@@ -8,11 +8,11 @@ use crate::sys::{
 };
 use core::marker::PhantomData;
 
-/// A request queue that has no requests, and gets none as long as this lives; whoever has one waits.
+/// A frozen request queue: it has no requests, and a submitter waits until this value is dropped.
 ///
 /// # Invariants
 ///
-/// `q` is live, and was frozen once for this.
+/// `q` is live, and was frozen once for this value.
 pub(crate) struct Frozen<'a> {
     q: *mut bindings::request_queue,
     _noio: NoIo,
@@ -20,17 +20,17 @@ pub(crate) struct Frozen<'a> {
 }
 
 impl Frozen<'_> {
-    /// Waits until `q` has no requests. Those that it has must be able to end: it must not be
-    /// quiesced, nor frozen by this thread already.
+    /// Freezes `q`: waits until `q` has no requests. Its requests must be able to end, so `q` must
+    /// not be quiesced, nor frozen by this thread already.
     ///
     /// # Safety
     ///
-    /// `q` is live as long as the value.
+    /// `q` is live as long as the value lives.
     pub(in crate::sys) unsafe fn new(q: *mut bindings::request_queue) -> Self {
         let noio = NoIo::new();
         // SAFETY: the caller promises that the queue is live.
         unsafe { bindings::blk_mq_freeze_queue_nomemsave(q) };
-        // INVARIANT: just frozen.
+        // INVARIANT: `q` was just frozen.
         Self {
             q,
             _noio: noio,
@@ -41,7 +41,7 @@ impl Frozen<'_> {
 
 impl Drop for Frozen<'_> {
     fn drop(&mut self) {
-        // SAFETY: by the type invariant the queue is live and was frozen for this.
+        // SAFETY: by the type invariant the queue is live and was frozen for this value.
         unsafe { bindings::blk_mq_unfreeze_queue_nomemrestore(self.q) }
     }
 }

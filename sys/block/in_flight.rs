@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The requests that the hardware has, by tag and command id.
+//! The requests in flight, by tag and command id.
 //!
-//! [`InFlight::arm`] takes a started request for the time that the hardware works on it;
-//! [`Reaper::take`] gives it back at most once, and only for the command id that it was armed
-//! with. What the device says is therefore never followed to a request that is not the driver's:
-//! not to one that has ended, nor to one that was never started, nor twice to the same.
+//! [`InFlight::arm`] takes a started request for the time that it is in flight. [`Reaper::take`]
+//! gives it back at most once, and only for the command id that it was armed with. Therefore no
+//! completion of the device reaches a request that is not the driver's: neither one that has ended,
+//! nor one that was never started, nor the same one twice.
 
 use super::request::{
     Started,
@@ -38,23 +38,24 @@ use kernel::{
 
 /// One tag's entry of [`InFlight`].
 struct Slot {
-    /// The last command id of the tag; while the hardware has the request, what it says when that
-    /// has succeeded ([`CqeEnd::success`]), which is not a command id. So one comparison tells that a
-    /// completion is a success of a command in flight.
+    /// The last command id of the tag. While the request is in flight, the end of a successful
+    /// command with this id ([`CqeEnd::success`]), which is not a command id. Thus one comparison
+    /// tells that a completion is a success of a command in flight.
     state: AtomicU32,
     /// The request; valid while `state` is armed.
     rq: UnsafeCell<NonNull<bindings::request>>,
 }
 
-/// What tells an armed slot's state from that of another.
+/// The bit that the state of an armed slot has, and a command id does not have.
 const ARMED: u32 = CqeEnd::success(CommandId::from_raw(0)).raw();
 
-/// What tells the state of a slot that is lent to a request of another queue. Such a state is no end
-/// of a new entry (`ARMED` is not in it), so that nothing that the device says is taken for it: these
-/// are taken by [`Reaper::take`] only, and what is taken may be another queue's then.
+/// The bit that the state of a slot has that is lent to a request of another queue. Such a state
+/// does not have `ARMED`, so it equals no end of a new entry, and [`Reaper::take_success`] never
+/// takes the request. [`Reaper::take`] and [`Reaper::take_any`] do, so they may return a request of
+/// another queue.
 const LENT: u32 = ARMED << 1;
 
-/// What is in the state of a slot in use.
+/// The bits of which the state of a slot in use has one.
 const IN_USE: u32 = ARMED | LENT;
 
 const _: () = {
@@ -63,40 +64,41 @@ const _: () = {
     assert!(CqeEnd::success(CommandId::from_raw(0xffff)).raw() == ARMED | 0xffff);
 };
 
-/// The requests that the hardware has, by tag: the side that puts them in.
+/// The requests in flight, by tag: the side that puts them in.
 ///
-/// Why the two sides need no lock between them: a slot that is not armed belongs to the one
-/// `InFlight`, one that is armed to the one [`Reaper`]; `state` says which, and each side hands it
+/// The two sides need no lock between them. A slot that is not in use belongs to the one
+/// `InFlight`, a slot in use to the one [`Reaper`]. `state` tells which, and each side hands a slot
 /// over by its last store. Each side is borrowed exclusively, so it does not race with itself.
 pub(crate) struct InFlight<T: Types> {
     slots: Handle<T>,
 }
 
-/// The requests that the hardware has, by tag: the side that takes them out. There is one for
-/// each [`InFlight`], and taking needs it exclusively.
+/// The requests in flight, by tag: the side that takes them out. Each [`InFlight`] has one, which
+/// is borrowed exclusively to take a request.
 pub(crate) struct Reaper<T: Types> {
     slots: Handle<T>,
 }
 
-/// Where the slots are, without a detour.
+/// The slots: their address without the indirection of `keep`.
 ///
 /// # Invariants
 ///
-/// `first` points to `len` slots that `keep` has.
+/// `first` points to `len` slots that `keep` owns.
 struct Handle<T: Types> {
     first: NonNull<Slot>,
     len: u16,
     keep: Arc<InFlightSlots<T>>,
 }
 
-// SAFETY: it is a reference to `keep`, which may be sent.
+// SAFETY: `first` is a reference to a part of `keep`, which may be sent and shared.
 unsafe impl<T: Types> Send for Handle<T> {}
 // SAFETY: as above.
 unsafe impl<T: Types> Sync for Handle<T> {}
 
 impl<T: Types> Handle<T> {
     fn new(slots: &Arc<InFlightSlots<T>>, len: u16) -> Self {
-        // INVARIANT: `InFlight::new` put `len` slots there, and they stay.
+        // INVARIANT: `InFlight::new` put `len` slots into the vector, which does not change any
+        // more.
         Self {
             first: NonNull::from(slots.slots.as_slice()).cast(),
             len,
@@ -109,7 +111,7 @@ impl<T: Types> Handle<T> {
         if tag >= self.len {
             return None;
         }
-        // SAFETY: by the type invariant there are `len` slots at `first`, and `tag` is less.
+        // SAFETY: by the type invariant there are `len` slots at `first`, and `tag < len`.
         Some(unsafe { self.first.add(usize::from(tag)).as_ref() })
     }
 }
@@ -119,14 +121,18 @@ struct InFlightSlots<T: Types> {
     _types: PhantomData<T>,
 }
 
-// SAFETY: see the protocol at `InFlight`: no slot is accessed by two owners at once. The requests
-// in it are `Send`.
+// SAFETY: no slot is accessed by two owners at once: see the protocol at `InFlight`. The requests
+// in the slots are `Send`.
 unsafe impl<T: Types> Send for InFlightSlots<T> {}
 // SAFETY: as above.
 unsafe impl<T: Types> Sync for InFlightSlots<T> {}
 
 impl<T: Types> InFlight<T> {
-    /// Room for tags 0 to `depth - 1`, on `node`; nothing in flight.
+    /// Room for tags 0 to `depth - 1`, on `node`; nothing is in flight.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn new(depth: u16, node: NumaNode) -> Result<(Self, Reaper<T>)> {
         let mut slots = vec_on(node, depth.into())?;
         for tag in 0..depth {
@@ -152,25 +158,25 @@ impl<T: Types> InFlight<T> {
         Ok((Self { slots }, reaper))
     }
 
-    /// The command id under which the hardware has the request of `tag`, if it does.
+    /// The command id of the request of `tag`, if that is in flight and its slot is not lent.
     pub(crate) fn command_id(&self, tag: u16) -> Option<CommandId> {
         let state = self.slots.get(tag)?.state.load(Ordering::Relaxed);
         // CAST: without `ARMED` it is a command id.
         (state & ARMED != 0).then(|| CommandId::from_raw(state as u16))
     }
 
-    /// Lends `rq` to the hardware and returns the command id to name it by.
+    /// Puts `rq` into the slot of its tag, and returns the command id for its command.
     ///
     /// # Errors
     ///
-    /// Gives the request back if the slot of its tag is in use, by a request of another queue, or
-    /// there is none, which only a bug of the block layer can cause.
+    /// Gives the request back if a request of another queue uses the slot of its tag, or if there
+    /// is no such slot, which only a bug of the block layer can cause.
     #[inline(always)]
     pub(crate) fn arm(&mut self, rq: Started<T>) -> Result<CommandId, Started<T>> {
         self.arm_with(rq, ARMED)
     }
 
-    /// The same, for a request of another queue.
+    /// As [`Self::arm`], for a request of another queue.
     pub(crate) fn lend(&mut self, rq: Started<T>) -> Result<CommandId, Started<T>> {
         self.arm_with(rq, LENT)
     }
@@ -190,8 +196,8 @@ impl<T: Types> InFlight<T> {
         let cid = CommandId::from_raw(last as u16).next_generation();
         // SAFETY: the slot is not in use, so it belongs to `self`, which is borrowed exclusively.
         unsafe { *slot.rq.get() = rq.as_non_null() };
-        // Pairs with the acquire load in `take`: who sees the id sees the request, and all that
-        // was written to its private data.
+        // Pairs with the acquire loads of `Reaper`: a load that sees the id is ordered before the
+        // loads of the request and of its private data.
         slot.state
             .store(how | u32::from(cid.raw()), Ordering::Release);
         Ok(cid)
@@ -199,8 +205,8 @@ impl<T: Types> InFlight<T> {
 }
 
 impl<T: Types> Reaper<T> {
-    /// Takes the request of which the device says `end` back, if that is a plain success and there is
-    /// such a request: the device may say anything.
+    /// Takes back the request that `end` completes, if `end` is the plain success of a request in
+    /// flight. The device may have written any value.
     #[inline(always)]
     pub(crate) fn take_success(&mut self, end: CqeEnd) -> Option<Started<T>> {
         let slot = self.slots.get(end.command_id().tag())?;
@@ -210,8 +216,8 @@ impl<T: Types> Reaper<T> {
         Some(Self::release(slot, end.command_id()))
     }
 
-    /// Takes the request that was armed with command id `cid` back, if there is one, whichever queue
-    /// it is of.
+    /// Takes back the request that was armed with command id `cid`, if there is one. It may be a
+    /// request of another queue.
     pub(crate) fn take(&mut self, cid: CommandId) -> Option<Started<T>> {
         let slot = self.slots.get(cid.tag())?;
         let state = slot.state.load(Ordering::Acquire);
@@ -222,9 +228,9 @@ impl<T: Types> Reaper<T> {
         Some(Self::release(slot, cid))
     }
 
-    /// Whether the completion with command id `cid` is to be lost, because whoever tests asks for
-    /// it: the request stays in flight then, and its time runs out. Kernels that cannot be asked
-    /// (`CONFIG_FAIL_IO_TIMEOUT`) pay nothing.
+    /// Whether fault injection wants the completion with command id `cid` lost: the request stays
+    /// in flight then, and times out. A kernel without `CONFIG_FAIL_IO_TIMEOUT` pays nothing for
+    /// it.
     #[inline(always)]
     pub(crate) fn is_to_be_lost(&self, cid: CommandId) -> bool {
         #[cfg(CONFIG_FAIL_IO_TIMEOUT)]
@@ -243,7 +249,7 @@ impl<T: Types> Reaper<T> {
         }
     }
 
-    /// Takes any request that is still with the hardware, which must have been stopped.
+    /// Takes back any request that is still in flight. The hardware must have been stopped.
     pub(crate) fn take_any(&mut self) -> Option<Started<T>> {
         let slot = self
             .slots
@@ -256,7 +262,7 @@ impl<T: Types> Reaper<T> {
         Some(Self::release(slot, cid))
     }
 
-    /// Whether the hardware has any request.
+    /// Whether no request is in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.slots
             .keep
@@ -267,12 +273,12 @@ impl<T: Types> Reaper<T> {
 
     #[inline(always)]
     fn release(slot: &Slot, cid: CommandId) -> Started<T> {
-        // SAFETY: the slot is armed and there is one reaper, borrowed exclusively by our caller,
+        // SAFETY: the slot is in use and there is one reaper, borrowed exclusively by our caller,
         // so the slot is ours until `state` is cleared.
         let rq = unsafe { *slot.rq.get() };
         slot.state.store(cid.raw().into(), Ordering::Release);
-        // SAFETY: `arm` took the request, started, from its only owner, and stored it before it
-        // armed the slot; this is its one way out of it.
+        // SAFETY: `arm_with` took the started request from its only owner, and stored it before
+        // `state`. The slot was in use and is no longer, so the request leaves it once.
         unsafe { Started::from_raw(rq.as_ptr()) }
     }
 }
@@ -285,7 +291,8 @@ impl<T: Types> Reaper<T> {
 /// `rq` is live.
 #[cfg(CONFIG_FAIL_IO_TIMEOUT)]
 unsafe fn should_fake_timeout(rq: *mut bindings::request) -> bool {
-    // SAFETY: the request is live, and so is its queue. The flags change at any time.
+    // SAFETY: the request is live, and so is its queue. Other code may change the flags at any
+    // time.
     unsafe {
         let q = (*rq).q;
         let flags = core::ptr::addr_of!((*q).queue_flags).read_volatile();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which hardware queues there are for what.
+//! The kinds of hardware queues, and how CPUs are mapped to them.
 
 use crate::{
     policy::QueueCounts,
@@ -13,7 +13,7 @@ use kernel::{
 
 /// How CPUs are mapped to hardware queues.
 pub(crate) struct QueueMap {
-    /// How many queues of which kind, in this order.
+    /// The number of queues of each kind, in the order of their indices: default, read, poll.
     pub(crate) counts: QueueCounts,
     /// The device whose vector `i` interrupts the CPUs of queue `i` (from 1 on), if each queue with
     /// interrupts has a vector of its own; else CPUs are spread by topology.
@@ -21,8 +21,8 @@ pub(crate) struct QueueMap {
 }
 
 impl QueueMap {
-    /// The number of queues of a kind and the index of its first, if blk-mq has the first `total`
-    /// only.
+    /// The number of queues of `kind` and the index of the first, if blk-mq uses only the first
+    /// `total` queues of all.
     pub(super) fn range(&self, kind: bindings::hctx_type, total: u32) -> (u32, u32) {
         let (count, first) = match kind {
             bindings::hctx_type_HCTX_TYPE_READ => (self.counts.read, self.counts.default),

@@ -2,9 +2,9 @@
 
 //! A request of the block layer as an owned value.
 //!
-//! A request is owned by whoever may end it. [`Request`] is what the block layer hands over,
-//! [`Started`] one whose timer runs and that can go to the hardware. Fields of `struct request`
-//! are read directly: what C inlines would be a call through the kernel crate's helpers.
+//! The owner of a request alone may end it. [`Request`] is a request as the block layer hands it
+//! over. [`Started`] is a request whose timer runs, so it may go to the hardware. Fields of `struct
+//! request` are read directly: C's inline functions would be calls of the kernel crate's helpers.
 
 use crate::{
     nvme::Direction,
@@ -41,9 +41,9 @@ impl BlkStatus {
     pub(crate) const MEDIUM: Self = Self(bindings::BLK_STS_MEDIUM);
     /// Protection information error.
     pub(crate) const PROTECTION: Self = Self(bindings::BLK_STS_PROTECTION);
-    /// Out of resources for now; only as the answer of `Operations::queue_rq`.
+    /// Out of resources for now; only as a result of `Operations::queue_rq`.
     pub(crate) const RESOURCE: Self = Self(bindings::BLK_STS_RESOURCE);
-    /// The request contradicts what the device promised to be able to do.
+    /// The request is invalid for the device.
     pub(crate) const INVAL: Self = Self(bindings::BLK_STS_INVAL);
     /// I/O error.
     pub(crate) const IOERR: Self = Self(bindings::BLK_STS_IOERR);
@@ -56,7 +56,7 @@ impl BlkStatus {
 /// Bytes of the block layer's part of a request.
 pub(crate) const REQUEST_SIZE: usize = size_of::<bindings::request>();
 
-/// What a request asks for.
+/// The operation of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
     /// Read sectors.
@@ -65,7 +65,7 @@ pub(crate) enum Op {
     Write,
     /// Write back the volatile cache.
     Flush,
-    /// Say that the data of sectors is not needed any more.
+    /// Discard the data of sectors.
     Discard,
     /// Make sectors read as zeroes.
     WriteZeroes,
@@ -76,7 +76,7 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    /// What the flags of a request (`cmd_flags`) say.
+    /// The operation in the flags of a request (`cmd_flags`).
     #[inline(always)]
     pub(in crate::sys) fn from_flags(flags: u32) -> Self {
         match flags & bindings::REQ_OP_MASK {
@@ -93,8 +93,9 @@ impl Op {
 
 /// The types of a driver's side of blk-mq.
 pub(crate) trait Types: Sized + 'static {
-    /// Private data of each request; zeroed when allocated, kept from use to use.
-    type Pdu: Zeroable;
+    /// Private data of each request; zeroed when the tag set is allocated, and kept from one use of
+    /// the request to the next.
+    type RequestData: Zeroable;
     /// A hardware queue.
     type Queue: Send + Sync + 'static;
     /// Data of a request queue: the namespace.
@@ -116,11 +117,12 @@ pub(in crate::sys) unsafe fn hardware_queue<'a, T: Types>(
 }
 
 /// Reads one field of the C request behind a [`Request`]: by value, never through a reference,
-/// because the block layer writes to other fields at any time.
+/// because the block layer may write to other fields at any time.
 macro_rules! field {
     ($self:ident.$field:ident) => {
         // SAFETY: by the type invariant the request is live. The fields that are read so are set
-        // up before it is handed to the driver, and do not change until it ends.
+        // before it is handed to the driver, and do not change until it ends. (Only `rq_flags` may
+        // get RQF_TIMED_OUT, which no reader looks at.)
         unsafe { core::ptr::addr_of!((*$self.ptr.as_ptr()).$field).read() }
     };
 }
@@ -144,8 +146,8 @@ impl<T: Types> Request<T> {
     ///
     /// # Safety
     ///
-    /// `ptr` is a live request of a queue made with `T`'s types, and from here on nobody
-    /// else ends it, requeues it or touches its private data.
+    /// `ptr` is a live request of a queue made with `T`'s types, and from here on no other code
+    /// ends it, requeues it or touches its private data.
     #[inline(always)]
     pub(in crate::sys) unsafe fn from_raw(ptr: *mut bindings::request) -> Self {
         // INVARIANT: the caller promises it.
@@ -162,7 +164,7 @@ impl<T: Types> Request<T> {
         self.ptr.as_ptr()
     }
 
-    /// The same.
+    /// The C request, as a pointer that is not null.
     #[inline(always)]
     pub(in crate::sys) fn as_non_null(&self) -> NonNull<bindings::request> {
         self.ptr
@@ -193,13 +195,13 @@ impl<T: Types> Request<T> {
         field!(self.cmd_flags) & (1 << bindings::req_flag_bits___REQ_ATOMIC) != 0
     }
 
-    /// Whether sectors that are to read as zeroes must keep their room on the device.
+    /// Whether sectors to be zeroed must stay allocated on the device (`REQ_NOUNMAP`).
     pub(crate) fn must_not_unmap(&self) -> bool {
         field!(self.cmd_flags) & (1 << bindings::req_flag_bits___REQ_NOUNMAP) != 0
     }
 
-    /// Which way the data of an ordinary read or write goes: without any of the flags that ask for
-    /// more, in one test.
+    /// The direction of an ordinary read or write: a request without any flag that asks for more.
+    /// One test.
     #[inline(always)]
     pub(crate) fn ordinary(&self) -> Option<Direction> {
         const MORE: u32 = bindings::REQ_OP_MASK & !1
@@ -211,7 +213,7 @@ impl<T: Types> Request<T> {
         (flags & MORE == 0).then(|| self.direction())
     }
 
-    /// Which way the data goes.
+    /// The direction of the data.
     #[inline(always)]
     pub(crate) fn direction(&self) -> Direction {
         if field!(self.cmd_flags) & 1 != 0 {
@@ -221,7 +223,7 @@ impl<T: Types> Request<T> {
         }
     }
 
-    /// Whether nobody has asked for the data yet.
+    /// Whether the request is read-ahead: no reader needs the data yet.
     #[inline(always)]
     pub(crate) fn is_read_ahead(&self) -> bool {
         field!(self.cmd_flags) & (1 << bindings::req_flag_bits___REQ_RAHEAD) != 0
@@ -250,7 +252,7 @@ impl<T: Types> Request<T> {
         field!(self.rq_flags)
     }
 
-    /// Whether somebody is to be called when the request ends, as for a part of a flush.
+    /// Whether a function is called when the request ends, as for a part of a flush.
     #[inline(always)]
     pub(in crate::sys) fn has_end_io(&self) -> bool {
         field!(self.end_io).is_some()
@@ -273,13 +275,13 @@ impl<T: Types> Request<T> {
         field!(self.__data_len)
     }
 
-    /// The number of physically contiguous pieces that the data is in; 0: no data.
+    /// The number of physically contiguous segments of the data; 0: no data.
     #[inline(always)]
     pub(crate) fn segments(&self) -> u16 {
         field!(self.nr_phys_segments)
     }
 
-    /// Whether pieces of the data meet elsewhere than at multiples of 2^`shift` bytes of memory
+    /// Whether segments of the data meet elsewhere than at multiples of 2^`shift` bytes of memory
     /// (`phys_gap_bit` is the lowest bit of an address where they meet, plus one; 0: none).
     #[inline(always)]
     pub(crate) fn has_gaps(&self, shift: u32) -> bool {
@@ -287,7 +289,7 @@ impl<T: Types> Request<T> {
         bit != 0 && bit <= shift
     }
 
-    /// The first of the bios; null without data.
+    /// The first bio; null without data.
     #[inline(always)]
     pub(in crate::sys) fn bio(&self) -> *const bindings::bio {
         field!(self.bio)
@@ -312,22 +314,22 @@ impl<T: Types> Request<T> {
 
     /// The private data of the request.
     #[inline(always)]
-    pub(crate) fn pdu(&self) -> &T::Pdu {
-        // SAFETY: see `pdu_mut`; shared access while `self` is borrowed shared.
-        unsafe { &*self.pdu_ptr() }
+    pub(crate) fn private(&self) -> &T::RequestData {
+        // SAFETY: see `private_mut`; shared access while `self` is borrowed shared.
+        unsafe { &*self.private_ptr() }
     }
 
     /// The private data of the request.
     #[inline(always)]
-    pub(crate) fn pdu_mut(&mut self) -> &mut T::Pdu {
-        // SAFETY: the tag set asked for `size_of::<T::Pdu>()` bytes behind each request, zeroed,
-        // which `T::Pdu: Zeroable` takes for a value; the alignment is asserted in `TagSet::new`.
-        // By the type invariant nobody else touches them.
-        unsafe { &mut *self.pdu_ptr() }
+    pub(crate) fn private_mut(&mut self) -> &mut T::RequestData {
+        // SAFETY: the tag set asked for `size_of::<T::RequestData>()` bytes behind each request,
+        // zeroed, which `T::RequestData: Zeroable` takes for a value; the alignment is asserted in
+        // `TagSet::new`. By the type invariant nobody else touches them.
+        unsafe { &mut *self.private_ptr() }
     }
 
     #[inline(always)]
-    fn pdu_ptr(&self) -> *mut T::Pdu {
+    fn private_ptr(&self) -> *mut T::RequestData {
         // SAFETY: `blk_mq_rq_to_pdu`: the private data begins where `struct request` ends.
         unsafe { self.ptr.as_ptr().add(1).cast() }
     }
@@ -336,9 +338,10 @@ impl<T: Types> Request<T> {
     /// [`Started::requeue`]). True once.
     #[inline(always)]
     pub(crate) fn is_first_time(&mut self) -> bool {
-        // SAFETY: by the type invariant the request is the driver's, and so is this flag. The block
-        // layer's time-out may set another one meanwhile (RQF_TIMED_OUT): a request that is at its
-        // end can do without it, and a lost flag of ours is one try more.
+        // SAFETY: by the type invariant the request is the driver's, and so is RQF_DONTPREP. The
+        // timeout of the block layer may set RQF_TIMED_OUT at the same time, and either flag may
+        // get lost. A request that ends does not need RQF_TIMED_OUT; without RQF_DONTPREP it gets
+        // one retry more.
         unsafe {
             let place = core::ptr::addr_of_mut!((*self.ptr.as_ptr()).rq_flags);
             let flags = place.read_volatile();
@@ -347,7 +350,7 @@ impl<T: Types> Request<T> {
         }
     }
 
-    /// The same, as DMA mapping wants to know it.
+    /// The direction of the data, as a value of the DMA API.
     #[inline(always)]
     pub(in crate::sys) fn dma_direction(&self) -> bindings::dma_data_direction {
         match self.direction() {
@@ -356,7 +359,7 @@ impl<T: Types> Request<T> {
         }
     }
 
-    /// Starts the request's timer and statistics: it is about to go to the hardware.
+    /// Starts the request's timer and statistics, just before it goes to the hardware.
     #[inline(always)]
     pub(crate) fn start(self) -> Started<T> {
         // SAFETY: by the type invariant the request is ours and has not been started.
@@ -382,8 +385,8 @@ impl Iterator for Pieces<'_> {
         if self.next.is_null() {
             return None;
         }
-        // SAFETY: by the type invariant this is a bio of a request that is the driver's: neither
-        // it nor its place in the list of bios (`__rq_for_each_bio`) changes meanwhile.
+        // SAFETY: by the type invariant this is a bio of a request that is the driver's. Neither
+        // the bio nor its place in the list of bios (`__rq_for_each_bio`) changes during that time.
         let (piece, next) = unsafe {
             let iter = core::ptr::addr_of!((*self.next).bi_iter);
             (
@@ -421,19 +424,19 @@ impl<T: Types> Started<T> {
     ///
     /// # Safety
     ///
-    /// As for [`Request::from_raw`]; the request has been started and has not ended.
+    /// As for [`Request::from_raw`]. The request has been started and has not ended.
     #[inline(always)]
     pub(in crate::sys) unsafe fn from_raw(ptr: *mut bindings::request) -> Self {
         // SAFETY: the caller promises it.
         Self(unsafe { Request::from_raw(ptr) })
     }
 
-    /// Gives up on starting: the request goes back to the block layer as a refused one.
+    /// Gives up the start: the caller gives the request back to the block layer as a refused one.
     pub(crate) fn into_request(self) -> Request<T> {
         self.0
     }
 
-    /// Marks the request complete. Returns it if it shall be finished here and now; else the
+    /// Marks the request complete. Returns it if the caller must finish it, on this CPU; else the
     /// block layer calls `Operations::complete` on a CPU of its choice.
     #[inline(always)]
     pub(crate) fn complete_remote(self) -> Option<Self> {

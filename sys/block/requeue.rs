@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests that wait before they are queued again, and how they get out of the way of a disk that
-//! goes.
+//! Requests that wait before they are queued again, and the end of the wait when a disk is removed.
 //!
-//! `del_gendisk` waits for all requests of the disk, and those that are to be queued again later
-//! would make it wait, too. So nothing begins to wait once [`RequeueTimer::close`] was called, and what
-//! does wait is queued at once.
+//! `del_gendisk` waits for all requests of the disk, and so for those that wait to be queued again.
+//! Therefore no request begins to wait after [`RequeueTimer::close`], and the requests that wait
+//! are queued at once.
 
 use super::{
     request::{
@@ -14,7 +13,10 @@ use super::{
     },
     timeout::Timeout, //
 };
-use crate::sys::ffi as bindings;
+use crate::{
+    num::u32_as_usize,
+    sys::ffi as bindings, //
+};
 use core::{
     ptr::null_mut,
     sync::atomic::{
@@ -24,11 +26,11 @@ use core::{
 };
 use kernel::sync::rcu;
 
-/// Whether requests may wait: those of the one queue that is in it.
+/// The request queue whose requests may wait; null if none may.
 pub(crate) struct RequeueTimer(AtomicPtr<bindings::request_queue>);
 
 impl RequeueTimer {
-    /// Requests of no queue.
+    /// No request may wait.
     pub(crate) const fn new() -> Self {
         Self(AtomicPtr::new(null_mut()))
     }
@@ -39,20 +41,21 @@ impl RequeueTimer {
     ///
     /// [`Self::close`] is called for `q` before `q` is shut down.
     pub(in crate::sys) unsafe fn open(&self, q: *mut bindings::request_queue) {
-        // The value alone counts: nothing is reached through it.
+        // Relaxed: only the value is compared, nothing is reached through it.
         self.0.store(q, Ordering::Relaxed);
     }
 
-    /// No request may begin to wait any more, and those of `q` that do need not any longer.
+    /// From now on no request may begin to wait, and the requests of `q` that wait are queued at
+    /// once.
     ///
     /// # Safety
     ///
     /// `q` has not been shut down.
     pub(in crate::sys) unsafe fn close(&self, q: *mut bindings::request_queue) {
         self.0.store(null_mut(), Ordering::Relaxed);
-        // Whoever still saw `q` has set the timer when this returns.
+        // Every reader that still saw `q` has set the timer when this returns.
         rcu::synchronize_rcu();
-        // SAFETY: the caller promises that the queue is still at work.
+        // SAFETY: the caller promises that the queue has not been shut down.
         unsafe { bindings::blk_mq_kick_requeue_list(q) }
     }
 }
@@ -66,7 +69,7 @@ impl<T: Types> Started<T> {
     }
 
     /// Gives the request back to be queued again after `ms` milliseconds, or at once if it may not
-    /// wait. There is one timer for all requests of a queue that wait: this sets it anew.
+    /// wait. All waiting requests of a queue have one timer, which this call sets anew.
     pub(crate) fn requeue_after(
         mut self,
         ms: u32,
@@ -81,12 +84,12 @@ impl<T: Types> Started<T> {
         }
         self.set_timeout(Timeout::OF_QUEUE);
         // SAFETY: by the type invariant the request is ours; ownership ends here. The queue may
-        // have no other request, but it is not shut down before the lock is released: `close` waits
-        // for that (the request was live when `q` was seen to be open, so `close` was not over).
+        // have no other request, but it is not shut down before the RCU read lock is released:
+        // `close` waits for that. (The request was live when `q` was found open, so `close` had not
+        // returned.)
         unsafe {
             bindings::blk_mq_requeue_request(self.as_ptr(), false);
-            // CAST: u32 to usize widens.
-            bindings::blk_mq_delay_kick_requeue_list(q, ms as usize);
+            bindings::blk_mq_delay_kick_requeue_list(q, u32_as_usize(ms));
         }
     }
 }

@@ -2,8 +2,8 @@
 
 //! blk-mq made safe: the operations of a driver, tag sets.
 //!
-//! The names are those that the kernel crate uses or is likely to take, so that this file can go
-//! when its `block::mq` has caught up.
+//! The names are those that the kernel crate uses or is likely to use. This file can go when its
+//! `block::mq` has caught up.
 
 use super::{
     batch::{
@@ -25,6 +25,7 @@ use super::{
     },
 };
 use crate::{
+    num::u32_as_usize,
     nvme::CommandId,
     sys::{
         base::NoIo,
@@ -53,7 +54,7 @@ use kernel::{
     }, //
 };
 
-/// What a timeout handler decides.
+/// The decision of a timeout handler.
 pub(crate) enum TimeoutVerdict {
     /// The request has been completed or will be.
     Done,
@@ -65,30 +66,29 @@ pub(crate) enum TimeoutVerdict {
 
 /// A driver's side of blk-mq.
 pub(crate) trait Operations: Types {
-    /// Takes a request: to the hardware, or back with the reason.
+    /// Submits a request, or gives it back with the reason.
     fn queue_rq(
         queue: &Self::Queue,
         rq: Request<Self>,
         last: bool,
     ) -> Result<(), (Request<Self>, BlkStatus)>;
-    /// Takes a plug's requests for one queue, as far as it can; what it refuses comes again
-    /// through [`Self::queue_rq`].
+    /// Submits a plug's requests for one queue, as far as possible. blk-mq submits those that it
+    /// refuses again through [`Self::queue_rq`].
     fn queue_rqs(queue: &Self::Queue, requests: &mut Submissions<'_, Self>);
-    /// What becomes of a request, its data unmapped, that the queue does not take: it is closed, or
-    /// the request's slot is in use for a moment.
+    /// Decides on a request that the queue did not take, because the queue is closed or the slot of
+    /// the request is in use for the moment. The data of the request is unmapped.
     fn turned_away(queue: &Self::Queue, rq: Started<Self>);
     /// Announces to the hardware what was queued with `last == false`.
     fn commit_rqs(queue: &Self::Queue);
     /// Finishes a request on the CPU that the block layer chose.
     fn complete(queue: &Self::Queue, rq: Started<Self>);
-    /// Looks for completions of a queue without interrupts; returns whether there were any.
+    /// Polls a queue without interrupts for completions; returns whether there were any.
     fn poll(queue: &Self::Queue, done: &mut Completed<Self>) -> bool;
-    /// A request has been with the hardware for too long.
+    /// Handles a request that timed out.
     fn timeout(queue: &Self::Queue, rq: &TimedOut<'_, Self>) -> TimeoutVerdict;
 }
 
-/// Finishes a request here and now, on behalf of its own queue, whichever queue its command went
-/// through.
+/// Finishes a request on this CPU, through its own queue, whichever queue its command went through.
 #[cold]
 #[inline(never)]
 pub(crate) fn finish<T: Operations>(rq: Started<T>) {
@@ -98,10 +98,10 @@ pub(crate) fn finish<T: Operations>(rq: Started<T>) {
     T::complete(queue, rq);
 }
 
-/// What blk-mq is told of a request that the driver does not take.
+/// The status that blk-mq gets for a request that the driver does not take.
 ///
-/// blk-mq ends the request that it handed over, so that must be the one given back. A driver that
-/// gives back another one loses both, which is harmless to memory.
+/// blk-mq ends the request that it handed over, so the driver must give back that one. If it gives
+/// back another one, both are lost, which does no harm to memory.
 #[cold]
 #[inline(never)]
 fn refused<T: Types>(
@@ -123,11 +123,10 @@ struct QueueSet<T: Operations> {
 }
 
 impl<T: Operations> QueueSet<T> {
-    /// Checks that there are as many queues as the map says.
+    /// Checks that there are as many queues as the map says; returns their number, too.
     fn new(queues: KVec<Arc<T::Queue>>, map: QueueMap) -> Result<(Self, u32)> {
         let total = map.counts.total();
-        // CAST: u32 to usize widens.
-        if total == 0 || queues.len() != total as usize {
+        if total == 0 || queues.len() != u32_as_usize(total) {
             return Err(EINVAL);
         }
         Ok((Self { queues, map }, total))
@@ -142,23 +141,24 @@ pub(crate) struct TagSet<T: Operations> {
 
 /// # Invariants
 ///
-/// `hardware` is changed by [`TagSet::update_queues`] only, with `changes` held, and read by `init_hctx` and
-/// `map_queues` only, which blk-mq calls when the set is made, when a queue is made with it and when
-/// the set is updated: with `changes` held, too. blk-mq has no more queues than there are.
+/// Only [`TagSet::update_queues`] changes `hardware`, with `changes` held. Only `init_hctx` and
+/// `map_queues` read it. blk-mq calls these with `changes` held, when a request queue is made with
+/// the set or the set is updated; and `map_queues` while the set is made. blk-mq uses at most as
+/// many queues as there are.
 #[pin_data]
 struct SetState<T: Operations> {
     set: UnsafeCell<bindings::blk_mq_tag_set>,
     hardware: UnsafeCell<QueueSet<T>>,
-    /// Whether blk-mq has looked at the queues since they were changed.
+    /// Whether blk-mq has called `init_hctx` since the queues were changed.
     taken: AtomicBool,
     #[pin]
     changes: Mutex<()>,
-    /// LOCK: the time-out handlers take it, so nothing is done with it held that would wait for I/O.
+    /// LOCK: the timeout handlers take it, so the holder must not wait for I/O.
     #[pin]
     quiesced: Mutex<Quiesced>,
 }
 
-/// The disks' queues, and how often they were forbidden to dispatch.
+/// The disks' queues, and how many calls of [`TagSet::quiesce`] are not undone.
 struct Quiesced {
     depth: u32,
     queues: KVec<ListedQueue>,
@@ -167,11 +167,11 @@ struct Quiesced {
 /// A queue that [`TagSet::list`] was given.
 struct ListedQueue(*mut bindings::request_queue);
 
-// SAFETY: it is used by C functions that may be called by any thread.
+// SAFETY: only C functions that any thread may call use the pointer.
 unsafe impl Send for ListedQueue {}
 
-/// The hardware queues of a set do not change as long as this lives, and its thread gets no memory
-/// that I/O would have to be waited for: a change may wait for this one, and I/O for the change.
+/// While this lives, the hardware queues of the set do not change, and no allocation of the thread
+/// waits for I/O. An update of the queues may wait for this thread, and I/O for the update.
 pub(in crate::sys) struct Steady<'a> {
     _lock: Guard<'a, (), MutexBackend>,
     _noio: NoIo,
@@ -208,7 +208,7 @@ impl<T: Operations> TagSet<T> {
         timeout_ms: u32,
         map: QueueMap,
     ) -> Result<Arc<Self>> {
-        const { assert!(align_of::<T::Pdu>() <= align_of::<bindings::request>()) };
+        const { assert!(align_of::<T::RequestData>() <= align_of::<bindings::request>()) };
         if depth == 0 || depth > CommandId::MAX_TAGS {
             return Err(EINVAL);
         }
@@ -224,14 +224,14 @@ impl<T: Operations> TagSet<T> {
             }),
             GFP_KERNEL,
         )?;
-        // SAFETY: nobody else knows the set yet.
+        // SAFETY: no other code knows the set yet.
         let set = unsafe { &mut *inner.set.get() };
         set.ops = Self::OPS;
         set.nr_hw_queues = total;
-        // Poll queues make the block layer offer polling; the read map is cheap.
+        // With the map of poll queues the block layer offers polling; the read map is cheap.
         set.nr_maps = if polled { 3 } else { 2 };
         set.queue_depth = depth.into();
-        set.cmd_size = u32::try_from(size_of::<T::Pdu>())?;
+        set.cmd_size = u32::try_from(size_of::<T::RequestData>())?;
         set.numa_node = node;
         set.timeout = Timeout::from_millis(timeout_ms).jiffies();
         set.driver_data = core::ptr::from_ref(&*inner).cast_mut().cast();
@@ -247,7 +247,7 @@ impl<T: Operations> TagSet<T> {
         self.inner.set.get()
     }
 
-    /// Keeps the hardware queues as they are.
+    /// Keeps the hardware queues as they are while the result lives.
     pub(in crate::sys) fn keep_steady(&self) -> Steady<'_> {
         let noio = NoIo::new();
         Steady {
@@ -256,10 +256,10 @@ impl<T: Operations> TagSet<T> {
         }
     }
 
-    /// Exchanges the hardware queues for others, as many as there are then, and returns how many
-    /// of them are used: fewer, if there is no memory to use more than before. The kinds that the
-    /// set was made without cannot come. Waits for all requests of the set, so they must be able to
-    /// end: the set must not be quiesced.
+    /// Replaces the hardware queues by `queues`, and returns how many of them blk-mq uses: fewer,
+    /// if there is no memory for more than before. A kind that the set was made without cannot be
+    /// added. Waits for all requests of the set, which must be able to end: the set must not be
+    /// quiesced.
     ///
     /// # Errors
     ///
@@ -270,23 +270,23 @@ impl<T: Operations> TagSet<T> {
         let _steady = self.keep_steady();
         let hardware = self.inner.hardware.get();
         self.inner.taken.store(false, Ordering::Relaxed);
-        // SAFETY: `changes` is held. The old ones live until the end of this function, as blk-mq
-        // may still have them.
+        // SAFETY: `changes` is held. The old queues live until the end of this function, because
+        // blk-mq may still use them.
         let old = unsafe { core::mem::replace(&mut *hardware, new) };
         // SAFETY: the set is allocated.
         unsafe { bindings::blk_mq_update_nr_hw_queues(self.as_ptr(), count) };
-        // It does not say whether it has succeeded. It has, if it gave a request queue the new ones:
-        // then it gave them to all. And if there is none.
+        // C does not report success. It has succeeded if it called `init_hctx` for a request queue,
+        // because then it did so for all, or if there is no request queue.
         if self.inner.taken.load(Ordering::Relaxed) || !self.has_queues() {
-            // SAFETY: the set is allocated; updates, which alone change this, are excluded.
+            // SAFETY: the set is allocated, and `changes` excludes updates, which alone change it.
             return Ok(unsafe { core::ptr::addr_of!((*self.as_ptr()).nr_hw_queues).read() });
         }
-        // SAFETY: `changes` is held, and blk-mq has not seen the new ones.
+        // SAFETY: `changes` is held, and blk-mq has not seen the new queues.
         drop(unsafe { core::mem::replace(&mut *hardware, old) });
         Err(ENOMEM)
     }
 
-    /// Whether any request queue was made with the set, and is still there.
+    /// Whether the set has any request queue.
     fn has_queues(&self) -> bool {
         // SAFETY: the set is allocated, and so the list and its lock are initialised.
         unsafe {
@@ -299,14 +299,14 @@ impl<T: Operations> TagSet<T> {
         }
     }
 
-    /// Keeps all disks of the set from dispatching, those that are made later included, and waits
-    /// until none is at it. Requests wait, until as many [`Self::unquiesce`] have followed.
+    /// Keeps all disks of the set from dispatching, those made later included, and waits until no
+    /// dispatch runs. Requests wait until [`Self::unquiesce`] was called as often.
     pub(crate) fn quiesce(&self) {
         let mut quiesced = self.inner.quiesced.lock();
         quiesced.depth += 1;
         if quiesced.depth == 1 {
             for queue in &quiesced.queues {
-                // SAFETY: what is listed is live: see `list`.
+                // SAFETY: a listed queue is live: see `list`.
                 unsafe { bindings::blk_mq_quiesce_queue_nowait(queue.0) }
             }
             // SAFETY: the set is allocated.
@@ -320,21 +320,21 @@ impl<T: Operations> TagSet<T> {
         quiesced.depth = quiesced.depth.saturating_sub(1);
         if quiesced.depth == 0 {
             for queue in &quiesced.queues {
-                // SAFETY: what is listed is live, and was quiesced once: by `quiesce` or `list`.
+                // SAFETY: a listed queue is live, and was quiesced once: by `quiesce` or `list`.
                 unsafe { bindings::blk_mq_unquiesce_queue(queue.0) }
             }
         }
     }
 
-    /// What waits before it is queued again need not any longer.
+    /// Queues at once all requests of the disks that wait before they are queued again.
     pub(crate) fn kick_requeued(&self) {
         for queue in &self.inner.quiesced.lock().queues {
-            // SAFETY: what is listed is live: see `list`.
+            // SAFETY: a listed queue is live: see `list`.
             unsafe { bindings::blk_mq_kick_requeue_list(queue.0) }
         }
     }
 
-    /// From now on `q` dispatches if the others do.
+    /// From now on `q` dispatches only while the set is not quiesced.
     ///
     /// # Errors
     ///
@@ -344,18 +344,18 @@ impl<T: Operations> TagSet<T> {
     ///
     /// `q` is of this set, does not dispatch yet, and is live until [`Self::unlist`].
     pub(in crate::sys) unsafe fn list(&self, q: *mut bindings::request_queue) -> Result {
-        // Memory is not waited for with I/O: see `quiesced`.
+        // The allocation must not wait for I/O: see `SetState::quiesced`.
         let _noio = NoIo::new();
         let mut quiesced = self.inner.quiesced.lock();
         quiesced.queues.push(ListedQueue(q), GFP_KERNEL)?;
         if quiesced.depth > 0 {
-            // SAFETY: the caller promises that it is live.
+            // SAFETY: the caller promises that `q` is live.
             unsafe { bindings::blk_mq_quiesce_queue_nowait(q) }
         }
         Ok(())
     }
 
-    /// Undoes [`Self::list`]: `q` has no requests any more.
+    /// Undoes [`Self::list`]. `q` must have no requests any more.
     pub(in crate::sys) fn unlist(&self, q: *mut bindings::request_queue) {
         let mut quiesced = self.inner.quiesced.lock();
         quiesced.queues.retain(|listed| listed.0 != q);
@@ -371,7 +371,7 @@ impl<T: Operations> TagSet<T> {
         // SAFETY: blk-mq calls this with a hardware queue of this set and valid data.
         let (queue, rq, last) = unsafe { (hardware_queue::<T>(hctx), (*data).rq, (*data).last) };
         let handed_over = rq;
-        // SAFETY: blk-mq hands the request over: it is live and ours until ended, or until this
+        // SAFETY: blk-mq hands the request over: it is live, and ours until it has ended or this
         // function returns an error.
         let rq = unsafe { Request::from_raw(rq) };
         match T::queue_rq(queue, rq, last) {
@@ -406,7 +406,7 @@ impl<T: Operations> TagSet<T> {
     unsafe extern "C" fn complete(rq: *mut bindings::request) {
         // SAFETY: blk-mq calls this with a request that `complete_remote` gave it, of this set.
         let queue = unsafe { hardware_queue::<T>((*rq).mq_hctx) };
-        // SAFETY: `complete_remote` passed the ownership to blk-mq, and here it comes back.
+        // SAFETY: `complete_remote` passed the ownership to blk-mq, which passes it back here.
         T::complete(queue, unsafe { Started::from_raw(rq) })
     }
 
@@ -440,8 +440,7 @@ impl<T: Operations> TagSet<T> {
         inner.taken.store(true, Ordering::Relaxed);
         // SAFETY: by the type invariant `changes` is held.
         let hardware = unsafe { &*inner.hardware.get() };
-        // CAST: u32 to usize widens.
-        let Some(queue) = hardware.queues.get(index as usize) else {
+        let Some(queue) = hardware.queues.get(u32_as_usize(index)) else {
             return EINVAL.to_errno();
         };
         // SAFETY: blk-mq passes a hardware queue that is being set up.
@@ -453,13 +452,12 @@ impl<T: Operations> TagSet<T> {
     ///
     /// For `struct blk_mq_ops` only.
     unsafe extern "C" fn map_queues(set: *mut bindings::blk_mq_tag_set) {
-        // SAFETY: `set` is that of a boxed `SetState`, see `new`; its maps are being set up.
+        // SAFETY: `set` is part of a boxed `SetState`, see `new`; blk-mq is setting up its maps.
         let (inner, set) = unsafe { (&*(*set).driver_data.cast::<SetState<T>>(), &mut *set) };
         // SAFETY: by the type invariant `changes` is held, or the set is being made.
         let hardware = unsafe { &*inner.hardware.get() };
         let total = set.nr_hw_queues;
-        // CAST: at most 3.
-        for (kind, map) in (0..).zip(set.map.iter_mut().take(set.nr_maps as usize)) {
+        for (kind, map) in (0..).zip(set.map.iter_mut().take(u32_as_usize(set.nr_maps))) {
             let (count, first) = hardware.map.range(kind, total);
             map.nr_queues = count;
             map.queue_offset = first;
@@ -494,7 +492,7 @@ impl<T: Operations> TagSet<T> {
         if iob.is_null() {
             done.end();
         } else {
-            // SAFETY: the batch of whoever polls, who ends what is in it.
+            // SAFETY: `iob` is the batch of the caller that polls, which ends its requests.
             unsafe { done.give(&mut *iob) };
         }
         1
@@ -504,9 +502,9 @@ impl<T: Operations> TagSet<T> {
 impl<T: Operations> Drop for TagSet<T> {
     fn drop(&mut self) {
         // SAFETY: `new` allocated the set. Disks and queues made with it held a count of `self`
-        // until they were removed: removing one ends its requests and takes its hardware queues
-        // from the set (`blk_mq_exit_queue`), even if somebody still has the disk open. The box is
-        // dropped once, after C is done with it.
+        // until they were removed. Removing one ends its requests and takes its hardware queues
+        // from the set (`blk_mq_exit_queue`), even if the disk is still open. The box is dropped
+        // once, after C is done with it.
         unsafe {
             bindings::blk_mq_free_tag_set(self.as_ptr());
             ManuallyDrop::drop(&mut self.inner);
@@ -514,7 +512,7 @@ impl<T: Operations> Drop for TagSet<T> {
     }
 }
 
-/// How many hardware queues make sense on this machine: one for each CPU that there may be.
+/// The most hardware queues that make sense on this machine: one for each possible CPU.
 pub(crate) fn possible_queues() -> u32 {
     // SAFETY: counts CPUs; 0 means no limit.
     unsafe { bindings::blk_mq_num_possible_queues(0) }

@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests that take too long: how long that is, and what the time-out handler sees of one.
+//! Timeouts: how long a request may take, and what the timeout handler sees of a request that timed
+//! out.
 
 use super::request::{
     Request,
     Types, //
 };
-use crate::sys::ffi as bindings;
+use crate::{
+    num::u32_as_usize,
+    sys::ffi as bindings, //
+};
 use core::{
     cell::UnsafeCell,
     marker::PhantomData, //
 };
 use kernel::prelude::*;
 
-/// How long a request may be with the hardware before it is late, in jiffies.
+/// How long a request may be in flight before it times out, in jiffies.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timeout(u32);
 
 impl Timeout {
-    /// As long as the request's queue says.
+    /// The timeout of the request's queue.
     pub(in crate::sys) const OF_QUEUE: Self = Self(0);
 
-    /// The longest that the block layer can tell from the past: months, where jiffies have 64 bits.
+    /// The longest timeout that the block layer can tell from a deadline in the past: months, if
+    /// jiffies have 64 bits.
     pub(crate) const FOREVER: Self = Self(if usize::BITS > u32::BITS {
         u32::MAX
     } else {
@@ -29,10 +34,10 @@ impl Timeout {
         i32::MAX as u32
     });
 
-    /// `ms` milliseconds, rounded up, and not nothing.
+    /// `ms` milliseconds, rounded up, at least one jiffy.
     pub(crate) fn from_millis(ms: u32) -> Self {
-        // CAST: u32 to usize widens; jiffies are an unsigned long.
-        let most = Self::FOREVER.0 as usize;
+        // Jiffies are an unsigned long.
+        let most = u32_as_usize(Self::FOREVER.0);
         // CAST: at most `FOREVER`.
         Self(kernel::time::msecs_to_jiffies(ms).clamp(1, most) as u32)
     }
@@ -44,22 +49,23 @@ impl Timeout {
 }
 
 impl<T: Types> Request<T> {
-    /// Sets how long it may be with the hardware from its next start on; with
-    /// [`Timeout::OF_QUEUE`], as long as its queue says.
+    /// Sets the timeout of the request from its next start on. [`Timeout::OF_QUEUE`]: the timeout
+    /// of its queue.
     #[inline(always)]
     pub(in crate::sys) fn set_timeout(&mut self, timeout: Timeout) {
-        // SAFETY: by the type invariant the request is live. A time-out handler that was called
-        // before the hardware gave it back may still write to this, too.
+        // SAFETY: by the type invariant the request is live. A timeout handler that was called
+        // before the hardware gave the request back may write to the field at the same time; any
+        // number is valid.
         unsafe {
             core::ptr::addr_of_mut!((*self.as_ptr()).timeout).write_volatile(timeout.jiffies())
         }
     }
 }
 
-/// A request whose time is up, borrowed for the timeout handler: it may complete meanwhile.
+/// A request that timed out, borrowed for the timeout handler. It may complete at the same time.
 pub(crate) struct TimedOut<'a, T: Types> {
     rq: &'a UnsafeCell<bindings::request>,
-    /// When its time was up: each start sets another one.
+    /// The deadline that has passed. Each start of the request sets another one.
     deadline: usize,
     _operations: PhantomData<T>,
 }
@@ -73,7 +79,7 @@ impl<T: Types> TimedOut<'_, T> {
     /// reference as long as this value lives.
     pub(in crate::sys) unsafe fn from_raw(ptr: *mut bindings::request) -> Self {
         Self {
-            // SAFETY: live, by the caller's promise; `UnsafeCell` is transparent.
+            // SAFETY: the caller promises that the request is live; `UnsafeCell` is transparent.
             rq: unsafe { &*ptr.cast() },
             // SAFETY: as above.
             deadline: unsafe { core::ptr::addr_of!((*ptr).deadline).read_volatile() },
@@ -81,7 +87,7 @@ impl<T: Types> TimedOut<'_, T> {
         }
     }
 
-    /// Whether the hardware still has it: the same try, not one that came after it.
+    /// Whether the request is still in flight: the try that timed out, not a later one.
     pub(crate) fn is_in_flight(&self) -> bool {
         let rq = self.rq.get();
         // SAFETY: the block layer holds a reference to the request during the callback.
@@ -100,19 +106,20 @@ impl<T: Types> TimedOut<'_, T> {
         unsafe { core::ptr::addr_of!((*self.rq.get()).tag).read_volatile() }
     }
 
-    /// How long it was allowed to take, at this try.
+    /// The timeout of this try.
     pub(crate) fn timeout(&self) -> Timeout {
         // SAFETY: as above.
         Timeout(unsafe { core::ptr::addr_of!((*self.rq.get()).timeout).read_volatile() })
     }
 
-    /// Sets how long it gets from now on, if the handler says [`TimeoutVerdict::Again`]. Of a request
-    /// that is not in flight any more it does not matter much: that may be the next try's.
+    /// Sets the timeout from now on, if the handler returns [`TimeoutVerdict::Again`]. If the
+    /// request is not in flight any more, this may become the timeout of its next try, which is
+    /// harmless.
     ///
     /// [`TimeoutVerdict::Again`]: super::tag_set::TimeoutVerdict::Again
     pub(crate) fn set_timeout(&self, timeout: Timeout) {
-        // SAFETY: as above. The block layer reads it when it sets the timer: after the handler, and
-        // when the request is started again; it is a number in either case.
+        // SAFETY: as above. The block layer reads the field when it sets the timer: after the
+        // handler, and when the request is started again. Any number is valid.
         unsafe {
             core::ptr::addr_of_mut!((*self.rq.get()).timeout).write_volatile(timeout.jiffies())
         }

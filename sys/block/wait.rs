@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The end of a request that somebody waits for, and has something to do meanwhile.
+//! The wait for the end of a request, with a function to call in the meantime.
 
 use crate::sys::ffi as bindings;
 use core::sync::atomic::{
@@ -16,24 +16,24 @@ use kernel::{
     types::Opaque, //
 };
 
-/// The end of one request.
+/// The wait for the end of one request.
 ///
 /// # Invariants
 ///
-/// `done` is initialised, and never moves.
+/// `done` is initialised and never moves.
 #[pin_data]
 pub(in crate::sys) struct CommandWait {
     #[pin]
     done: Opaque<bindings::completion>,
-    /// How it ended, once `done` is complete.
+    /// The status of the request, once `done` is complete.
     status: AtomicU8,
 }
 
-// SAFETY: a completion is for several threads; the rest is atomic.
+// SAFETY: several threads may use a completion; the rest is atomic.
 unsafe impl Sync for CommandWait {}
 
 impl CommandWait {
-    /// That of a request which is not executed yet.
+    /// A wait for a request that is not executed yet.
     pub(in crate::sys) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             // INVARIANT: initialised here, and pinned.
@@ -45,13 +45,13 @@ impl CommandWait {
         })
     }
 
-    /// Executes `rq` and waits for its end; calls `meanwhile` each `ms` milliseconds until then.
+    /// Executes `rq` and waits for its end; calls `meanwhile` every `ms` milliseconds until then.
     /// Returns the status.
     ///
     /// # Safety
     ///
-    /// `rq` is a request of a live queue that is set up and the caller's, who has it again
-    /// afterwards, and has a driver's operation.
+    /// `rq` is a request of a live queue. It belongs to the caller, is set up, and has a driver's
+    /// operation (`REQ_OP_DRV_IN` or `REQ_OP_DRV_OUT`). It belongs to the caller again afterwards.
     pub(in crate::sys) unsafe fn execute(
         self: Pin<&mut Self>,
         rq: *mut bindings::request,
@@ -60,14 +60,16 @@ impl CommandWait {
     ) -> bindings::blk_status_t {
         let this: &Self = &self;
         let interval: Jiffies = msecs_to_jiffies(ms);
-        // SAFETY: the request is the caller's, with what it needs. `end` is called once, and what it
-        // is given stays until then: this waits for it.
+        // SAFETY: the caller promises that the request is its own, set up, and has a driver's
+        // operation. blk-mq calls `end` once. `this` stays until then, because this function waits
+        // for that call.
         unsafe {
             (*rq).end_io = Some(Self::end);
             (*rq).end_io_data = core::ptr::from_ref(this).cast_mut().cast();
             bindings::blk_execute_rq_nowait(rq, false);
         }
-        // SAFETY: by the type invariant it is initialised. May sleep, as who executes may.
+        // SAFETY: by the type invariant `done` is initialised. The callers may sleep, because this
+        // function waits.
         while unsafe { bindings::wait_for_completion_io_timeout(this.done.get(), interval) } == 0 {
             meanwhile();
         }
@@ -82,14 +84,15 @@ impl CommandWait {
         status: bindings::blk_status_t,
         _batch: *const bindings::io_comp_batch,
     ) -> bindings::rq_end_io_ret {
-        // SAFETY: `execute` stored it, and waits for what follows.
+        // SAFETY: `execute` stored the pointer, and waits until `complete`, below, is called.
         let this = unsafe { &*(*rq).end_io_data.cast::<Self>() };
         this.status.store(status, Relaxed);
         let done = this.done.get();
-        // SAFETY: initialised by the type invariant. It may be gone when this returns, which C's
-        // side of it allows; nothing of it is used after that. It orders the status before.
+        // SAFETY: `done` is initialised by the type invariant. `execute` may free it before the
+        // call returns; C allows that, and nothing of it is used after the call. The call orders
+        // the store of the status before the wakeup.
         unsafe { bindings::complete(done) };
-        // Who waits has the request again, and frees it.
+        // The caller of `execute` has the request again, and frees it.
         bindings::rq_end_io_ret_RQ_END_IO_NONE
     }
 }

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Parts of memory that is shared with the device: where lists are written.
+//! Parts of [`Words`], the memory shared with the device: the driver writes PRP and SGL lists
+//! there.
 
 use super::memory::Words;
 use crate::{
+    num::{
+        u64_as_usize,
+        usize_as_u64, //
+    },
     prp::PAGE_MASK,
     sys::pci::{
         numa,
@@ -20,12 +25,12 @@ use kernel::{
     prelude::*, //
 };
 
-/// Words that lie side by side.
+/// Consecutive words.
 ///
 /// # Invariants
 ///
-/// `base` points to `len` words of some [`Words`] that live as long as `'a`, the device's address
-/// of which is `address`.
+/// `base` points to `len` words of some [`Words`] that live as long as `'a`. `address` is the
+/// device's address of the first.
 #[derive(Clone, Copy)]
 pub(crate) struct ListSpan<'a> {
     base: *mut u64,
@@ -35,9 +40,9 @@ pub(crate) struct ListSpan<'a> {
 }
 
 impl Words {
-    /// All of them.
+    /// All of the words.
     pub(crate) fn span(&self) -> ListSpan<'_> {
-        // INVARIANT: as `self` says.
+        // INVARIANT: by the invariant of `self`.
         ListSpan {
             base: self.base,
             len: self.len,
@@ -46,9 +51,9 @@ impl Words {
         }
     }
 
-    /// The first `N` of them, if they are as many.
+    /// The first `N` words, if there are as many.
     pub(crate) fn first<const N: usize>(&self) -> Option<FixedList<'_, N>> {
-        // INVARIANT: as `self` says, there are `N`.
+        // INVARIANT: by the invariant of `self`; there are at least `N` words.
         (self.len >= N).then_some(FixedList {
             base: self.base,
             address: self.mem.address,
@@ -58,7 +63,7 @@ impl Words {
 }
 
 impl<'a> ListSpan<'a> {
-    /// How many there are.
+    /// The number of words.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -67,9 +72,8 @@ impl<'a> ListSpan<'a> {
     /// The device's address of word `index`.
     #[inline(always)]
     pub(crate) fn address_of(&self, index: usize) -> DmaAddress {
-        // CAST: usize to u64 is lossless on 64-bit machines.
-        self.address
-            .wrapping_add((index as u64).wrapping_mul(size_of::<u64>() as u64))
+        let offset = index.wrapping_mul(size_of::<u64>());
+        self.address.wrapping_add(usize_as_u64(offset))
     }
 
     /// Reads word `index`; 0 if there is no such word.
@@ -93,12 +97,12 @@ impl<'a> ListSpan<'a> {
         true
     }
 
-    /// Begins to write them.
+    /// A writer to the words, which begins with the first.
     #[inline(always)]
     pub(in crate::sys) fn writer(self) -> Writer<'a> {
         // SAFETY: by the type invariant this is the end of `len` words.
         let end = unsafe { self.base.add(self.len) };
-        // INVARIANT: `len` words, as just seen.
+        // INVARIANT: `base` to `end` are the `len` words.
         Writer {
             first: self.base,
             next: self.base,
@@ -108,7 +112,7 @@ impl<'a> ListSpan<'a> {
     }
 }
 
-/// A [`ListSpan`] of `N` words: two words to hand over.
+/// A [`ListSpan`] of `N` words: it has two fields to pass, not three.
 ///
 /// # Invariants
 ///
@@ -121,10 +125,10 @@ pub(crate) struct FixedList<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> FixedList<'a, N> {
-    /// The same.
+    /// The words as a [`ListSpan`].
     #[inline(always)]
     pub(crate) fn span(self) -> ListSpan<'a> {
-        // INVARIANT: as `self` says.
+        // INVARIANT: by the invariant of `self`.
         ListSpan {
             base: self.base,
             len: N,
@@ -133,24 +137,25 @@ impl<'a, const N: usize> FixedList<'a, N> {
         }
     }
 
-    /// The device's address of the first.
+    /// The device's address of the first word.
     #[inline(always)]
     pub(crate) fn address(self) -> DmaAddress {
         self.address
     }
 
-    /// The first word, if there is one.
+    /// A pointer to the first word.
     #[inline(always)]
     pub(in crate::sys) fn as_ptr(self) -> *mut u64 {
         self.base
     }
 }
 
-/// Addresses of pages on their way into consecutive words.
+/// A writer of page addresses to consecutive words.
 ///
 /// # Invariants
 ///
-/// `next` to `end` are words of the span that it was made from, from `first` on.
+/// `first` to `end` are the words of the span that the writer was made from. `next` is in that
+/// range, or is `end`.
 pub(in crate::sys) struct Writer<'a> {
     first: *mut u64,
     next: *mut u64,
@@ -159,21 +164,21 @@ pub(in crate::sys) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes `value`, if there is room.
+    /// Writes `value`; returns whether there was room.
     #[inline(always)]
     pub(in crate::sys) fn push(&mut self, value: u64) -> bool {
         if self.next == self.end {
             return false;
         }
-        // SAFETY: by the type invariant this is a word, as it is not the end.
+        // SAFETY: by the type invariant `next` is a word, because it is not `end`.
         unsafe { self.next.write_volatile(value.to_le()) };
-        // SAFETY: as above: at most the end.
+        // SAFETY: as above; the result is `end` at most.
         self.next = unsafe { self.next.add(1) };
         true
     }
 
-    /// Writes the addresses of the further controller pages that `len` bytes from `addr` on touch,
-    /// if there is room.
+    /// Writes the addresses of the controller pages that the `len` bytes at `addr` touch, except
+    /// the first page; returns whether there was room.
     #[inline(always)]
     pub(in crate::sys) fn rest_of(&mut self, addr: u64, len: u32) -> bool {
         let end = addr.wrapping_add(len.into());
@@ -187,14 +192,14 @@ impl Writer<'_> {
         true
     }
 
-    /// How many words were written.
+    /// The number of words written.
     pub(in crate::sys) fn written(&self) -> usize {
-        // CAST: addresses, the second of which is not less.
+        // CAST: both are addresses, and `next` is not below `first`.
         (self.next as usize).wrapping_sub(self.first as usize) / size_of::<u64>()
     }
 }
 
-/// Many spans of `N` words, for whoever needs one: they are parts of pages.
+/// A pool of lists of `N` words each. The lists are parts of pages.
 pub(crate) struct ListPool<const N: usize> {
     pages: KVec<PoolPage>,
     _words: KVec<Words>,
@@ -204,29 +209,29 @@ pub(crate) struct ListPool<const N: usize> {
 ///
 /// # Invariants
 ///
-/// `base` points to [`ListPool::PAGE`] words of one of the [`Words`] of the `ListPool` that it is in,
-/// the device's address of which is `address`.
+/// `base` points to [`ListPool::PAGE`] words of one of the [`Words`] of the `ListPool` that it is
+/// in. `address` is the device's address of the first.
 struct PoolPage {
     base: *mut u64,
     address: DmaAddress,
 }
 
-// SAFETY: the addresses are of memory that `_words` keeps, which may be sent.
+// SAFETY: the addresses are of memory that `_words` keeps, and `Words` may be sent.
 unsafe impl<const N: usize> Send for ListPool<N> {}
 // SAFETY: as for `Words`: all access is by volatile loads and stores of aligned words.
 unsafe impl<const N: usize> Sync for ListPool<N> {}
 
 impl<const N: usize> ListPool<N> {
-    /// Words of a page.
-    const PAGE: usize = (PAGE_MASK as usize + 1) / size_of::<u64>();
+    /// The number of words in a page.
+    const PAGE: usize = (u64_as_usize(PAGE_MASK) + 1) / size_of::<u64>();
 
-    /// Pieces of a page.
+    /// The number of lists in a page.
     const PER_PAGE: usize = {
         assert!(Self::PAGE % N == 0);
         Self::PAGE / N
     };
 
-    /// At least `count` pieces for `dev`, zeroed.
+    /// At least `count` lists for `dev`, zeroed.
     ///
     /// # Errors
     ///
@@ -237,7 +242,7 @@ impl<const N: usize> ListPool<N> {
         let (mut pages, mut kept) = (vec_on(node, count)?, vec_on(node, count)?);
         for _ in 0..count {
             let words = Words::zeroed(dev, Self::PAGE)?;
-            // INVARIANT: of `PAGE` words, which `kept` keeps.
+            // INVARIANT: `words` has `PAGE` words, and `kept` keeps it.
             let page = PoolPage {
                 base: words.base,
                 address: words.mem.address,
@@ -251,20 +256,19 @@ impl<const N: usize> ListPool<N> {
         })
     }
 
-    /// Piece `index`, if there are as many.
+    /// List `index`, if there are as many.
     #[inline(always)]
     pub(crate) fn get(&self, index: usize) -> Option<FixedList<'_, N>> {
         let page = self.pages.get(index / Self::PER_PAGE)?;
         let first = index % Self::PER_PAGE * N;
-        // SAFETY: `first + N` is at most `PAGE`, as `N` divides that.
+        // SAFETY: `first + N` is at most `PAGE`, because `N` divides `PAGE`.
         let base = unsafe { page.base.add(first) };
-        // INVARIANT: as just seen; `self` keeps the words.
+        // INVARIANT: `base` points to `N` words of the page; `self` keeps the words.
         Some(FixedList {
             base,
-            // CAST: usize to u64 is lossless on 64-bit machines.
             address: page
                 .address
-                .wrapping_add((first as u64).wrapping_mul(size_of::<u64>() as u64)),
+                .wrapping_add(usize_as_u64(first.wrapping_mul(size_of::<u64>()))),
             _words: PhantomData,
         })
     }

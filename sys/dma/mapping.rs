@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The data of requests while the device works on it: mapped for DMA, and unmapped again.
+//! The data of requests: mapped for DMA while the device works on it, and unmapped again.
 //!
 //! A [`Mapping`] is an owned value, made for one request by one [`Mapper`] and given back to it.
-//! What unmapping needs to know is kept in memory that the device cannot write.
+//! The values that unmapping needs are in memory that the device cannot write.
 
 use super::segments::{
     self,
     Segment, //
 };
-use crate::sys::{
-    block::{
-        Request,
-        Types, //
+use crate::{
+    num::{
+        u32_as_usize,
+        u64_as_usize, //
     },
-    ffi as bindings,
-    pci::numa, //
+    sys::{
+        block::{
+            Request,
+            Types, //
+        },
+        ffi as bindings,
+        pci::numa, //
+    },
 };
 use core::{
     mem::{
@@ -52,21 +58,22 @@ pub(crate) const MAX_SEGMENTS: u16 = 256;
 /// How many [`Lease`]s a [`Mapper`] has.
 pub(crate) const LEASES: usize = 32;
 
-/// How the data of a request is mapped, so that it can be unmapped.
+/// How the data of a request is mapped, and so how it is unmapped.
 #[derive(Clone, Copy, PartialEq, Eq, Zeroable)]
 #[repr(transparent)]
 struct Kind(u8);
 
 impl Kind {
-    /// Nothing is mapped: what a fresh request is filled with.
+    /// Nothing is mapped: the value in a new request, which is zeroed.
     const NONE: Self = Self(0);
-    /// One segment, mapped by itself: `addr`, `len`.
+    /// One segment, mapped alone: `addr`, `len`.
     const PAGE: Self = Self(1);
     /// One IOVA range for all segments: `addr`, `len` are the `dma_iova_state`.
     const IOVA: Self = Self(2);
     /// Mapped one by one, and the DMA layer needs no unmapping.
     const DIRECT: Self = Self(3);
-    /// Mapped one by one, to be unmapped one by one: the pairs are kept under the lease.
+    /// Mapped one by one, to be unmapped one by one: the lease keeps the pairs of address and
+    /// length.
     const SEGMENTS: Self = Self(4);
 }
 
@@ -98,7 +105,7 @@ impl Mapping {
         lease: 0,
     };
 
-    /// Keeps `lease` as long as the mapping, which has none yet.
+    /// Keeps `lease` as long as the mapping lives. The mapping must have no lease yet.
     pub(crate) fn hold(&mut self, lease: Lease) {
         self.lease = lease.0;
     }
@@ -109,7 +116,7 @@ impl Mapping {
 pub(crate) struct Lease(u8);
 
 impl Lease {
-    /// Which one: less than [`LEASES`].
+    /// The index of the lease, less than [`LEASES`].
     pub(crate) fn index(&self) -> usize {
         usize::from(self.0).wrapping_sub(1)
     }
@@ -119,32 +126,33 @@ impl Lease {
 pub(crate) enum MapError {
     /// Out of mapping resources for now.
     Resource,
-    /// The segments cannot be expressed to the device, or the block layer refused.
+    /// The driver cannot describe the segments to the device, or the block layer refused the
+    /// mapping.
     Invalid,
 }
 
-/// Maps requests for one device, for one queue.
+/// Maps requests of one queue for one device.
 #[repr(C)]
 pub(crate) struct Mapper {
     dev: ARef<Device>,
-    /// Bits of which [`Self::SKIPS`] says that mappings need not be undone: the flags of the
-    /// device, or zeroes. They may change when something is mapped.
+    /// The flags of the device, or zeroes. The bit [`Self::SKIPS`] says that mappings need not be
+    /// undone. The flags may change at each mapping.
     flags: NonNull<AtomicUsize>,
-    /// Bytes up to which requests of several segments are mapped straight into the list of their
-    /// tag; 0: into no list.
+    /// The most bytes of a request of several segments that is mapped straight into the list of its
+    /// tag; 0: none is.
     pub(super) direct: AtomicU32,
-    /// Elsewhere: requests write there.
+    /// Boxed, because requests write to it.
     kept: KBox<Kept>,
 }
 
-// SAFETY: `flags` is only read, atomically, and what it points to is kept.
+// SAFETY: `flags` is only read, atomically, and `dev` or `kept` keeps its target.
 unsafe impl Send for Mapper {}
-// SAFETY: as above; the rest is synchronised by itself.
+// SAFETY: as above; the other fields synchronise access themselves.
 unsafe impl Sync for Mapper {}
 
-/// What large requests need while they are mapped.
+/// The values that large requests need while they are mapped.
 struct Kept {
-    /// One bit for each lease that is out.
+    /// One bit for each lease, set while it is taken.
     leased: Atomic<u32>,
     /// Zeroes, for [`Mapper::flags`].
     never: AtomicUsize,
@@ -153,14 +161,14 @@ struct Kept {
 }
 
 impl Mapper {
-    /// Bytes from its beginning that a request of one segment needs.
+    /// The number of bytes from the beginning of a `Mapper` that a request of one segment needs.
     pub(crate) const HOT: usize = offset_of!(Self, kept);
 
     /// `DEV_FLAG_DMA_SKIP_SYNC`: no mapping has been through a bounce buffer so far.
     const SKIPS: usize = 1 << bindings::struct_device_flags_DEV_FLAG_DMA_SKIP_SYNC;
 
-    /// Maps for `dev`; straight into a list, where that can be done, requests of several segments
-    /// of up to `direct` bytes.
+    /// A mapper for `dev`. Where mappings need not be undone, it maps requests of several segments
+    /// and up to `direct` bytes straight into a list.
     ///
     /// # Errors
     ///
@@ -180,8 +188,8 @@ impl Mapper {
         };
         let kept = numa::box_on(node, kept)?;
         let raw = crate::sys::pci::raw_device(normal);
-        // What is not so here will not become so: the way of mapping does not change while the
-        // device is bound. From then on it depends on the flag alone.
+        // If mappings must be undone now, that does not change: the device keeps its kind of
+        // mapping while it is bound. If not, the flag alone tells from now on.
         // SAFETY: the device is valid.
         let (flags, direct) = if unsafe { bindings::dma_need_unmap(raw) } {
             (NonNull::from(&kept.never), 0)
@@ -202,8 +210,8 @@ impl Mapper {
     /// (`dma_need_unmap`, `kernel/dma/mapping.c`).
     #[inline(always)]
     pub(super) fn need_unmap(&self) -> bool {
-        // SAFETY: `new` made it point to the flags of the device or to a part of `kept`, both of
-        // which `self` keeps.
+        // SAFETY: `new` made `flags` point to the flags of the device or to a part of `kept`, and
+        // `self` keeps both.
         unsafe { self.flags.as_ref() }.load(Ordering::Relaxed) & Self::SKIPS == 0
     }
 
@@ -230,7 +238,7 @@ impl Mapper {
         None
     }
 
-    /// Takes `lease` back: the device is done with what it stood for.
+    /// Takes `lease` back. The device must be done with the memory of the lease.
     pub(crate) fn release(&self, lease: Lease) {
         let bit = 1u32.wrapping_shl(u32::from(lease.0).wrapping_sub(1));
         let mut leased = self.kept.leased.load(Relaxed);
@@ -239,7 +247,7 @@ impl Mapper {
         }
     }
 
-    /// The address and the length that are kept of segment `index` under `lease`.
+    /// The address and the length of segment `index`, as kept under `lease`.
     fn segment(&self, lease: u8, index: u16) -> Option<(&Atomic<u64>, &Atomic<u64>)> {
         if index >= MAX_SEGMENTS {
             return None;
@@ -258,14 +266,15 @@ impl Mapper {
         len: u32,
         direction: bindings::dma_data_direction,
     ) -> Option<DmaAddress> {
-        // SAFETY: the device is valid, and the memory that of a request.
-        // CAST: u32 to usize widens.
-        unsafe { map_phys(self.raw(), phys, len as usize, direction) }
+        // SAFETY: the device is valid, and the memory belongs to a request, which keeps it until it
+        // is unmapped.
+        unsafe { map_phys(self.raw(), phys, u32_as_usize(len), direction) }
     }
 
-    /// Maps a request of one segment and notes in `mapping`, which is empty, what is to be undone.
+    /// Maps a request of one segment. If the mapping has to be undone, calls `mapping` with it.
     ///
-    /// Returns the device's address and the length in bytes.
+    /// Returns the device's address and the length in bytes, or `None` if the request has not one
+    /// segment or cannot be mapped.
     #[inline(always)]
     pub(crate) fn map_one<T: Types>(
         &self,
@@ -290,8 +299,8 @@ impl Mapper {
     /// the length of every range, in order.
     ///
     /// Behind an IOMMU the whole request becomes one range where the DMA layer can do that. If
-    /// segments have to be unmapped one by one, they are kept under `lease`, or under one that is
-    /// taken for it.
+    /// segments have to be unmapped one by one, they are kept under `lease`, or under a lease that
+    /// is taken for them.
     ///
     /// # Errors
     ///
@@ -332,7 +341,7 @@ impl Mapper {
         }
     }
 
-    /// The segments of `it`, the first of which is mapped, one by one.
+    /// Maps the segments of `it` one by one. The first is mapped already.
     #[inline(always)]
     fn map_each<T: Types>(
         &self,
@@ -345,8 +354,8 @@ impl Mapper {
             let (addr, len) = (it.addr, it.len);
             // SAFETY: the device is valid.
             unsafe { note_checked(self.raw(), addr) };
-            // This is so from the first segment on, or when a bounce buffer comes into play at a
-            // later one: those before it went through the direct mapping, where unmapping is
+            // Segments must be unmapped from the first one on, or from the first one with a bounce
+            // buffer. The segments before that are mapped directly, and unmapping them does
             // nothing.
             if mapping.kind == Kind::DIRECT && self.need_unmap() {
                 mapping.kind = Kind::SEGMENTS;
@@ -396,10 +405,9 @@ impl Mapper {
                 addr: mapping.addr,
                 __size: mapping.len,
             };
-            // CAST: the length of a request, at most 32 bits, fits in usize.
-            let len = (mapping.len & !bindings::DMA_IOVA_USE_SWIOTLB) as usize;
-            // SAFETY: `state` is what `blk_rq_dma_map_iter_start` left for this device and
-            // request, all of it is linked, and the mapping is consumed, so this happens once.
+            let len = u64_as_usize(mapping.len & !bindings::DMA_IOVA_USE_SWIOTLB);
+            // SAFETY: `state` is what `blk_rq_dma_map_iter_start` made for this device and request,
+            // and all of it is linked. The mapping is consumed, so this happens once.
             unsafe {
                 bindings::dma_iova_destroy(self.raw(), &mut state, len, rq.dma_direction(), 0)
             };
@@ -413,10 +421,11 @@ impl Mapper {
     }
 
     pub(super) fn unmap_page<T: Types>(&self, rq: &Request<T>, addr: DmaAddress, len: u64) {
-        // SAFETY: exactly this range was mapped for this device and direction, as the mapping
-        // says, which is consumed: so this happens once.
-        // CAST: the length of one segment, at most 32 bits.
-        unsafe { bindings::dma_unmap_phys(self.raw(), addr, len as usize, rq.dma_direction(), 0) };
+        // SAFETY: exactly this range was mapped for this device and direction, as the mapping says.
+        // The mapping is consumed, so this happens once.
+        unsafe {
+            bindings::dma_unmap_phys(self.raw(), addr, u64_as_usize(len), rq.dma_direction(), 0)
+        };
     }
 }
 
@@ -432,7 +441,7 @@ pub(super) unsafe fn map_phys(
     len: usize,
     direction: bindings::dma_data_direction,
 ) -> Option<DmaAddress> {
-    // SAFETY: the caller promises it.
+    // SAFETY: the caller promises that the device is valid and the memory stays.
     let addr = unsafe { bindings::dma_map_phys(dev, phys, len, direction, 0) };
     // SAFETY: as above.
     unsafe { note_checked(dev, addr) };
@@ -447,7 +456,7 @@ pub(super) unsafe fn map_phys(
 #[inline(always)]
 unsafe fn note_checked(_dev: *mut bindings::device, _addr: DmaAddress) {
     #[cfg(CONFIG_DMA_API_DEBUG)]
-    // SAFETY: the caller promises it; the function only looks the address up.
+    // SAFETY: the caller promises that the device is valid; the function only looks the address up.
     unsafe {
         bindings::debug_dma_mapping_error(_dev, _addr)
     };

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests of several segments on devices without IOMMU: each piece of memory is mapped by
-//! itself, straight into a PRP list, and nothing has to be remembered.
+//! Requests of several segments on devices without IOMMU: each segment is mapped alone, its address
+//! goes straight into a PRP list, and nothing is stored for unmapping.
 //!
-//! The DMA layer's iterator costs about 160 instructions a segment, to find out for each what is
-//! the same for all. Here it is known beforehand (`Mapper::need_unmap`) and looked at once more at
-//! the end: a bounce buffer that came into play makes it start over the long way.
+//! The DMA layer's iterator costs about 160 instructions a segment, because it finds out for each
+//! segment what is the same for all. Here `Mapper::need_unmap` tells it beforehand, and is read
+//! again at the end. If a bounce buffer came into play, the request is mapped again with the
+//! iterator.
 //!
-//! [`Mapper::map_pages`] takes what is nothing but pages, [`Mapper::map_pieces`] all that PRPs can
-//! describe.
+//! [`Mapper::map_pages`] maps requests that consist of pages, [`Mapper::map_pieces`] all requests
+//! that PRPs can describe.
 
 use super::{
     list_memory::FixedList,
@@ -24,6 +25,10 @@ use super::{
     },
 };
 use crate::{
+    num::{
+        u64_as_usize,
+        usize_as_u64, //
+    },
     nvme::PAGE_SIZE,
     sys::{
         block::{
@@ -36,30 +41,31 @@ use crate::{
 use core::sync::atomic::Ordering;
 use kernel::dma::DmaAddress;
 
-// CAST: usize to u64 is lossless on 64-bit machines.
-const PAGE: u64 = PAGE_SIZE as u64;
+const PAGE: u64 = usize_as_u64(PAGE_SIZE);
 
-/// Where data is that was mapped straight into a list.
+/// The place of data that was mapped straight into a list.
 pub(crate) struct ListedData {
     /// The device's address of the first byte.
     pub(crate) start: DmaAddress,
-    /// How many words of the list were written: one for each further controller page.
+    /// The number of words of the list that were written: one for each controller page after the
+    /// first.
     pub(crate) entries: usize,
 }
 
 impl Mapper {
-    /// Whether anything is mapped straight into a list.
+    /// Whether any request is mapped straight into a list.
     pub(crate) fn is_direct(&self) -> bool {
         self.takes_direct(1)
     }
 
-    /// Whether requests of several segments and `bytes` bytes are worth a try with the list of a tag.
+    /// Whether requests of several segments and `bytes` bytes are mapped straight into the list of
+    /// their tag.
     #[inline(always)]
     pub(crate) fn takes_direct(&self, bytes: u32) -> bool {
         bytes <= self.direct.load(Ordering::Relaxed)
     }
 
-    /// Maps all of `rq`, if it is nothing but pages of one bio, two at least; see
+    /// Maps all of `rq`, if it consists of pages of one bio, two at least; the rest is as in
     /// [`Self::map_pieces`].
     #[inline(always)]
     pub(crate) fn map_pages<T: Types, const N: usize>(
@@ -68,29 +74,29 @@ impl Mapper {
         list: FixedList<'_, N>,
     ) -> Option<ListedData> {
         let (Segment { phys, len }, pages) = Pages::of(rq)?;
-        // CAST: 4096.
-        if pages.bytes() > N.wrapping_mul(PAGE as usize) {
+        if pages.bytes() > N.wrapping_mul(PAGE_SIZE) {
             return None;
         }
         let (dev, direction) = (self.raw(), rq.dma_direction());
         let start = self.map_phys(phys, len, direction)?;
         let whole = pages.whole();
         let mut entries = whole.len();
-        // SAFETY: there is room for all of the pages, as just checked.
+        // SAFETY: the device is valid, and there is room for all of the pages, as just checked.
         let end = unsafe { Self::map_whole(dev, whole, list.as_ptr(), direction) };
         if end != 0 {
             self.forget(rq, start, list, entries.wrapping_add_signed(end));
             return None;
         }
         if pages.has_tail() {
-            // SAFETY: all of them were pages.
+            // SAFETY: `map_whole` returned 0, so all of them were pages.
             let tail = unsafe { pages.tail() };
             let Some(addr) = tail.and_then(|tail| self.map_phys(tail.phys, tail.len, direction))
             else {
                 self.forget(rq, start, list, entries);
                 return None;
             };
-            // SAFETY: as above: it is one page more, with less than its bytes.
+            // SAFETY: the list has room for all bytes of `pages`, and so for the last page, which
+            // is not whole.
             unsafe { list.as_ptr().add(entries).write_volatile(addr.to_le()) };
             entries = entries.wrapping_add(1);
         }
@@ -101,9 +107,10 @@ impl Mapper {
         Some(ListedData { start, entries })
     }
 
-    /// Maps `pages` for `dev` and writes their addresses to the words from `to` on. Returns where that
-    /// ended, counted from the end of the words: 0, or where one was no page or could not be mapped,
-    /// which is negative. A function of its own, so that all that it needs stays in registers.
+    /// Maps `pages` for `dev` and writes their addresses to the words from `to` on. Returns the
+    /// index at which that ended, counted from the end of the words: 0 if all are mapped; negative
+    /// at a piece that is no page or could not be mapped. A function of its own, so that all its
+    /// values stay in registers.
     ///
     /// # Safety
     ///
@@ -118,12 +125,12 @@ impl Mapper {
         let end = to.wrapping_add(pages.len());
         let mut index = pages.index();
         while let Some(phys) = pages.next() {
-            // SAFETY: the device is valid, and the memory that of a request.
-            let Some(addr) = (unsafe { map_phys(dev, phys, PAGE as usize, direction) }) else {
+            // SAFETY: the device is valid, and a request keeps the memory until it is unmapped.
+            let Some(addr) = (unsafe { map_phys(dev, phys, PAGE_SIZE, direction) }) else {
                 break;
             };
-            // SAFETY: the caller promises that there are as many words as pages: so there is one that
-            // is as far from the end as this page is.
+            // SAFETY: the caller promises as many words as pages, so there is a word as far from
+            // the end as this page is from the end of the pages.
             unsafe { end.wrapping_offset(index).write_volatile(addr.to_le()) };
             index = pages.index();
         }
@@ -133,14 +140,15 @@ impl Mapper {
     /// Maps all of `rq` and writes the address of each further controller page that it touches to
     /// `list`.
     ///
-    /// `None` if it has to be done another way: nothing is mapped then.
+    /// `None` if the request has to be mapped another way: nothing is mapped then.
     #[inline(always)]
     pub(crate) fn map_pieces<T: Types, const N: usize>(
         &self,
         rq: &Request<T>,
         list: FixedList<'_, N>,
     ) -> Option<ListedData> {
-        // There is room for all pages, so what is mapped at a page is also written.
+        // There is room for all pages (`takes_direct`), so the list has a word for each page that
+        // is mapped.
         let mut pages = list.span().writer();
         let mut segments = Segments::new(rq);
         let Segment { phys, len } = segments.next()?;
@@ -151,7 +159,8 @@ impl Mapper {
             let Some(Segment { phys, len }) = segments.next() else {
                 break;
             };
-            // Pieces that meet within a page are no gap if they are neighbours, but no PRPs either.
+            // Segments that are neighbours in memory may meet within a page. The block layer sees
+            // no gap there, but PRPs cannot describe it.
             done = phys % PAGE == 0
                 && match self.map_phys(phys, len, direction) {
                     Some(addr) => pages.push(addr) && pages.rest_of(addr, len),
@@ -166,8 +175,8 @@ impl Mapper {
         Some(ListedData { start, entries })
     }
 
-    /// Undoes what [`Self::map_pieces`] has done, which wrote `written` words. The device has not
-    /// been told of them; one without IOMMU could write there all the same, as it could anywhere.
+    /// Undoes a mapping that wrote `written` words. The device does not know the words. A device
+    /// without IOMMU could write to them all the same, as to any memory.
     #[cold]
     #[inline(never)]
     fn forget<T: Types, const N: usize>(
@@ -178,17 +187,19 @@ impl Mapper {
         written: usize,
     ) {
         if self.need_unmap() {
-            // From now on this is so, and nobody need try any more.
+            // Bounce buffers have come into play, so no request is mapped straight into a list any
+            // more.
             self.direct.store(0, Ordering::Relaxed);
         }
         let mut segments = Segments::new(rq);
         let mut addr = start;
-        // The word of the next piece: the first page of the first has none.
+        // The index of the word of the next segment. The first page of the first segment has no
+        // word.
         let mut at = 0usize.wrapping_sub(1);
         while let Some(Segment { len, .. }) = segments.next() {
             self.unmap_page(rq, addr, len.into());
-            // CAST: less than the pages of a request.
-            at = at.wrapping_add((addr % PAGE + u64::from(len)).div_ceil(PAGE) as usize);
+            let touched = (addr % PAGE + u64::from(len)).div_ceil(PAGE);
+            at = at.wrapping_add(u64_as_usize(touched));
             if at >= written {
                 break;
             }

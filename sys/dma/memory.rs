@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that the device reads and writes: lists ([`Words`], [`ListSpan`]) and rings ([`Ring`]), and
-//! what the device can address.
+//! Memory that the device reads and writes, as lists ([`Words`]) and rings ([`Ring`]), and the
+//! addresses that the device can use.
 
 use crate::sys::{
     ffi as bindings,
@@ -48,27 +48,28 @@ pub(crate) struct Words<M = Memory> {
     pub(super) mem: M,
 }
 
-/// Words in 24 bytes: what is needed only once is elsewhere.
+/// Words in 24 bytes: [`Memory`], which is needed rarely, is boxed.
 pub(crate) type Ring = Words<KBox<Memory>>;
 
-/// What [`Words`] are in.
+/// The memory of [`Words`].
 pub(crate) struct Memory {
     pub(super) address: DmaAddress,
     owner: Owner,
 }
 
-/// Whose memory it is.
+/// The owner of the memory.
 enum Owner {
-    /// The host's.
+    /// The host.
     Host { _memory: Coherent<[u64]> },
-    /// The controller's own.
+    /// The controller: its memory buffer (CMB).
     Controller { _memory: Arc<CmbMapping> },
 }
 
 // SAFETY: the memory belongs to no thread and its owners are `Send`.
 unsafe impl<M: Send> Send for Words<M> {}
-// SAFETY: all access is by volatile loads and stores of aligned words, which do not tear; who may
-// write which word is agreed on above this layer, and a mix-up yields a wrong word, no more.
+// SAFETY: all access is by volatile loads and stores of aligned words, which do not tear. The code
+// above this layer decides which side writes which word; a mistake there yields a wrong word, no
+// more.
 unsafe impl<M: Send> Sync for Words<M> {}
 
 impl Words {
@@ -93,8 +94,8 @@ impl Words {
         })
     }
 
-    /// The `index`th of pieces of `len` words of the controller's own memory, if it has that many;
-    /// with whatever is in it.
+    /// Piece `index` of the controller memory buffer, if it is divided into pieces of `len` words
+    /// and has that many. The words keep their contents.
     pub(crate) fn of_controller(
         memory: &ControllerMemory,
         index: usize,
@@ -103,9 +104,9 @@ impl Words {
         let bytes = len.checked_mul(size_of::<u64>())?;
         let mapping = memory.mapping();
         let (base, address) = mapping.piece(index, bytes)?;
-        // INVARIANT: a piece has `len` words, which stay mapped as long as `mapping`. Plain
-        // volatile accesses are what `readq` and `writeq` are on x86-64; where they are more, it
-        // is order that they add, which the doorbell's own barrier adds for all of them.
+        // INVARIANT: a piece has `len` words, which stay mapped as long as `mapping` lives. On
+        // x86-64 `readq` and `writeq` are plain volatile accesses. On other architectures they add
+        // ordering, which the barrier of the doorbell provides for all words together.
         Some(Self {
             base,
             len,
@@ -126,7 +127,7 @@ impl Ring {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(words: Words) -> Result<Self> {
-        // INVARIANT: the same memory, owned by what is in the box.
+        // INVARIANT: the same memory; the box owns it.
         Ok(Self {
             base: words.base,
             len: words.len,
@@ -139,14 +140,14 @@ impl Ring {
         self.mem.address
     }
 
-    /// Whether they are the controller's own memory.
+    /// Whether the ring is in the controller memory buffer.
     pub(crate) fn is_in_controller(&self) -> bool {
         matches!(self.mem.owner, Owner::Controller { .. })
     }
 }
 
 impl<M> Words<M> {
-    /// Makes all words 0.
+    /// Zeroes all words.
     pub(crate) fn clear(&self) {
         for index in 0..self.len {
             self.write_block(index, [0]);
@@ -169,8 +170,8 @@ impl<M> Words<M> {
         if index >= self.len {
             return 0;
         }
-        // SAFETY: `index < len` words at `base`, which are allocated and aligned; this is the second
-        // half of one, in the order of the device.
+        // SAFETY: `index < len` words at `base`, which are allocated and aligned. This is the
+        // second half of a word, as the device stores it.
         u32::from_le(unsafe { self.base.add(index).cast::<u32>().add(1).read_volatile() })
     }
 
@@ -205,16 +206,16 @@ pub(crate) fn read_barrier() {
     kernel::sync::barrier::dma_mb(kernel::sync::barrier::Read);
 }
 
-/// Allows the device to address 64 bits, and asks for bounce buffers, where they are needed, that
-/// keep the offset in a page of `page_size` bytes.
+/// Sets a DMA mask of 64 bits, and makes bounce buffers keep the offset in a page of `page_size`
+/// bytes (`min_align_mask`).
 ///
 /// # Errors
 ///
 /// What `dma_set_mask_and_coherent` returns; `EIO` as a rule.
 pub(crate) fn set_up(pdev: &pci::Device<Core<'_>>, page_size: usize) -> Result {
-    // SAFETY: the device is being probed, so nothing maps for it concurrently.
+    // SAFETY: the device is being probed, so no other code maps for it at the same time.
     unsafe { pdev.dma_set_mask_and_coherent(DmaMask::new::<64>()) }?;
-    // SAFETY: as above. `dma_parms` of a PCI device is set when it is found.
+    // SAFETY: as above. The PCI core sets `dma_parms` when it finds the device.
     unsafe {
         (*(*crate::sys::pci::raw_device(pdev.as_ref())).dma_parms).min_align_mask =
             u32::try_from(page_size - 1)?
@@ -222,8 +223,8 @@ pub(crate) fn set_up(pdev: &pci::Device<Core<'_>>, page_size: usize) -> Result {
     Ok(())
 }
 
-/// The most bytes that one mapping of the device should have: more would not fit a bounce buffer,
-/// or be slow behind an IOMMU.
+/// The most bytes that one mapping of the device should have. A larger one does not fit a bounce
+/// buffer, or is slow behind an IOMMU.
 pub(crate) fn max_mapping(dev: &Device<Bound>) -> usize {
     // SAFETY: the device is valid and has its DMA mask.
     unsafe { bindings::dma_opt_mapping_size(crate::sys::pci::raw_device(dev)) }

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The memory of a request, piece by piece: what C's `rq_for_each_bvec` goes through.
+//! The memory of a request, piece by piece, in the order of C's `rq_for_each_bvec`.
 
-use crate::sys::{
-    block::{
-        Request,
-        Types, //
+use crate::{
+    num::{
+        u32_as_usize,
+        usize_as_u64, //
     },
-    ffi as bindings, //
+    sys::{
+        block::{
+            Request,
+            Types, //
+        },
+        ffi as bindings, //
+    },
 };
 use core::marker::PhantomData;
 
@@ -16,13 +22,13 @@ const PAGE: u32 = 4096;
 
 /// A piece of physical memory.
 pub(in crate::sys) struct Segment {
-    /// Where it begins.
+    /// The address of its first byte.
     pub(in crate::sys) phys: bindings::phys_addr_t,
     /// Its length in bytes, not 0.
     pub(in crate::sys) len: u32,
 }
 
-// `page_to_phys` is a macro without an exported equivalent, and different everywhere.
+// `page_to_phys` is a macro without an exported equivalent, and depends on the memory model.
 #[cfg(not(all(target_arch = "x86_64", CONFIG_SPARSEMEM_VMEMMAP)))]
 compile_error!(
     "rnvme is for x86-64 kernels with CONFIG_SPARSEMEM_VMEMMAP: see sys/dma/segments.rs"
@@ -31,21 +37,21 @@ compile_error!(
 /// `page_to_phys`.
 #[inline(always)]
 fn page_to_phys(page: *mut bindings::page) -> bindings::phys_addr_t {
-    // SAFETY: set when the kernel starts, and never again.
+    // SAFETY: the kernel sets `vmemmap_base` when it starts, and never again.
     let base = unsafe { (&raw const bindings::vmemmap_base).read() };
     // CAST: both are addresses of 64 bits.
     let distance = (page as u64).wrapping_sub(base as u64);
-    // It is a multiple of the size of a `struct page`, and that divides the size of a page.
-    const { assert!(PAGE as usize % size_of::<bindings::page>() == 0) };
-    distance.wrapping_mul(u64::from(PAGE) / size_of::<bindings::page>() as u64)
+    // `distance` is a multiple of the size of a `struct page`, which divides the size of a page.
+    const { assert!(u32_as_usize(PAGE) % size_of::<bindings::page>() == 0) };
+    distance.wrapping_mul(u64::from(PAGE) / usize_as_u64(size_of::<bindings::page>()))
 }
 
 /// The pieces of a request's memory, in order.
 ///
 /// # Invariants
 ///
-/// `bio` is a bio of a request that is the driver's as long as `'a`, or null. `left` bytes of it
-/// are in the pieces from `next` on, the first `done` bytes of the first of which have gone by.
+/// `bio` is null or a bio of a request that is the driver's as long as `'a`. Its remaining `left`
+/// bytes are in the pieces from `next` on, after the first `done` bytes of the first of these.
 pub(in crate::sys) struct Segments<'a> {
     bio: *const bindings::bio,
     next: *const bindings::bio_vec,
@@ -55,7 +61,7 @@ pub(in crate::sys) struct Segments<'a> {
 }
 
 impl<'a> Segments<'a> {
-    /// Those of `rq`.
+    /// The pieces of `rq`.
     #[inline(always)]
     pub(in crate::sys) fn new<T: Types>(rq: &'a Request<T>) -> Self {
         let mut segments = Self {
@@ -69,18 +75,17 @@ impl<'a> Segments<'a> {
         segments
     }
 
-    /// Begins with `bio`.
+    /// Begins with the first piece of `bio`.
     #[inline(always)]
     fn open(&mut self) {
         if self.bio.is_null() {
             return;
         }
-        // INVARIANT: what the bio's iterator says.
+        // INVARIANT: the values are those of the bio's iterator.
         // SAFETY: by the type invariant it is a live bio, whose iterator points into its vector.
         unsafe {
             let iter = core::ptr::addr_of!((*self.bio).bi_iter);
-            // CAST: u32 to usize widens.
-            self.next = (*self.bio).bi_io_vec.add((*iter).bi_idx as usize);
+            self.next = (*self.bio).bi_io_vec.add(u32_as_usize((*iter).bi_idx));
             self.left = (*iter).bi_size;
             self.done = (*iter).bi_offset;
         }
@@ -104,7 +109,7 @@ impl<'a> Segments<'a> {
         let (page, len, offset) = unsafe { read(self.next) };
         let len = len.wrapping_sub(self.done).min(self.left);
         let offset = offset.wrapping_add(self.done);
-        // INVARIANT: the piece has gone by; only the last one of a bio is not used up.
+        // INVARIANT: the piece is done; only the last piece of a bio may have bytes after `left`.
         self.left = self.left.wrapping_sub(len);
         self.done = 0;
         // SAFETY: at most one past the end of the vector.
@@ -116,8 +121,8 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// The memory of a request that is nothing but pages of one bio, but for the first: each piece is a
-/// page, the last from its beginning to anywhere. Most requests of several segments are so.
+/// The memory of a request that consists of pages of one bio, without its first piece: each piece
+/// is a page, the last may be the beginning of a page. Most requests of several segments are so.
 ///
 /// # Invariants
 ///
@@ -131,23 +136,23 @@ pub(in crate::sys) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    /// The first piece of `rq`, if a page ends with it, and what follows it, if there is more in the
-    /// same bio and nothing in another.
+    /// The first piece of `rq` and the pieces after it. `None` if the first piece does not end at
+    /// the end of a page, if there are no others, or if the request has another bio.
     #[inline(always)]
     pub(in crate::sys) fn of<T: Types>(rq: &'a Request<T>) -> Option<(Segment, Self)> {
         if rq.segments() < 2 {
             return None;
         }
         let (bio, bytes) = (rq.bio(), rq.bytes());
-        // SAFETY: a request with segments has a bio, which is live as long as the request, and whose
-        // iterator points into its vector.
+        // SAFETY: a request with segments has a bio, which is live as long as the request, and
+        // whose iterator points into its vector.
         let (first, done, size) = unsafe {
             let iter = core::ptr::addr_of!((*bio).bi_iter);
-            // CAST: u32 to usize widens.
-            let first = (*bio).bi_io_vec.add((*iter).bi_idx as usize);
+            let first = (*bio).bi_io_vec.add(u32_as_usize((*iter).bi_idx));
             (first, (*iter).bi_offset, (*iter).bi_size)
         };
-        // The bytes of a request are those of all its bios: so this one has them all, or not.
+        // The bytes of a request are those of all its bios, so this bio has all of them or is not
+        // alone.
         if size != bytes {
             return None;
         }
@@ -163,9 +168,9 @@ impl<'a> Pages<'a> {
         let phys = page_to_phys(page)
             .wrapping_add(offset.into())
             .wrapping_add(done.into());
-        // INVARIANT: the first piece is used up, and there are more bytes, so there is another piece.
+        // INVARIANT: the first piece is done, and there are more bytes, so there is another piece.
         let pages = Self {
-            // SAFETY: as just said.
+            // SAFETY: there is another piece, as just said.
             at: unsafe { first.add(1) },
             left: bytes.wrapping_sub(len),
             _request: PhantomData,
@@ -173,19 +178,18 @@ impl<'a> Pages<'a> {
         Some((Segment { phys, len }, pages))
     }
 
-    /// How many bytes they have.
+    /// The number of bytes.
     #[inline(always)]
     pub(in crate::sys) fn bytes(self) -> usize {
-        // CAST: u32 to usize widens.
-        self.left as usize
+        u32_as_usize(self.left)
     }
 
-    /// Those that are whole pages, if they are pages.
+    /// The pieces that have to be whole pages; [`Whole::next`] checks each.
     #[inline(always)]
     pub(in crate::sys) fn whole(self) -> Whole<'a> {
-        // CAST: u32 to isize widens.
+        // CAST: the pages of 4 GiB.
         let count = (self.left / PAGE) as isize;
-        // INVARIANT: so many pages are in `left`.
+        // INVARIANT: `left` has the bytes of `count` pages.
         Whole {
             at: self.at,
             index: count.wrapping_neg(),
@@ -193,27 +197,26 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Whether there is more than whole pages.
+    /// Whether there are bytes after the whole pages.
     #[inline(always)]
     pub(in crate::sys) fn has_tail(self) -> bool {
         self.left % PAGE != 0
     }
 
-    /// What is left after the whole pages, if there is something and it is the beginning of a page.
+    /// The bytes after the whole pages, if there are any and they are the beginning of a page.
     ///
     /// # Safety
     ///
-    /// All of [`Self::whole`] were pages.
+    /// All pieces of [`Self::whole`] were whole pages.
     #[inline(always)]
     pub(in crate::sys) unsafe fn tail(self) -> Option<Segment> {
         let tail = self.left % PAGE;
         if tail == 0 {
             return None;
         }
-        // CAST: u32 to usize widens.
-        let whole = (self.left / PAGE) as usize;
-        // SAFETY: by the type invariant, as the caller promises that each piece so far had the bytes
-        // of a page, and there are more, there is another piece.
+        let whole = u32_as_usize(self.left / PAGE);
+        // SAFETY: the caller promises that each piece so far had the bytes of a page. By the type
+        // invariant there are more bytes, so there is another piece.
         let (page, len, offset) = unsafe { read(self.at.add(whole)) };
         (offset == 0 && len >= tail).then(|| Segment {
             phys: page_to_phys(page),
@@ -222,13 +225,13 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Pieces that are whole pages, as far as they are.
+/// Pieces that have to be whole pages, up to the first that is not.
 ///
-/// They are counted from the end, up to 0: a loop over them needs no register for where it ends.
+/// The index counts up to 0 at the end, so that a loop needs no register for the end.
 ///
 /// # Invariants
 ///
-/// `at` points to pieces of a bio of a request that is the driver's as long as `'a`, which have the
+/// `at` points to pieces of a bio of a request that is the driver's as long as `'a`. They have the
 /// bytes of `-index` pages; `index` is not positive.
 pub(in crate::sys) struct Whole<'a> {
     at: *const bindings::bio_vec,
@@ -237,20 +240,20 @@ pub(in crate::sys) struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// How many they are, if they are pages.
+    /// The number of pieces, if all are whole pages.
     #[inline(always)]
     pub(in crate::sys) fn len(&self) -> usize {
         // CAST: not negative.
         self.index.wrapping_neg() as usize
     }
 
-    /// Where the next one is, counted from their end; 0 if there is none.
+    /// The index of the next piece, counted from the end; 0 if there is none.
     #[inline(always)]
     pub(in crate::sys) fn index(&self) -> isize {
         self.index
     }
 
-    /// The next, if it is a page.
+    /// The address of the next piece, if it is a whole page.
     #[inline(always)]
     pub(in crate::sys) fn next(&mut self) -> Option<bindings::phys_addr_t> {
         if self.index == 0 {
@@ -262,7 +265,7 @@ impl Whole<'_> {
         if u64::from(len) | u64::from(offset) << 32 != u64::from(PAGE) {
             return None;
         }
-        // INVARIANT: a page has gone by.
+        // INVARIANT: one page is done.
         self.index = self.index.wrapping_add(1);
         // SAFETY: at most one past the end of the vector.
         self.at = unsafe { self.at.add(1) };
@@ -274,14 +277,14 @@ impl Whole<'_> {
 ///
 /// # Safety
 ///
-/// `at` points to one.
+/// `at` points to a piece.
 #[inline(always)]
 unsafe fn read(at: *const bindings::bio_vec) -> (*mut bindings::page, u32, u32) {
-    // SAFETY: the caller promises it.
+    // SAFETY: the caller promises that `at` points to a piece.
     unsafe { ((*at).bv_page, (*at).bv_len, (*at).bv_offset) }
 }
 
-/// The memory of a request of one segment; `None` if it has none or more.
+/// The memory of a request of one segment; `None` if it has no segment or more.
 #[inline(always)]
 pub(in crate::sys) fn single<T: Types>(rq: &Request<T>) -> Option<Segment> {
     if rq.segments() != 1 {
@@ -292,12 +295,11 @@ pub(in crate::sys) fn single<T: Types>(rq: &Request<T>) -> Option<Segment> {
     // iterator points into its vector.
     let ((page, in_page, offset), done) = unsafe {
         let iter = core::ptr::addr_of!((*bio).bi_iter);
-        // CAST: u32 to usize widens.
-        let first = (*bio).bi_io_vec.add((*iter).bi_idx as usize);
+        let first = (*bio).bi_io_vec.add(u32_as_usize((*iter).bi_idx));
         (read(first), (*iter).bi_offset)
     };
-    // One segment is one piece, which has all of the request; this keeps a surprise from being a
-    // transfer to somebody else's memory.
+    // One segment is one piece, which has all bytes of the request. If that were ever untrue, this
+    // check prevents a transfer to other memory.
     if in_page.wrapping_sub(done) < len {
         return None;
     }
@@ -315,7 +317,7 @@ mod tests {
     struct Test;
 
     impl Types for Test {
-        type Pdu = ();
+        type RequestData = ();
         type Queue = ();
         type QueueData = ();
     }
@@ -323,16 +325,16 @@ mod tests {
     /// Frame, length and offset of a piece.
     type Piece = (u64, u32, u32);
 
-    /// What a bio has: pieces, how many of them and how many bytes have gone by, bytes that are left.
+    /// A bio: its pieces, how many are done, how many bytes of the next are done, bytes left.
     type Bio<'a> = (&'a [Piece], u32, u32, u32);
 
-    /// Where memory begins and how long it is.
+    /// Addresses and lengths of memory.
     type Memory = KVec<(u64, u32)>;
 
     fn vector(pieces: &[Piece]) -> Result<KVec<bindings::bio_vec>> {
         let mut vector = KVec::new();
         for (frame, bv_len, bv_offset) in pieces {
-            // SAFETY: set when the kernel starts, and never again.
+            // SAFETY: the kernel sets `vmemmap_base` when it starts, and never again.
             let base = unsafe { (&raw const bindings::vmemmap_base).read() };
             // CAST: a frame of the tests is a small number.
             let bv_page = (base as *mut bindings::page).wrapping_add(*frame as usize);
@@ -372,7 +374,8 @@ mod tests {
         raw.bio = &raw mut *bio1;
         raw.__data_len = first.3 + second.map_or(0, |second| second.3);
         raw.nr_phys_segments = u16::try_from(vector1.len() + vector2.len())?;
-        // SAFETY: it is as good as a request for what looks at its memory only, and nobody else has it.
+        // SAFETY: the tested code only reads the fields about memory, which are set. It alone has
+        // `raw`.
         let rq = unsafe { Request::<Test>::from_raw(&raw mut *raw) };
         let mut all = Memory::new();
         let mut segments = Segments::new(&rq);
@@ -397,7 +400,7 @@ mod tests {
             return Ok(None);
         }
         if pages.has_tail() {
-            // SAFETY: all of them were pages.
+            // SAFETY: all pieces of `whole` were whole pages.
             let Some(tail) = (unsafe { pages.tail() }) else {
                 return Ok(None);
             };
@@ -406,10 +409,10 @@ mod tests {
         Ok(Some(memory))
     }
 
-    /// The memory of one bio, if it is pages.
+    /// The memory of one bio, if it consists of pages.
     fn one(of: Bio<'_>) -> Result<Option<Memory>> {
         let (all, pages) = walks(of, None)?;
-        // Both see the same.
+        // `Segments` and `Pages` see the same memory.
         assert!(pages.as_ref().is_none_or(|pages| **pages == *all));
         Ok(pages)
     }
@@ -423,7 +426,7 @@ mod tests {
                 (THREE, 0, 0, 12288),
                 &[(0x10_0000, 4096), (0x20_0000, 4096), (0x30_0000, 4096)][..],
             ),
-            // Some of it has gone by, to the end of a page or into it.
+            // Some of it is done, to the end of a page or into it.
             ((THREE, 1, 0, 8192), &[(0x20_0000, 4096), (0x30_0000, 4096)]),
             (
                 (THREE, 1, 512, 7680),
@@ -483,12 +486,12 @@ mod tests {
         let (all, pages) = walks((THREE, 2, 0, 4096), Some(second))?;
         assert_eq!(&*all, &[(0x30_0000, 4096), (0x9400, 3072), (0x4000, 1024)]);
         assert!(pages.is_none());
-        // What follows in the vector of the first bio is not the request's.
+        // The rest of the vector of the first bio does not belong to the request.
         let other = (&[(9, 4096, 0), (4, 4096, 0)][..], 0, 0, 8192);
         let (all, pages) = walks((THREE, 0, 0, 4096), Some(other))?;
         assert_eq!(&*all, &[(0x10_0000, 4096), (0x9000, 4096), (0x4000, 4096)]);
         assert!(pages.is_none());
-        // Pages that are those of the first bio are not all.
+        // The pages of the first bio are not all of the memory.
         let (all, pages) = walks((THREE, 0, 0, 12288), Some(second))?;
         assert_eq!(all.len(), 5);
         assert!(pages.is_none());

@@ -2,9 +2,9 @@
 
 //! BAR 0.
 //!
-//! The kernel crate's `pci::Bar` lives no longer than the binding. Queues outlive it for as long
-//! as somebody holds them, so [`Bar`] owns its mapping and lives as long as its last holder: a
-//! late register access hits a mapped address, whatever answers there.
+//! The kernel crate's `pci::Bar` ends with the binding. Queues outlive the binding while they have
+//! a holder, so [`Bar`] owns its mapping and lives as long as its last holder. A register access
+//! after unbind hits a mapped address, whatever answers there.
 
 use kernel::{
     bindings,
@@ -30,8 +30,8 @@ pub(crate) const MIN_LEN: usize = 0x1000;
 ///
 /// # Invariants
 ///
-/// `raw` is a mapping made by `pci_iomap` of the whole BAR, which is in memory space (of a BAR in
-/// I/O space `pci_iomap` returns no address); it is unmapped only by `Drop`.
+/// `raw` is the mapping of the whole BAR that `pci_iomap` made. The BAR is in memory space (for a
+/// BAR in I/O space `pci_iomap` returns no address). Only `Drop` unmaps it.
 pub(crate) struct Bar {
     pdev: ARef<pci::Device>,
     raw: MmioRaw<Region<MIN_LEN>>,
@@ -58,15 +58,16 @@ impl Bar {
             );
             return Err(ENXIO);
         }
-        // SAFETY: `pdev` is bound, so it is a valid device; index 0 is a valid BAR number and 0
-        // means "all of it".
+        // SAFETY: `pdev` is bound, so it is a valid device. Index 0 is a valid BAR number, and
+        // length 0 means the whole BAR.
         let addr = unsafe { bindings::pci_iomap(super::function::raw(pdev), 0, 0) };
         if addr.is_null() {
             return Err(ENOMEM);
         }
-        // A BAR is a power of two of at least 4 KiB, so this cannot fail; if it did, unmap.
+        // A BAR is a power of two, and this one has at least 4 KiB, so this cannot fail; if it did,
+        // unmap.
         let raw = MmioRaw::new_region(addr as usize, len).inspect_err(|_| {
-            // SAFETY: `addr` came from `pci_iomap` of this device and is used by nobody.
+            // SAFETY: `addr` came from `pci_iomap` of this device and has no user.
             unsafe { bindings::pci_iounmap(super::function::raw(pdev), addr) }
         })?;
         // INVARIANT: `raw` is the mapping that `pci_iomap` returned.
@@ -87,15 +88,15 @@ impl Bar {
     }
 
     /// Reads a 64-bit register as two 32-bit ones, low half first: not every controller and not
-    /// every bus takes an 8-byte read.
+    /// every bus supports 8-byte reads.
     pub(crate) fn read_lo_hi(&self, offset: usize) -> Result<u64> {
         let low = self.try_read32(offset)?;
         let high = self.try_read32(offset + 4)?;
         Ok(u64::from(high) << 32 | u64::from(low))
     }
 
-    /// Writes a 64-bit register as two 32-bit ones, high half first: for one whose low half sets
-    /// off what the register is for.
+    /// Writes a 64-bit register as two 32-bit ones, high half first: for a register whose low half
+    /// has the bits that trigger its effect.
     pub(crate) fn write_hi_lo(&self, offset: usize, value: u64) -> Result {
         // CAST: the two halves of `value`.
         self.try_write32((value >> 32) as u32, offset + 4)?;

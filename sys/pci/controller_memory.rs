@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The controller memory buffer, mapped: memory of the device that the host writes submission
-//! queues into. Uncached, so that stores arrive in order and before the doorbell, as `writel`'s do.
+//! The mapped controller memory buffer (CMB): the host writes submission queues to this memory of
+//! the device. The mapping is uncached, so stores arrive in order and before the doorbell, as those
+//! of `writel` do.
 
 use super::{
     bar::Bar,
@@ -10,9 +11,16 @@ use super::{
         Region, //
     },
 };
-use crate::nvme::{
-    cmb,
-    CmbLayout, //
+use crate::{
+    num::{
+        u32_as_usize,
+        u64_as_usize,
+        usize_as_u64, //
+    },
+    nvme::{
+        cmb,
+        CmbLayout, //
+    },
 };
 use kernel::{
     bindings,
@@ -29,8 +37,7 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `addr` is a mapping made by `pci_iomap_range` of `layout.len` bytes; it is unmapped only by
-/// `Drop`.
+/// `addr` is a mapping of `layout.len` bytes that `pci_iomap_range` made. Only `Drop` unmaps it.
 pub(in crate::sys) struct CmbMapping {
     pdev: ARef<pci::Device>,
     addr: *mut c_void,
@@ -38,21 +45,21 @@ pub(in crate::sys) struct CmbMapping {
     bus_address: u64,
 }
 
-// SAFETY: the mapping belongs to no thread; there is nothing but its address.
+// SAFETY: a mapping belongs to no thread, and the other fields may be sent and shared.
 unsafe impl Send for CmbMapping {}
 // SAFETY: as above.
 unsafe impl Sync for CmbMapping {}
 
 impl CmbMapping {
-    /// The memory of the `index`th of pieces of `bytes`, page-aligned, and the controller's
-    /// address of it, if the buffer has that many.
+    /// Piece `index` of the buffer, if it is divided into pieces of `bytes` bytes and has that
+    /// many: the virtual address and the controller's address, both page-aligned.
     pub(in crate::sys) fn piece(&self, index: usize, bytes: usize) -> Option<(*mut u64, u64)> {
-        // CAST: usize to u64 is lossless on 64-bit machines, and so is the way back for what is
-        // less than the length of a mapping.
-        let start = self.layout.piece(index as u64, bytes as u64)?;
+        let start = self
+            .layout
+            .piece(usize_as_u64(index), usize_as_u64(bytes))?;
         // SAFETY: by the type invariant the mapping has `layout.len` bytes, and `piece` returns a
         // start within them.
-        let addr = unsafe { self.addr.add(start as usize) };
+        let addr = unsafe { self.addr.add(u64_as_usize(start)) };
         Some((addr.cast(), self.bus_address.checked_add(start)?))
     }
 }
@@ -65,23 +72,25 @@ impl Drop for CmbMapping {
     }
 }
 
-/// The buffer in use. To be dropped when the controller has stopped; the mapping stays as long as
-/// a queue is in it.
+/// The buffer in use. Dropped after the controller has stopped. The mapping stays as long as a
+/// queue is in the buffer.
 pub(crate) struct ControllerMemory {
     mapping: Arc<CmbMapping>,
     bar: Arc<Bar>,
-    /// What the controller is told (CMBMSC), if it must be, and must be told to forget.
+    /// The value of CMBMSC, if the controller has to be told the address. `Drop` clears the
+    /// register then.
     control: Option<u64>,
     _region: Option<Region>,
 }
 
 impl ControllerMemory {
-    /// Maps the buffer at `layout`; with `tell`, the controller is told of its address, as one of
-    /// NVMe 1.4 or later must be.
+    /// Maps the buffer at `layout`. With `tell`, writes its address to CMBMSC: a controller of NVMe
+    /// 1.4 or later must be told.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if another driver holds the BAR; `ENOMEM`; `EINVAL` if the address cannot be told.
+    /// `EBUSY` if another driver holds the BAR; `ENOMEM`; `EINVAL` if CMBMSC cannot hold the
+    /// address.
     pub(crate) fn map(
         pdev: &pci::Device<Bound>,
         bar: &Arc<Bar>,
@@ -90,7 +99,7 @@ impl ControllerMemory {
     ) -> Result<Self> {
         let normal: &pci::Device = pdev;
         let index = c_int::try_from(layout.bar)?;
-        // BAR 0 is claimed already.
+        // `Claim` has claimed BAR 0 already.
         let region = match index {
             0 => None,
             _ => Some(Region::claim(normal, index, c"rnvme_cmb")?),
@@ -100,19 +109,19 @@ impl ControllerMemory {
             .ok_or(EINVAL)?;
         let control = CmbLayout::control(bus_address).ok_or(EINVAL)?;
         // SAFETY: `pdev` is bound, so it is a valid device; `CmbLayout` keeps the range in the BAR,
-        // and `pci_iomap_range` returns null if it is not. CAST: as in `CmbMapping::piece`.
+        // and `pci_iomap_range` returns null if it is not.
         let addr = unsafe {
             bindings::pci_iomap_range(
                 raw(normal),
                 index,
-                layout.offset as usize,
-                layout.len as usize,
+                u64_as_usize(layout.offset),
+                u64_as_usize(layout.len),
             )
         };
         if addr.is_null() {
             return Err(ENOMEM);
         }
-        // INVARIANT: just mapped.
+        // INVARIANT: `pci_iomap_range` has just mapped `layout.len` bytes at `addr`.
         let mapping = CmbMapping {
             pdev: normal.into(),
             addr,
@@ -129,8 +138,8 @@ impl ControllerMemory {
         Ok(memory)
     }
 
-    /// Tells the controller where the buffer is, if it must be told: also after a reset, when it
-    /// may have forgotten.
+    /// Writes the address of the buffer to CMBMSC, if the controller has to be told. Called again
+    /// after a reset, which may have cleared the register.
     ///
     /// # Errors
     ///
@@ -142,7 +151,7 @@ impl ControllerMemory {
         }
     }
 
-    /// The mapping, for a queue to be in.
+    /// The mapping, for the rings of a queue.
     pub(in crate::sys) fn mapping(&self) -> &Arc<CmbMapping> {
         &self.mapping
     }
@@ -151,20 +160,22 @@ impl ControllerMemory {
 impl Drop for ControllerMemory {
     fn drop(&mut self) {
         if self.control.is_some() {
-            // Only a BAR that is too short could refuse it, which was found out before.
+            // Fails only if the BAR is too short for the register; `map` has failed then.
             let _ = self.bar.write_hi_lo(cmb::CMBMSC, 0);
         }
     }
 }
 
-/// The address at which the bus has BAR `bar` (`pci_bus_address`).
+/// The address of BAR `bar` on the bus (`pci_bus_address`).
 fn bus_address(pdev: &pci::Device, bar: u32) -> Result<u64> {
     let mut region = bindings::pci_bus_region::default();
-    // CAST: u32 to usize widens.
     // SAFETY: `pdev` is a valid device on a bus; its resources do not change while it is bound.
     unsafe {
         let device = raw(pdev);
-        let resource = (*device).resource.get_mut(bar as usize).ok_or(EINVAL)?;
+        let resource = (*device)
+            .resource
+            .get_mut(u32_as_usize(bar))
+            .ok_or(EINVAL)?;
         bindings::pcibios_resource_to_bus((*device).bus, &mut region, resource);
     }
     Ok(region.start)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Doorbells: registers of BAR 0, and, where the controller takes them, their shadows in memory.
+//! Doorbells: registers of BAR 0, and their shadows in memory, if the controller supports them.
 //!
 //! With shadow doorbells (NVMe Base 2.0, 5.8 and annex B.5) the host stores the new value in
-//! memory, and writes the register only if that passed the value of the event index, at which the
-//! controller stopped looking at the memory. On an emulated controller a register write costs an
-//! exit of the guest, a store costs nothing.
+//! memory. It writes the register only if the new value passed the event index, the value at which
+//! the controller stopped reading the memory. On an emulated controller a register write costs an
+//! exit of the guest; a store does not.
 //!
 //! ```text
 //!   host                                     controller, about to stop looking
@@ -16,11 +16,11 @@
 //!     reads the event index
 //! ```
 //!
-//! (A) is what the doorbell register needs, too: on x86-64 the compiler alone must be kept from
-//! reordering stores. (B) is needed because a store and a later load may be reordered: without it
-//! both sides could miss each other, the host seeing the old event index and the controller the
-//! old shadow, and the command would wait for ever. With it at least one of them sees the other.
-//! C's driver has a second full barrier in the place of (A); x86-64 has no use for that.
+//! (A) is needed for the doorbell register, too. On x86-64 a compiler fence is enough, because the
+//! CPU does not reorder stores. (B) is needed because the CPU may reorder a store and a later load.
+//! Without (B) the host could read the old event index while the controller reads the old shadow,
+//! and the command would wait for ever. With (B) at least one of them sees the store of the other.
+//! The C driver has a second full barrier in the place of (A), which x86-64 does not need.
 
 use super::bar::Bar;
 use crate::nvme::needs_event;
@@ -46,15 +46,15 @@ use kernel::{
     sync::Arc, //
 };
 
-/// 32-bit values of a page.
+/// The number of 32-bit values of a page.
 const PER_PAGE: usize = 1024;
 
-/// The page of shadow doorbells and that of event indices, each laid out as the doorbells in the BAR
-/// are: one after the other, so that an event index is always as far from its doorbell.
+/// The page of shadow doorbells and, after it, the page of event indices. Each page has the layout
+/// of the doorbells in the BAR, so an event index is always one page behind its shadow doorbell.
 pub(crate) struct Shadows(Coherent<[u32]>);
 
 impl Shadows {
-    /// Allocates both pages, zeroed: as queues are that were just created.
+    /// Allocates both pages, zeroed: the values of newly created queues.
     ///
     /// # Errors
     ///
@@ -64,8 +64,7 @@ impl Shadows {
         Ok(Arc::new(Self(pages), GFP_KERNEL)?)
     }
 
-    /// Makes both pages as they were when they were new. The controller must not know them, and no
-    /// queue be in use.
+    /// Zeroes both pages. The controller must not know them, and no queue may be in use.
     pub(crate) fn clear(&self) {
         let first: *mut u32 = self.0.as_mut_ptr().cast();
         for index in 0..2 * PER_PAGE {
@@ -75,7 +74,7 @@ impl Shadows {
         }
     }
 
-    /// The device's address of the page of doorbells.
+    /// The device's address of the page of shadow doorbells.
     pub(crate) fn doorbells(&self) -> DmaAddress {
         self.0.dma_address()
     }
@@ -91,43 +90,44 @@ impl Shadows {
 ///
 /// # Invariants
 ///
-/// `ptr` is 4-byte aligned and either lies in the mapping that `home` keeps, or is that of
-/// `home.nowhere`; `shadow` is in the first of the pages that `home` keeps.
+/// `ptr` is 4-byte aligned and points into the mapping that `home` keeps, or to `home.nowhere`.
+/// `shadow` points into the first of the pages that `home` keeps.
 pub(crate) struct Doorbell {
     ptr: *mut u32,
     shadow: Option<Shadow>,
-    /// Elsewhere: a doorbell is to fit into the cache line of what else a command needs.
+    /// Boxed, so that the doorbell shares a cache line with the other data that a command needs.
     home: KBox<Home>,
 }
 
-/// Where a doorbell is.
+/// The location of a doorbell.
 struct Home {
     bar: Arc<Bar>,
     /// Bytes from the beginning of the BAR.
     offset: usize,
-    /// Memory that nobody reads, for a doorbell that is not to be heard: that it is costs
-    /// [`Doorbell::ring`] no question.
+    /// The target of the stores of a muted doorbell, which is never read. It saves
+    /// [`Doorbell::ring`] a test.
     nowhere: UnsafeCell<u32>,
     _shadows: Option<Arc<Shadows>>,
 }
 
-/// The shadow of a doorbell: see there.
+/// The address of the shadow of a doorbell: see the head of the file.
 struct Shadow(NonNull<u32>);
 
-// SAFETY: a doorbell is an address in a mapping that `home` keeps, and addresses in memory that it
-// keeps, too (`nowhere` among them, which nobody reads); 32-bit accesses to them do not tear, from
-// whichever CPU.
+// SAFETY: the pointers of a doorbell point into a mapping and into memory that `home` keeps
+// (`nowhere`, which is never read, included). Aligned 32-bit accesses to them do not tear, from any
+// CPU.
 unsafe impl Send for Doorbell {}
 // SAFETY: as above; `ring` takes `&self` and does aligned volatile accesses.
 unsafe impl Sync for Doorbell {}
 
 impl Doorbell {
-    /// The doorbell at byte `offset` of `bar`, the first of which is at `base`; with its shadow, if
-    /// there are `shadows`.
+    /// The doorbell at byte `offset` of `bar`, with its shadow if there are `shadows`. `base` is
+    /// the offset of the first doorbell.
     ///
     /// # Errors
     ///
-    /// `ENXIO` if the BAR, or the page of shadows, ends before it; `ENOMEM`.
+    /// `ENXIO` if the BAR or the page of shadows ends before the doorbell, or it is not aligned;
+    /// `ENOMEM`.
     pub(crate) fn new(
         bar: &Arc<Bar>,
         base: usize,
@@ -146,7 +146,7 @@ impl Doorbell {
                 }
                 let first: *mut u32 = pages.0.as_mut_ptr().cast();
                 // INVARIANT: the index is below the number of elements of a page.
-                // SAFETY: as just checked.
+                // SAFETY: the page has this element, as just checked.
                 let value = unsafe { first.add(index) };
                 Some(Shadow(NonNull::new(value).ok_or(ENXIO)?))
             }
@@ -166,26 +166,26 @@ impl Doorbell {
         })
     }
 
-    /// From now on the controller does not hear it.
+    /// From now on [`Self::ring`] does not write the register.
     pub(crate) fn mute(&mut self) {
-        // INVARIANT: the box keeps its place.
+        // INVARIANT: `home` is boxed, so `nowhere` does not move.
         self.ptr = self.home.nowhere.get();
     }
 
-    /// The controller hears it again.
+    /// From now on [`Self::ring`] writes the register again.
     pub(crate) fn unmute(&mut self) {
         // INVARIANT: as in `new`.
         self.ptr = self.home.register();
     }
 
-    /// Whether a page of shadows has room for the doorbell at `offset`, the first of which is at
-    /// `base`.
+    /// Whether a page of shadows has room for the doorbell at `offset`. `base` is the offset of the
+    /// first doorbell.
     pub(crate) const fn has_shadow(base: usize, offset: usize) -> bool {
         offset >= base && offset - base < PER_PAGE * size_of::<u32>()
     }
 
-    /// Tells the controller that the value went from `old` to `new`, after every store that
-    /// precedes this call has become visible to it.
+    /// Tells the controller that the value went from `old` to `new`. Every store that precedes this
+    /// call is visible to the controller before that.
     #[inline(always)]
     pub(crate) fn ring(&self, (old, new): (u16, u16)) {
         if let Some(shadow) = &self.shadow {
@@ -196,20 +196,20 @@ impl Doorbell {
         self.write(new.into());
     }
 
-    /// On x86-64 this is what `writel` compiles to, without the call that it is from Rust: stores
-    /// are not reordered with stores, so only the compiler must be kept from it.
+    /// Writes the register. On x86-64 this is the code of `writel`, without the call that `writel`
+    /// is in Rust: the CPU does not reorder stores, so a compiler fence is enough.
     #[inline(always)]
     fn write(&self, value: u32) {
         #[cfg(target_arch = "x86_64")]
         {
             compiler_fence(Ordering::SeqCst);
-            // SAFETY: by the type invariant `ptr` is aligned and mapped, or in memory of ours.
+            // SAFETY: by the type invariant `ptr` is aligned, and mapped or in memory of ours.
             unsafe { self.ptr.write_volatile(value) };
             compiler_fence(Ordering::SeqCst);
         }
         #[cfg(not(target_arch = "x86_64"))]
         {
-            // There it matters what is memory and what a register.
+            // `writel` is for registers only, and `nowhere` is memory.
             if self.ptr != self.home.nowhere.get() {
                 // SAFETY: by the type invariant `ptr` is aligned and mapped.
                 unsafe { kernel::bindings::writel(value, self.ptr.cast()) };
@@ -234,14 +234,15 @@ impl Shadow {
         compiler_fence(Ordering::SeqCst);
         #[cfg(not(target_arch = "x86_64"))]
         kernel::sync::barrier::dma_mb(kernel::sync::barrier::Write);
-        // SAFETY: by the invariant of `Doorbell` the pointer is to memory of ours, aligned.
+        // SAFETY: by the invariant of `Doorbell` the pointer is aligned and points to memory that
+        // it keeps.
         unsafe { self.0.write_volatile(u32::from(new).to_le()) };
         // (B)
         fence(Ordering::SeqCst);
         // SAFETY: as above; the event index is a page further on, in the second page.
         let event = u32::from_le(unsafe { self.0.add(PER_PAGE).read_volatile() });
-        // CAST: values of doorbells have 16 bits; whatever else a device writes there costs it a
-        // notice.
+        // CAST: doorbell values have 16 bits. A device that writes more loses a notification, no
+        // more.
         needs_event(event as u16, new, old)
     }
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The callbacks of `struct pci_driver` beyond probe and remove: shutdown, sleep, resets by others,
-//! errors of the bus.
+//! bus errors.
 //!
-//! The cores that call them hold the device lock and look at the driver of the device under it, so
-//! a probe has succeeded and the driver's data is there: `device_shutdown`; `device_suspend` and
-//! `device_resume` (`drivers/base/power/main.c`); `pci_dev_lock` around every reset of a function,
-//! slot or bus; `report_error_detected`, `report_slot_reset`, `report_resume` and the like
-//! (`drivers/pci/pcie/err.c`). One caller does not lock, Xen's `pcifront_common_process`, as no
-//! driver can help: there at least a device without data is left alone.
+//! The callers hold the device lock and read the driver of the device under it, so probe has
+//! succeeded and the driver's data exists: `device_shutdown`; `device_suspend` and `device_resume`
+//! (`drivers/base/power/main.c`); `pci_dev_lock` around every reset of a function, slot or bus;
+//! `report_error_detected`, `report_slot_reset`, `report_resume` and the like
+//! (`drivers/pci/pcie/err.c`). One caller does not lock, Xen's `pcifront_common_process`, which no
+//! driver can repair: for that caller the callbacks at least skip a device without data.
 
 use super::function::restore;
 use core::{
@@ -29,25 +29,25 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Whether a device can be reached after an error of the bus.
+/// Whether a device can be accessed after a bus error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Channel {
-    /// It can.
+    /// Registers and DMA work.
     Normal,
-    /// Not now: neither registers nor DMA work.
+    /// Neither registers nor DMA work for the time being.
     Frozen,
-    /// Not any more.
+    /// The device is gone for good.
     Gone,
 }
 
-/// What a driver thinks of an error of the bus.
+/// A driver's answer to a bus error (`pci_ers_result`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The device works, or will without a reset.
+    /// The device works, or will work without a reset.
     CanRecover,
     /// The slot has to be reset.
     NeedReset,
-    /// The device is given up.
+    /// The driver gives up the device.
     Disconnect,
     /// The device works again.
     Recovered,
@@ -64,51 +64,52 @@ impl Verdict {
     }
 }
 
-/// A PCI driver with the callbacks that `pci::Driver` does not have yet. All may sleep, and none
-/// runs at the same time as another one, probe and unbind included.
+/// A PCI driver with the callbacks that `pci::Driver` does not have yet. All may sleep. For one
+/// device no two of them run at the same time, probe and unbind included.
 pub(crate) trait Driver: pci::Driver {
-    /// The system goes down or is about to start another kernel: be quiet, lose nothing.
+    /// The system shuts down or starts another kernel: the driver stops the device without losing
+    /// data.
     fn shutdown(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
 
-    /// The system goes to sleep, or an image of its memory is about to be written or started: no
-    /// DMA any more, and nothing may be expected of the device afterwards.
+    /// The system goes to sleep, or is about to write or start an image of its memory. The device
+    /// must do no DMA after this call, and may lose its state.
     ///
     /// # Errors
     ///
-    /// Keeps the system awake; `resume` is not called then.
+    /// An error keeps the system awake; `resume` is not called then.
     fn suspend(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Result;
 
     /// The system is awake again; the PCI core has restored config space.
     ///
     /// # Errors
     ///
-    /// Are noted in the log.
+    /// The PM core logs an error.
     fn resume(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Result;
 
-    /// Somebody is about to reset the function: it must be quiet. Its config space is locked
-    /// (there can be no [`super::function::LockedConfig`]), and is saved afterwards.
+    /// The PCI core is about to reset the function: the driver stops the device. Config space is
+    /// locked (there can be no [`super::function::LockedConfig`]), and is saved after this call.
     fn reset_prepare(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
 
-    /// It has been reset, or that has failed; config space has been restored as it was after
+    /// The reset has succeeded or failed. Config space has been restored as it was after
     /// [`Self::reset_prepare`].
     fn reset_done(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
 
-    /// There was an error on the bus.
+    /// The PCI core has seen a bus error.
     fn error_detected(
         dev: &pci::Device<Core<'_>>,
         this: Pin<&Self::Data<'_>>,
         channel: Channel,
     ) -> Verdict;
 
-    /// The slot has been reset, and config space restored as it was after probe, or after the last
-    /// [`super::function::save`].
+    /// The slot has been reset. Config space has been restored as it was after probe, or after the
+    /// last [`super::function::save`].
     fn slot_reset(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Verdict;
 
-    /// All drivers that the error concerned are content: go on.
+    /// All drivers that the error concerned have agreed: the driver resumes normal operation.
     fn error_resume(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
 }
 
-/// `pci::Adapter` with the further callbacks filled in.
+/// `pci::Adapter` with the callbacks of [`Driver`] filled in.
 pub(crate) struct Adapter<T: Driver>(PhantomData<T>);
 
 // SAFETY: the same layout as `pci::Adapter<T>`, for the same `T`: `pci_driver` is `repr(C)`,
@@ -120,15 +121,15 @@ unsafe impl<T: Driver> driver::DriverLayout for Adapter<T> {
     const DEVICE_DRIVER_OFFSET: usize = offset_of!(bindings::pci_driver, driver);
 }
 
-// SAFETY: registration and its undoing are those of `pci::Adapter`, which upholds the contract.
+// SAFETY: registration and unregistration are those of `pci::Adapter`, which upholds the contract.
 unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
     unsafe fn register(
         reg: &Opaque<Self::DriverType>,
         name: &'static CStr,
         module: &'static ThisModule,
     ) -> Result {
-        // SAFETY: `reg` is not registered yet, so nobody reads it while it is written. What it is
-        // pointed to is constant.
+        // SAFETY: `reg` is not registered yet, so no other code reads it while this writes to it.
+        // The tables that it points to are constant.
         unsafe {
             let raw = &mut *reg.get();
             raw.shutdown = Some(Self::shutdown_callback);
@@ -163,8 +164,8 @@ unsafe fn with<T: Driver, R>(
     }
     // SAFETY: the caller promises that the device is valid for the call, and bound.
     let pdev = unsafe { &*pdev.cast::<pci::Device<CoreInternal<'_>>>() };
-    // SAFETY: the device is bound to this driver, so its data is of this type, and there: see the
-    // head of the file.
+    // SAFETY: the caller promises that the device is bound to `T`, so its data is of this type. The
+    // data exists: see the head of the file.
     let data = unsafe { pdev.as_ref().drvdata_borrow::<T::Data<'_>>() };
     Some(f(pdev, data))
 }
@@ -179,7 +180,7 @@ impl<T: Driver> Adapter<T> {
         ..pin_init::zeroed()
     };
 
-    /// As `DEFINE_SIMPLE_DEV_PM_OPS` has them: sleep and hibernation alike.
+    /// The callbacks of `DEFINE_SIMPLE_DEV_PM_OPS`: the same ones for sleep and hibernation.
     #[cfg(CONFIG_PM_SLEEP)]
     const SLEEP: &'static bindings::dev_pm_ops = &bindings::dev_pm_ops {
         suspend: Some(Self::suspend_callback),
@@ -195,7 +196,8 @@ impl<T: Driver> Adapter<T> {
     ///
     /// For `struct pci_driver` only.
     unsafe extern "C" fn shutdown_callback(pdev: *mut bindings::pci_dev) {
-        // SAFETY: the PCI core calls this for a device of this driver, locked.
+        // SAFETY: the PCI core calls this for a device that is bound to this driver, and holds its
+        // lock.
         unsafe { with::<T, _>(pdev, T::shutdown) };
     }
 
@@ -206,7 +208,7 @@ impl<T: Driver> Adapter<T> {
     /// `dev` is in a `struct pci_dev`.
     #[cfg(CONFIG_PM_SLEEP)]
     unsafe fn pci_device(dev: *mut bindings::device) -> *mut bindings::pci_dev {
-        // SAFETY: so says the caller.
+        // SAFETY: the caller promises that `dev` is in a `struct pci_dev`.
         unsafe { dev.byte_sub(offset_of!(bindings::pci_dev, dev)).cast() }
     }
 
@@ -215,7 +217,8 @@ impl<T: Driver> Adapter<T> {
     /// For `struct dev_pm_ops` only.
     #[cfg(CONFIG_PM_SLEEP)]
     unsafe extern "C" fn suspend_callback(dev: *mut bindings::device) -> c_int {
-        // SAFETY: the PM core calls this for a device of this driver, locked.
+        // SAFETY: the PM core calls this for a device that is bound to this driver, and holds its
+        // lock. `dev` is in a `struct pci_dev`, because the driver is a PCI driver.
         let result = unsafe { with::<T, _>(Self::pci_device(dev), T::suspend) };
         from_result(|| result.unwrap_or(Ok(())).map(|()| 0))
     }
@@ -234,7 +237,8 @@ impl<T: Driver> Adapter<T> {
     ///
     /// For `struct pci_error_handlers` only.
     unsafe extern "C" fn reset_prepare_callback(pdev: *mut bindings::pci_dev) {
-        // SAFETY: the PCI core calls this for a device of this driver, locked.
+        // SAFETY: the PCI core calls this for a device that is bound to this driver, and holds its
+        // lock.
         unsafe { with::<T, _>(pdev, T::reset_prepare) };
     }
 

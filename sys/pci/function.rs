@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel crate's PCI abstraction lacks: claiming BAR 0, stopping DMA, resetting the
-//! function. [`driver`] has the callbacks beyond probe and remove.
+//! Functions that the kernel crate's PCI abstraction lacks: claiming BAR 0, stopping DMA, resetting
+//! the function. [`super::driver`] has the callbacks beyond probe and remove.
 
+use crate::num::u32_as_usize;
 use kernel::{
     bindings,
     device,
@@ -30,11 +31,11 @@ pub(in crate::sys) fn raw_device<C: device::DeviceContext>(
 
 /// Decoding of memory accesses enabled and BAR 0 claimed; both undone when dropped.
 ///
-/// Held by the driver's bound data: it must go while the device is still bound, so that the next
-/// driver finds the BAR free.
+/// Part of the driver's bound data: it must be dropped while the device is still bound, so that the
+/// next driver finds the BAR free.
 pub(crate) struct Claim {
     _region: Region,
-    /// After the region, as it came before it.
+    /// Dropped after the region, because the device was enabled before the region was claimed.
     _enabled: EnabledDevice,
 }
 
@@ -62,13 +63,13 @@ impl Claim {
     }
 }
 
-/// A device whose memory is enabled; undone when dropped.
+/// A device whose memory decoding is enabled; disabled when dropped.
 struct EnabledDevice(ARef<pci::Device>);
 
 impl Drop for EnabledDevice {
     fn drop(&mut self) {
-        // SAFETY: `Claim::new` enabled the device; nobody else undid it. This also takes bus
-        // mastering away.
+        // SAFETY: `Claim::new` enabled the device, and only this disables it. The call clears bus
+        // mastering, too.
         unsafe { bindings::pci_disable_device(raw(&self.0)) }
     }
 }
@@ -84,7 +85,8 @@ impl Region {
     ///
     /// # Errors
     ///
-    /// `EBUSY` if somebody else holds it; `EINVAL` if there can be no such BAR.
+    /// `EBUSY` if another driver holds the BAR; `EINVAL` if `bar` is not the number of a standard
+    /// BAR.
     pub(in crate::sys) fn claim(
         pdev: &pci::Device,
         bar: c_int,
@@ -94,7 +96,8 @@ impl Region {
         if !(0..6).contains(&bar) {
             return Err(EINVAL);
         }
-        // SAFETY: `pdev` is a valid device, the number one of a BAR; the name is static.
+        // SAFETY: `pdev` is a valid device, `bar` is the number of a standard BAR, and the name is
+        // static.
         to_result(unsafe { bindings::pci_request_region(raw(pdev), bar, name.as_char_ptr()) })?;
         Ok(Self {
             pdev: pdev.into(),
@@ -105,23 +108,22 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: `claim` claimed it; nobody else released it.
+        // SAFETY: `claim` claimed the BAR, and only this releases it.
         unsafe { bindings::pci_release_region(raw(&self.pdev), self.bar) }
     }
 }
 
-/// The bytes of BAR `bar`, if it is there and in memory space.
+/// The length of BAR `bar` in bytes, if it exists and is in memory space.
 pub(crate) fn memory_bar(pdev: &pci::Device<device::Bound>, bar: u32) -> Option<u64> {
-    // CAST: u32 to usize widens.
     // SAFETY: `pdev` is a valid device; its resources do not change while it is bound.
-    let flags = unsafe { (*raw(pdev)).resource.get(bar as usize)?.flags };
-    if flags & bindings::IORESOURCE_MEM as usize == 0 {
+    let flags = unsafe { (*raw(pdev)).resource.get(u32_as_usize(bar))?.flags };
+    if flags & u32_as_usize(bindings::IORESOURCE_MEM) == 0 {
         return None;
     }
     pdev.resource_len(bar).ok()
 }
 
-/// Takes bus mastering from the device: it can start no DMA and no message interrupt any more.
+/// Clears bus mastering: from now on the device can start no DMA and send no message interrupt.
 pub(crate) fn stop_dma(pdev: &pci::Device) {
     // SAFETY: `pdev` is a valid device; clearing the bit needs nothing else.
     unsafe { bindings::pci_clear_master(raw(pdev)) }
@@ -133,52 +135,54 @@ pub(crate) fn allow_dma(pdev: &pci::Device) {
     unsafe { bindings::pci_set_master(raw(pdev)) }
 }
 
-/// Notes what is in config space for [`restore`].
+/// Saves config space for [`restore`].
 pub(crate) fn save(pdev: &pci::Device) {
-    // SAFETY: `pdev` is a valid device. What does not fit into the memory that was set aside for it
-    // when the device was found is left out, with a line in the log.
+    // SAFETY: `pdev` is a valid device. The PCI core leaves out a capability for which it allocated
+    // no buffer when it found the device, with a line in the log.
     unsafe { bindings::pci_save_state(raw(pdev)) };
 }
 
-/// Writes to config space what was there at the last [`save`], or what the PCI core saved since:
-/// the device has been reset. Message interrupts are programmed as they are allocated now, so no
-/// vectors may be allocated or freed meanwhile.
+/// Restores config space after a reset of the device, as the last [`save`] found it, or a later
+/// save of the PCI core. Message interrupts are programmed as they are allocated now, so no vectors
+/// may be allocated or freed during the call.
 pub(crate) fn restore(pdev: &pci::Device) {
-    // SAFETY: `pdev` is a valid device. `Claim::new` saved its state, if the PCI core had not.
+    // SAFETY: `pdev` is a valid device. `Claim::new` saved its state, so there is one to restore.
     unsafe { bindings::pci_restore_state(raw(pdev)) }
 }
 
-/// The config space of a device, locked against user space and whoever else would reset the
-/// device, so that its function can be reset. When dropped it is as it was, and unlocked.
+/// The config space of a device, saved, and locked against user space and other resets, so that the
+/// driver can reset the function. The drop restores and unlocks it.
 ///
-/// As for [`restore`], no vectors may be allocated, freed or masked while one is made or dropped.
+/// As for [`restore`], no vectors may be allocated, freed or masked while a value is made or
+/// dropped.
 ///
 /// # Invariants
 ///
-/// Config space is locked, its contents are saved.
+/// Config space is locked and saved.
 pub(crate) struct LockedConfig<'a>(&'a pci::Device);
 
 impl<'a> LockedConfig<'a> {
-    /// Locks and saves it.
+    /// Locks and saves the config space of `pdev`.
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the device is gone. `ENOTTY`: its function cannot be reset. `EBUSY`: somebody else
-    /// has locked its config space, as for a reset.
+    /// `ENODEV`: the device is gone. `ENOTTY`: its function cannot be reset. `EBUSY`: its config
+    /// space is locked already, for instance by another reset.
     pub(crate) fn new(pdev: &'a pci::Device) -> Result<Self> {
         let raw = raw(pdev);
-        // SAFETY: `pdev` is a valid device; this only asks whether it can be reset so.
+        // SAFETY: `pdev` is a valid device; the call only probes whether the device has a function
+        // level reset.
         to_result(unsafe { bindings::pcie_reset_flr(raw, true) })?;
         if !is_present(pdev) {
             return Err(ENODEV);
         }
-        // Not to be waited for: whoever has locked it may wait for us (`reset_prepare`).
+        // The lock is not waited for: its holder may wait for this driver (`reset_prepare`).
         // SAFETY: `pdev` is a valid device.
         if !unsafe { bindings::pci_cfg_access_trylock(raw) } {
             return Err(EBUSY);
         }
         save(pdev);
-        // INVARIANT: just locked and saved.
+        // INVARIANT: config space was just locked and saved.
         Ok(Self(pdev))
     }
 
@@ -189,9 +193,9 @@ impl<'a> LockedConfig<'a> {
     ///
     /// # Errors
     ///
-    /// `ENOTTY`: it does not come back.
+    /// `ENOTTY`: the function does not come back.
     pub(crate) fn reset_function(&self) -> Result {
-        // SAFETY: `pdev` is a valid device; by the type invariant its config space is locked.
+        // SAFETY: the device is valid; by the type invariant its config space is locked.
         to_result(unsafe { bindings::pcie_reset_flr(raw(self.0), false) })
     }
 }
@@ -199,12 +203,12 @@ impl<'a> LockedConfig<'a> {
 impl Drop for LockedConfig<'_> {
     fn drop(&mut self) {
         restore(self.0);
-        // SAFETY: by the type invariant it is locked, by us.
+        // SAFETY: by the type invariant `self` locked config space; this unlocks it once.
         unsafe { bindings::pci_cfg_access_unlock(raw(self.0)) };
     }
 }
 
-/// Whether the PCI core has cut the device off after an error of the bus, for the time being.
+/// Whether the PCI core has frozen I/O to the device after a bus error, until the recovery.
 pub(crate) fn is_frozen(pdev: &pci::Device) -> bool {
     // SAFETY: `pdev` is a valid device; the PCI core changes the field by single stores.
     let state = unsafe { core::ptr::addr_of!((*raw(pdev)).error_state).read_volatile() };

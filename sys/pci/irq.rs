@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interrupt vectors with affinity, and handlers that own what they work on.
+//! Interrupt vectors with affinity, and handlers that own their state.
 //!
-//! The state of a handler is exclusively its own. The kernel does not run the handler of one line
-//! on two CPUs at once, and [`Line::with_disabled`] keeps it from running; but genirq's poll of a
-//! line that it found stuck runs handlers of disabled lines all the same (`kernel/irq/spurious.c`).
-//! So whoever works on the state holds a flag: one uncontended exchange for each interrupt.
+//! A handler has its state for itself. The kernel does not run the handler of one line on two CPUs
+//! at once, and [`Line::with_disabled`] keeps the handler from running. But genirq polls a line
+//! that it found stuck, and then runs the handler of a disabled line, too
+//! (`kernel/irq/spurious.c`). Therefore each user of the state holds a flag, which costs one
+//! uncontended exchange for each interrupt.
 //!
-//! A handler may have a thread. Then the interrupt only looks whether there is something to do, and
-//! wakes the thread, which does it. Here the flag is contended in earnest: by the next interrupt,
-//! which comes while the thread is at work.
+//! A handler may have a thread. Then the interrupt only checks whether there is work, and wakes the
+//! thread, which does the work. Here the flag is contended in practice: the next interrupt comes
+//! while the thread works.
 
 use super::numa;
 use crate::{
@@ -39,8 +40,8 @@ use kernel::{
     }, //
 };
 
-/// Allocated vectors of a device: MSI-X, else MSI, else the pin. Freed when dropped, which is
-/// when their last [`Line`] is gone.
+/// Allocated vectors of a device: MSI-X, else MSI, else the pin. Each [`Line`] holds a count; the
+/// vectors are freed when the last one is dropped.
 pub(crate) struct Vectors {
     pdev: ARef<pci::Device>,
     count: u32,
@@ -49,15 +50,15 @@ pub(crate) struct Vectors {
 }
 
 impl Vectors {
-    /// Allocates 1 to `max` vectors. All but the first are spread over the CPUs, and follow them
-    /// when these go offline and come back: twice over all CPUs, if `write` is not 0, because the
-    /// queues are then of two kinds ([`QueueCounts::read_share`]). Handlers get `threads`, unless the
-    /// pin is all there is: its level stays as it is until the thread has run, and so the interrupt
-    /// would come again and again.
+    /// Allocates 1 to `max` vectors. The kernel spreads all but the first over the CPUs, and adapts
+    /// their affinity when CPUs go offline and come back. If `write` is not 0, the queues are of
+    /// two kinds ([`QueueCounts::read_share`]), and the vectors of each kind are spread over all
+    /// CPUs. With `threads` handlers have threads, unless the pin is the only vector: the device
+    /// asserts the pin until the thread has run, so the interrupt would come again and again.
     ///
     /// # Errors
     ///
-    /// What `pci_alloc_irq_vectors_affinity` returns if there is not even one.
+    /// What `pci_alloc_irq_vectors_affinity` returns if there is not even one vector.
     pub(crate) fn allocate(
         pdev: &pci::Device,
         max: u32,
@@ -67,18 +68,19 @@ impl Vectors {
         let mut affinity = bindings::irq_affinity {
             pre_vectors: 1,
             calc_sets: Some(calculate_sets),
-            // CAST: `calculate_sets` takes the number back out.
+            // CAST: `calculate_sets` casts the number back.
             priv_: write as usize as *mut c_void,
             ..Default::default()
         };
-        // A single vector is the admin queue's, or everybody's: nothing to spread.
+        // A single vector serves the admin queue or all queues: there is nothing to spread.
         let (spread, affinity) = if max > 1 {
             (bindings::PCI_IRQ_AFFINITY, &raw mut affinity)
         } else {
             (0, core::ptr::null_mut())
         };
-        // SAFETY: `pdev` is a valid device that this driver is bound to and that has no vectors
-        // allocated (`controller.rs` frees the old before it takes new ones; else this fails).
+        // SAFETY: `pdev` is a valid device that this driver is bound to, and `affinity` is null or
+        // valid for the call. The device has no vectors: `Hardware::reallocate_vectors` frees the
+        // old ones before it allocates new ones (else the call fails).
         let count = unsafe {
             bindings::pci_alloc_irq_vectors_affinity(
                 super::function::raw(pdev),
@@ -97,37 +99,38 @@ impl Vectors {
         Ok(Arc::new(vectors, GFP_KERNEL)?)
     }
 
-    /// The node of the device: for what its handlers need.
+    /// The NUMA node of the device, for the memory of its handlers.
     pub(crate) fn node(&self) -> NumaNode {
         numa::of(self.pdev.as_ref())
     }
 
-    /// How many there are.
+    /// The number of vectors.
     pub(crate) fn count(&self) -> u32 {
         self.count
     }
 }
 
-/// Whether the vectors of `pdev` are messages, so MSI-X or MSI.
+/// Whether the vectors of `pdev` are messages: MSI-X or MSI.
 pub(crate) fn has_messages(pdev: &pci::Device) -> bool {
     let pdev = super::function::raw(pdev);
-    // SAFETY: `pdev` is a valid device; whoever allocates its vectors, which is its driver, sets
-    // these bits.
+    // SAFETY: `pdev` is a valid device; these bits change only when its driver allocates or frees
+    // vectors.
     unsafe {
         bindings::pci_dev::msix_enabled_raw(pdev) != 0
             || bindings::pci_dev::msi_enabled_raw(pdev) != 0
     }
 }
 
-/// Says how many of `vectors` are for queues of which kind.
+/// Divides `vectors` into those of the default queues and those of the read queues.
 ///
 /// # Safety
 ///
 /// For `struct irq_affinity` only.
 unsafe extern "C" fn calculate_sets(affinity: *mut bindings::irq_affinity, vectors: c_uint) {
-    // SAFETY: genirq passes what `Vectors::allocate` gave it.
+    // SAFETY: genirq passes the `irq_affinity` that `Vectors::allocate` gave it, for this call
+    // alone.
     let affinity = unsafe { &mut *affinity };
-    // CAST: `allocate` put a u32 there.
+    // CAST: `allocate` stored a u32 there.
     let read = QueueCounts::read_share(vectors, affinity.priv_ as usize as u32);
     affinity.set_size[0] = vectors - read;
     affinity.set_size[1] = read;
@@ -136,21 +139,22 @@ unsafe extern "C" fn calculate_sets(affinity: *mut bindings::irq_affinity, vecto
 
 impl Drop for Vectors {
     fn drop(&mut self) {
-        // SAFETY: allocated by `allocate`; no handler is left, as each holds a count of `self`.
+        // SAFETY: `allocate` allocated the vectors. No handler is left, because each line holds a
+        // count of `self`.
         unsafe { bindings::pci_free_irq_vectors(super::function::raw(&self.pdev)) }
     }
 }
 
-/// What an interrupt handler does.
+/// The work of an interrupt handler.
 pub(crate) trait InterruptHandler: Send + 'static {
-    /// Handles one interrupt, in hard-interrupt context or in a thread; returns whether it was this
-    /// device's.
+    /// Handles one interrupt, in hard-interrupt context or in a thread. Returns whether the
+    /// interrupt came from this device.
     fn handle(&mut self) -> bool;
     /// Whether there is something to handle.
     fn is_pending(&self) -> bool;
 }
 
-/// What genirq calls.
+/// The type of the functions that genirq calls.
 type Callback = unsafe extern "C" fn(c_int, *mut c_void) -> bindings::irqreturn_t;
 
 #[inline(always)]
@@ -166,43 +170,44 @@ fn handled(found: bool) -> bindings::irqreturn_t {
 ///
 /// # Invariants
 ///
-/// The line is requested with `shared` for its cookie, which came out of a `KBox`; `shared.state`
-/// is used only by whoever has set `shared.busy`.
+/// The line is requested with `shared` as its cookie, which came out of a `KBox`. Only the code
+/// that has set `shared.busy` uses `shared.state`.
 pub(crate) struct Line<H: InterruptHandler> {
     vectors: Arc<Vectors>,
     index: u32,
     shared: *mut Shared<H>,
 }
 
-/// What a handler and the owner of its line share.
+/// The data that a handler shares with the owner of its line.
 struct Shared<H> {
     busy: AtomicBool,
     state: UnsafeCell<KBox<H>>,
 }
 
-/// How often the flag is looked at before sleeping: an interrupt has it for less.
+/// How often [`Shared::with`] tries to set the flag before it sleeps. An interrupt holds the flag
+/// for less time.
 const SPINS: u32 = 1000;
-/// How long to sleep then: a thread has it.
+/// How long [`Shared::with`] sleeps between two tries after that: a thread holds the flag.
 const NAP: Delta = Delta::from_micros(50);
 
 impl<H> Shared<H> {
-    /// Has `f` work on the state, unless somebody else does.
+    /// Calls `f` on the state, unless other code uses it.
     #[inline(always)]
     fn try_with<R>(&self, f: impl FnOnce(&mut H) -> R) -> Option<R> {
         if self.busy.swap(true, Ordering::Acquire) {
             return None;
         }
-        // SAFETY: we set `busy`, so the state is ours until it is cleared.
+        // SAFETY: this call set `busy`, so the state is ours until `busy` is cleared.
         let result = f(unsafe { &mut *self.state.get() });
         self.busy.store(false, Ordering::Release);
         Some(result)
     }
 
-    /// Has `f` work on the state when nobody else does. May sleep: who has the state may be a task
-    /// that this one keeps from running.
+    /// Waits until no other code uses the state, and calls `f` on it. May sleep: the user of the
+    /// state may be a task that cannot run while this one spins.
     fn with<R>(&self, mut f: impl FnMut(&mut H) -> R) -> R {
         let mut looks = 0u32;
-        // TIMEOUT: others have it for one pass over the rings.
+        // TIMEOUT: other users hold the flag for one pass over the rings.
         loop {
             if let Some(result) = self.try_with(&mut f) {
                 return result;
@@ -217,17 +222,19 @@ impl<H> Shared<H> {
     }
 }
 
-// SAFETY: the state is `Send`; access to it is exclusive, see the module's head.
+// SAFETY: the state is `Send`; access to it is exclusive: see the head of the file.
 unsafe impl<H: InterruptHandler> Send for Line<H> {}
-// SAFETY: nothing can be done with a shared reference to a `Line`.
+// SAFETY: a shared reference to a `Line` gives access to nothing.
 unsafe impl<H: InterruptHandler> Sync for Line<H> {}
 
 impl<H: InterruptHandler> Line<H> {
-    /// Has `state` handle vector `index`; `rnvme<instance>q<queue>` in `/proc/interrupts`.
+    /// Requests vector `index`, which `state` handles from now on. It is `rnvme<instance>q<queue>`
+    /// in `/proc/interrupts`.
     ///
     /// # Errors
     ///
-    /// What `pci_request_irq` returns, and the state: hardware may still work for it.
+    /// `ENOMEM`, or what `pci_request_irq` returns; and the state, because the hardware may still
+    /// use its memory.
     pub(crate) fn request(
         vectors: &Arc<Vectors>,
         index: u32,
@@ -264,7 +271,7 @@ impl<H: InterruptHandler> Line<H> {
             )
         };
         if let Err(e) = to_result(ret) {
-            // SAFETY: `into_raw` made it of a box, and no handler has been installed.
+            // SAFETY: `shared` came from `KBox::into_raw`, and no handler has been installed.
             let shared = unsafe { KBox::from_raw(shared) };
             return Err((e, KBox::into_inner(shared).state.into_inner()));
         }
@@ -283,7 +290,7 @@ impl<H: InterruptHandler> Line<H> {
         // SAFETY: `request` passed the boxed `Shared<H>`, which lives until `pci_free_irq` has
         // returned.
         let shared = unsafe { &*shared.cast::<Shared<H>>() };
-        // If somebody else is at it, he will see what there is to see.
+        // If other code uses the state, that code takes the completions that there are.
         shared
             .try_with(|state| handled(state.handle()))
             .unwrap_or(bindings::irqreturn::IRQ_NONE)
@@ -297,7 +304,8 @@ impl<H: InterruptHandler> Line<H> {
     unsafe extern "C" fn wake(_irq: c_int, shared: *mut c_void) -> bindings::irqreturn_t {
         // SAFETY: as in `handler`.
         let shared = unsafe { &*shared.cast::<Shared<H>>() };
-        // If the thread is at it, it may have looked for the last time: it looks once more.
+        // If the thread uses the state, it may have checked for the last time, so it is woken once
+        // more.
         if shared.try_with(|state| state.is_pending()) == Some(false) {
             bindings::irqreturn::IRQ_NONE
         } else {
@@ -324,8 +332,8 @@ impl<H: InterruptHandler> Line<H> {
         };
         // CAST: the number of a requested line, so not a negative error.
         let irq = irq as u32;
-        // SAFETY: `irq` is a requested line; `disable_irq` waits for a running handler and its thread.
-        // What may still come is genirq's poll, which may wake the thread, too.
+        // SAFETY: `irq` is a requested line; `disable_irq` waits for a running handler and its
+        // thread. Only genirq's poll may still run the handler or wake the thread.
         unsafe { bindings::disable_irq(irq) };
         // SAFETY: by the type invariant `shared` is alive.
         let result = unsafe { &*self.shared }.with(f);
@@ -334,7 +342,7 @@ impl<H: InterruptHandler> Line<H> {
         result
     }
 
-    /// Gives the line back, and the state.
+    /// Frees the line, and returns the state.
     pub(crate) fn free(self) -> KBox<H> {
         let mut this = ManuallyDrop::new(self);
         let state = this.free_irq();
@@ -343,10 +351,10 @@ impl<H: InterruptHandler> Line<H> {
         state
     }
 
-    /// To be called once.
+    /// Frees the line. Called once.
     fn free_irq(&mut self) -> KBox<H> {
-        // SAFETY: `request` requested the line with this cookie. The handler is unlinked, and
-        // waited for if it runs, so nobody else uses the state any more.
+        // SAFETY: `request` requested the line with this cookie. The call unlinks the handler and
+        // waits for it if it runs.
         unsafe {
             bindings::pci_free_irq(
                 super::function::raw(&self.vectors.pdev),
@@ -354,7 +362,8 @@ impl<H: InterruptHandler> Line<H> {
                 self.shared.cast(),
             )
         };
-        // SAFETY: by the type invariant it came out of a box; nobody else uses it any more.
+        // SAFETY: by the type invariant `shared` came out of a box. The handler is gone, so no
+        // other code uses it.
         let shared = unsafe { KBox::from_raw(self.shared) };
         KBox::into_inner(shared).state.into_inner()
     }

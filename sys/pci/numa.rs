@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory on the NUMA node of a device. The kernel crate's allocators take a node, its boxes and
-//! vectors do not yet.
+//! Memory on the NUMA node of a device. The allocators of the kernel crate take a node; its boxes
+//! and vectors do not yet.
 
 use core::{
     alloc::Layout,
@@ -16,13 +16,13 @@ use kernel::{
     prelude::*, //
 };
 
-/// The node of `dev`; without one, any will do.
+/// The node of `dev`; [`NumaNode::NO_NODE`] if it has none.
 pub(crate) fn of(dev: &Device) -> NumaNode {
     NumaNode::new(super::function::node(dev)).unwrap_or(NumaNode::NO_NODE)
 }
 
-/// An empty vector with room for `capacity` elements, on `node` if there is memory. Where it grows
-/// beyond that, it moves anywhere.
+/// An empty vector with room for `capacity` elements, on `node` if that has free memory. A vector
+/// that grows beyond its capacity may move to another node.
 ///
 /// # Errors
 ///
@@ -38,7 +38,7 @@ pub(crate) fn vec_on<T, A: Allocator>(node: NumaNode, capacity: usize) -> Result
     Ok(unsafe { Vec::from_raw_parts(memory.cast().as_ptr(), 0, capacity) })
 }
 
-/// A box of nothing yet, on `node` if there is memory.
+/// An uninitialised box, on `node` if that has free memory.
 ///
 /// # Errors
 ///
@@ -46,12 +46,12 @@ pub(crate) fn vec_on<T, A: Allocator>(node: NumaNode, capacity: usize) -> Result
 pub(crate) fn uninit_on<T>(node: NumaNode) -> Result<KBox<MaybeUninit<T>>> {
     const { assert!(size_of::<T>() != 0) };
     let memory = kernel::alloc::allocator::Kmalloc::alloc(Layout::new::<T>(), GFP_KERNEL, node)?;
-    // SAFETY: `Kmalloc`, the allocator of a `KBox`, allocated the memory just now, for a `T`; it need
-    // not be initialised.
+    // SAFETY: `Kmalloc`, the allocator of a `KBox`, has just allocated the memory, with the layout
+    // of a `T`. A `MaybeUninit` need not be initialised.
     Ok(unsafe { KBox::from_raw(memory.cast().as_ptr()) })
 }
 
-/// `value` in a box on `node`, if there is memory.
+/// `value` in a box, on `node` if that has free memory.
 ///
 /// # Errors
 ///
