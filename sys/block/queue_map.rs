@@ -33,7 +33,7 @@ impl QueueMap {
     }
 }
 
-#[kunit_tests(rnvme_blk)]
+#[kunit_tests(rnvme_queue_map)]
 mod tests {
     use super::*;
 

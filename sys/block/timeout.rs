@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patience_is_never_the_queues_own() {
+    fn a_timeout_is_never_the_queues_own() {
         assert!(Timeout::from_millis(0) != Timeout::OF_QUEUE);
         assert!(Timeout::from_millis(0) == Timeout::from_millis(1));
         assert!(Timeout::from_millis(30_000).0 > Timeout::from_millis(29_000).0);
