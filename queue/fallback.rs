@@ -4,8 +4,8 @@
 //! commands, until the block layer maps the CPUs to the remaining queues.
 //!
 //! A request keeps the tag of its own queue, and arms the slot of the same number in the fallback.
-//! So there are never more commands than slots, and the ring cannot overflow. If the slot is in use,
-//! the later request is queued again. The request's own queue maps and unmaps the data.
+//! So there are never more commands than slots, and the ring cannot overflow. If the slot is in
+//! use, the later request is queued again. The request's own queue maps and unmaps the data.
 
 use super::{
     Gate,

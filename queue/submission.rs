@@ -76,8 +76,8 @@ impl<T: Queued> Queue<T> {
         self.ring.clear();
     }
 
-    /// The command identifier in the `age`th oldest entry of the ring. The entry may be of a command
-    /// that has completed, or of none.
+    /// The command identifier in the `age`th oldest entry of the ring. The entry may be of a
+    /// command that has completed, or of none.
     pub(super) fn command_id(&self, age: u16) -> CommandId {
         let tail = self.submission.lock().tail.index();
         let entries = usize::from(self.entries);
@@ -106,8 +106,8 @@ impl<T: Queued> Queue<T> {
         self.put(&mut submission, rq, command, last)
     }
 
-    /// Puts the commands of a plug into the ring under one lock, and rings the doorbell once. `each`
-    /// puts one command; a request that `each` returns is queued again.
+    /// Puts the commands of a plug into the ring under one lock, and rings the doorbell once.
+    /// `each` puts one command; a request that `each` returns is queued again.
     #[inline(always)]
     pub(crate) fn submit_many(
         &self,
@@ -178,8 +178,8 @@ impl<T: Queued> Queue<T> {
 
 impl<T: Queued + Operations<Queue = Self>> Queue<T> {
     /// Puts the command of `rq`, whose data is mapped, into the ring; the `last` of a series rings
-    /// the doorbell. If the gate is held, the block layer gets the request back to try again. If the
-    /// gate is closed, [`Operations::turned_away`] decides what becomes of the request.
+    /// the doorbell. If the gate is held, the block layer gets the request back to try again. If
+    /// the gate is closed, [`Operations::turned_away`] decides what becomes of the request.
     #[inline(always)]
     pub(crate) fn submit(&self, rq: Started<T>, command: Sqe, last: bool) {
         if let Err(rq) = self.try_submit(rq, command, last) {
