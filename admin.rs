@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Admin commands: each a type that names its reply, executed one at a time with a bounded wait.
+//! Admin commands. The type of a command names its reply; commands are executed one at a time, with
+//! a bounded wait.
 
 use crate::{
     data::{
@@ -65,7 +66,7 @@ use zerocopy::{
     KnownLayout, //
 };
 
-/// Entries of the admin queue; NVMe allows 2 to 4096, Linux takes 32.
+/// Entries of the admin queue: NVMe allows 2 to 4096, Linux's driver takes 32.
 pub(crate) const ENTRIES: u16 = 32;
 /// Bytes of the largest admin transfer: an Identify or log page.
 pub(crate) const MAX_TRANSFER: u32 = 1 << 20;
@@ -73,8 +74,7 @@ pub(crate) const MAX_TRANSFER: u32 = 1 << 20;
 /// The operations of the admin queue.
 pub(crate) struct Admin;
 
-/// The private data of an admin request: the command itself stands in it, complete but for its
-/// data pointer.
+/// The private data of an admin request. It has the command, complete but for the data pointer.
 #[repr(C)]
 #[derive(Zeroable)]
 pub(crate) struct AdminRequestData {
@@ -115,7 +115,7 @@ impl Operations for Admin {
             Err(status) => return Err((rq, status)),
         };
         let mut command = rq.private().command;
-        // A command without data here may have a data pointer of its own: that of a ring.
+        // The data pointer of a command without data stays: Create I/O Queue points to a ring.
         if rq.segments() != 0 {
             command = command.with_data(data);
         }
@@ -154,29 +154,29 @@ impl Operations for Admin {
     }
 }
 
-/// The admin queue as those who have commands to give see it.
+/// The admin queue, for the code that executes admin commands.
 pub(crate) struct AdminQueue {
     requests: DriverQueue<Admin>,
     queue: Arc<Queue<Admin>>,
-    /// Milliseconds that a command may take as a rule.
+    /// The timeout of a command outside of a reset, in milliseconds.
     usual_ms: AtomicU32,
-    /// When this was made.
+    /// The time from which [`Self::deadline_ms`] counts.
     born: Instant<Monotonic>,
-    /// Milliseconds from then to the end of the time for the commands of a reset; 0: there is none.
+    /// The deadline of all commands of a reset, in milliseconds; 0 outside of a reset.
     deadline_ms: AtomicI64,
 }
 
-/// When a command that was posted is late.
+/// The timeout of a command that was posted.
 #[derive(Clone, Copy)]
 pub(crate) enum CommandTimeout {
-    /// When others are.
+    /// The timeout of all admin commands.
     Admin,
-    /// Never: it waits for something to happen.
+    /// No timeout: the command ends with an event (Asynchronous Event Request).
     Never,
 }
 
 impl AdminQueue {
-    /// Puts blk-mq in front of `queue`; a command may take `timeout_ms` milliseconds.
+    /// Puts blk-mq in front of `queue`. The timeout of a command is `timeout_ms` milliseconds.
     pub(crate) fn new(queue: Arc<Queue<Admin>>, timeout_ms: u32) -> Result<Self> {
         let mut queues = KVec::with_capacity(1, GFP_KERNEL)?;
         queues.push(queue.clone(), GFP_KERNEL)?;
@@ -205,23 +205,24 @@ impl AdminQueue {
         })
     }
 
-    /// From now on a command may take [`RESET_COMMAND_MS`], and all together until `deadline`; with
-    /// `None`, each as long as a rule again.
+    /// Begins a reset: the timeout of a command is [`RESET_COMMAND_MS`], and `deadline` is that of
+    /// all commands together. `None` ends the reset.
     pub(crate) fn set_deadline(&self, deadline: Option<Instant<Monotonic>>) {
         let ms = deadline.map_or(0, |at| (at - self.born).as_millis().max(1));
         self.deadline_ms.store(ms, Relaxed);
     }
 
-    /// How many milliseconds a command may take as a rule.
+    /// The timeout of a command outside of a reset, in milliseconds.
     pub(crate) fn timeout_ms(&self) -> u32 {
         self.usual_ms.load(Relaxed)
     }
 
-    /// Sets how many milliseconds a command may take as a rule.
+    /// Sets the timeout of a command outside of a reset, in milliseconds.
     pub(crate) fn set_timeout_ms(&self, ms: u32) {
         self.usual_ms.store(ms, Relaxed);
     }
 
+    /// The timeout of a command that is executed now, in milliseconds.
     fn timeout(&self) -> u32 {
         match self.deadline_ms.load(Relaxed) {
             0 => self.timeout_ms(),
@@ -233,12 +234,11 @@ impl AdminQueue {
         }
     }
 
-    /// Sends a command without data and does not wait; `ended` is told of its end. It is late as
-    /// any command is, or `never`.
+    /// Submits a command without data and does not wait. `ended` is called when the command ends.
     ///
     /// # Errors
     ///
-    /// `EAGAIN` if too many commands are under way.
+    /// `EAGAIN` if no tag is free.
     pub(crate) fn post<C: AdminCommand, D: Ended<Admin> + 'static>(
         &self,
         command: &C,
@@ -266,17 +266,37 @@ impl AdminQueue {
         self.run(command, Buffer::None)
     }
 
-    /// Asks for the data structure `D`.
+    /// Executes a command without data that the controller may refuse; a refusal has a line in the
+    /// log.
+    #[expect(
+        dead_code,
+        reason = "the callers of `execute` that ignore its result come next"
+    )]
+    pub(crate) fn offer<C: AdminCommand>(&self, command: &C) {
+        let _ = self.execute(command);
+    }
+
+    /// Executes a command with `data` for the controller that the controller may refuse; a refusal
+    /// has a line in the log.
+    #[expect(
+        dead_code,
+        reason = "the callers of `send` that ignore its result come next"
+    )]
+    pub(crate) fn offer_data<C: AdminCommand>(&self, command: &C, data: &[u8]) {
+        let _ = self.send(command, data);
+    }
+
+    /// Reads the data structure `D`.
     ///
     /// # Errors
     ///
-    /// `EIO` if the controller refused it, with a line in the log that says which and why, or if
-    /// it did not answer; `ENOMEM`.
+    /// `EIO` if the controller refused the command, with a line in the log that has command and
+    /// status, or if it did not complete the command; `ENOMEM`.
     pub(crate) fn identify<D: IdentifyData>(&self, command: &Identify<D>) -> Result<Page<D>> {
         self.read(command, identify::page(0)?)
     }
 
-    /// Asks for the log page `P`.
+    /// Reads the log page `P`.
     ///
     /// # Errors
     ///
@@ -285,7 +305,7 @@ impl AdminQueue {
         self.read(command, KVec::from_elem(0, command.len(), GFP_KERNEL)?)
     }
 
-    /// Executes a command whose data `D` come from the controller, to `bytes`.
+    /// Executes a command that reads a `D` from the controller into `bytes`.
     fn read<D: ?Sized>(&self, command: &impl AdminCommand, mut bytes: KVec<u8>) -> Result<Page<D>> {
         self.run(command, Buffer::Read(&mut bytes))?;
         Ok(Page {
@@ -305,6 +325,7 @@ impl AdminQueue {
         self.run(command, Buffer::Write(&copy))
     }
 
+    /// Executes a command with the data in `buffer`; logs a failure.
     fn run<C: AdminCommand>(&self, command: &C, buffer: Buffer<'_>) -> Result<C::Reply> {
         let entry = command.sqe();
         self.requests.execute(
@@ -332,14 +353,14 @@ impl AdminQueue {
     }
 }
 
-/// A data structure that the device returned.
+/// A data structure that the controller returned.
 pub(crate) struct Page<D: ?Sized> {
     bytes: KVec<u8>,
     _data: PhantomData<D>,
 }
 
 impl<D: FromBytes + Immutable + KnownLayout + ?Sized> Page<D> {
-    /// The structure; as untrusted as the device.
+    /// The structure. Its contents are as untrusted as the controller.
     pub(crate) fn get(&self) -> Result<&D> {
         D::ref_from_bytes(&self.bytes).map_err(|_| EIO)
     }

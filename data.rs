@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The data of a request in the device's words: which of PRPs and SGLs, with or without a list.
+//! The data of a request as PRPs or as an SGL, with or without a list.
 //!
 //! | data | PRPs | SGL, if the controller has them |
 //! |---|---|---|
 //! | one segment on one or two pages | PRP1, PRP2 | |
-//! | one segment, larger | list | one descriptor, no list (unless only where it must be) |
+//! | one segment, larger | list | one descriptor, no list (unless the threshold is 0) |
 //! | segments that meet at pages | list | list, if they are large on average |
 //! | segments with gaps | impossible | list |
 
-// What the driver keeps with each request.
+// The private data of a request.
 mod request_data;
-// Memory for PRP lists, made with the queue.
+// Memory for PRP lists, allocated with the queue.
 mod lists;
 // SGL descriptors.
 mod sgl;
@@ -68,19 +68,19 @@ use kernel::{
 /// Bytes of a page of the controller.
 const PAGE: u32 = usize_into_u32::<{ regs::PAGE_SIZE }>();
 
-/// Bytes that the segments of a request must have on average for an SGL to be preferred to PRPs;
-/// 0: it is used only where it must be.
+/// Average bytes of a segment from which an SGL is preferred to PRPs. 0: an SGL describes only data
+/// that PRPs cannot describe.
 #[derive(Clone, Copy)]
 pub(crate) struct SglThreshold(pub(crate) u32);
 
 impl SglThreshold {
-    /// Whether an SGL may be used where a PRP list would do.
+    /// Whether an SGL may describe data that PRPs can describe, too.
     const fn allows_choice(self) -> bool {
         self.0 != 0
     }
 
-    /// Whether a request of `bytes` in `segments` is better off with an SGL. Without a division,
-    /// whose check for zero would be code that never runs.
+    /// Whether an SGL is preferred for `bytes` in `segments`. A multiplication, because a division
+    /// would check for zero.
     #[inline(always)]
     const fn prefers(self, bytes: u32, segments: u16) -> bool {
         // 2^32 times 2^16 fits.
@@ -89,7 +89,7 @@ impl SglThreshold {
     }
 }
 
-/// What a queue needs to describe data. In the order of how often it is needed.
+/// Maps the data of a queue's requests. The most frequently used field is first.
 #[repr(C)]
 pub(crate) struct Transfers {
     mapper: Mapper,
@@ -98,10 +98,11 @@ pub(crate) struct Transfers {
 }
 
 impl Transfers {
-    /// Bytes from its beginning that a request of one segment on two pages needs.
+    /// Bytes of the structure, from its beginning, that a request of one segment on two pages
+    /// reads.
     pub(crate) const HOT: usize = offset_of!(Self, mapper) + Mapper::HOT;
 
-    /// For `tags` requests of up to `max_transfer` bytes.
+    /// Allocates lists for `tags` requests of up to `max_transfer` bytes.
     ///
     /// # Errors
     ///
@@ -124,12 +125,12 @@ impl Transfers {
         self.mapper.device()
     }
 
-    /// Maps the data of `rq` and says where it is in the device's words.
+    /// Maps the data of `rq` and returns the data pointer of its command.
     ///
     /// # Errors
     ///
-    /// [`BlkStatus::RESOURCE`] if mappings or large lists have run out for now,
-    /// [`BlkStatus::IOERR`] if the segments cannot be expressed. Nothing stays mapped then.
+    /// [`BlkStatus::RESOURCE`] if no mapping or no large list is free for now, [`BlkStatus::IOERR`]
+    /// if neither PRPs nor an SGL can describe the segments. Nothing stays mapped then.
     #[inline(always)]
     pub(crate) fn map<T: Queued>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus> {
         if rq.segments() == 1 {
@@ -152,8 +153,9 @@ impl Transfers {
         }
     }
 
-    /// Maps the data of a read or write, if it is one segment on one or two pages, or nothing but
-    /// pages for a small list. `None` if it is not, or cannot be mapped; nothing is mapped then.
+    /// Maps the data of a read or write, if it is one segment on one or two pages, or whole pages
+    /// that fit a small list. `None` if the data is other or cannot be mapped; nothing is mapped
+    /// then.
     #[inline(always)]
     pub(crate) fn map_plain<T: Queued>(&self, rq: &mut Request<T>) -> Option<DataPtr> {
         let bytes = rq.bytes();
@@ -168,8 +170,8 @@ impl Transfers {
         Some(prp::simple(addr, len))
     }
 
-    /// Maps the data of a read or write of several segments, if they are nothing but pages for a
-    /// small list and need not be unmapped.
+    /// Maps the data of a read or write of several segments, if they are whole pages that fit a
+    /// small list and that need not be unmapped.
     #[inline(always)]
     fn map_pages<T: Queued>(&self, rq: &Request<T>) -> Option<DataPtr> {
         if !self.mapper.takes_direct(rq.bytes()) {
@@ -180,7 +182,8 @@ impl Transfers {
         Some(pointers(&listed, list))
     }
 
-    /// The same, if they are any pieces that PRPs can describe.
+    /// Maps the data of a read or write of several segments, if PRPs in a small list can describe
+    /// them and they need not be unmapped.
     #[inline(always)]
     pub(crate) fn map_pieces<T: Queued>(&self, rq: &Request<T>) -> Option<DataPtr> {
         let bytes = rq.bytes();
@@ -196,6 +199,7 @@ impl Transfers {
         Some(pointers(&listed, list))
     }
 
+    /// Maps the data of a request of one segment: bus address and length.
     #[inline(always)]
     fn map_one<T: Queued>(&self, rq: &mut Request<T>) -> Option<(u64, u32)> {
         let mut made = None;
@@ -206,25 +210,26 @@ impl Transfers {
         result
     }
 
-    /// Whether there is nothing to be done about the data of `rq` before it ends.
+    /// Whether the data of `rq` needs no unmapping.
     #[inline(always)]
     pub(crate) fn is_free<T: Queued>(rq: &mut Request<T>) -> bool {
         rq.queue_part().mapping.is_none()
     }
 
-    /// Whether a request of several segments must, or should, be described by an SGL.
+    /// Whether an SGL describes a request of several segments: PRPs cannot, or the SGL is
+    /// preferred.
     fn is_for_sgl<T: Types>(&self, rq: &Request<T>) -> bool {
         self.prefers_sgl(rq) || (self.sgl.is_some() && rq.has_gaps(regs::PAGE_SHIFT))
     }
 
-    /// Whether a request of several segments is better off with an SGL.
+    /// Whether an SGL is preferred for a request of several segments.
     #[inline(always)]
     fn prefers_sgl<T: Types>(&self, rq: &Request<T>) -> bool {
         self.sgl
             .is_some_and(|threshold| threshold.prefers(rq.bytes(), rq.segments()))
     }
 
-    /// A lease, if `words` are too many for the list of a tag.
+    /// Takes a lease, if a small list has fewer than `words` words.
     fn lease(&self, words: usize) -> Result<Option<Lease>, BlkStatus> {
         if words <= lists::SMALL {
             return Ok(None);
@@ -232,7 +237,7 @@ impl Transfers {
         self.mapper.lease().map(Some).ok_or(BlkStatus::RESOURCE)
     }
 
-    /// The list for a request of one mapped segment; undoes the mapping on an error.
+    /// Writes the PRP list of a request of one mapped segment. Unmaps the segment on an error.
     fn prp_list_of_one<T: Queued>(
         &self,
         rq: &mut Request<T>,
@@ -260,7 +265,7 @@ impl Transfers {
 
     fn prp_list<T: Queued>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus> {
         let bytes = rq.bytes();
-        // The worst case: data that begins just before the end of a page touches one page more.
+        // The worst case: data from the last dword of a page on touches one page more.
         let lease = self.lease(prp::list_entries(prp::PAGE_MASK, bytes))?;
         if let Some(data) = lease.as_ref().and_then(|lease| self.map_leased(rq, lease)) {
             if let Some(lease) = lease {
@@ -285,7 +290,7 @@ impl Transfers {
         self.finish(rq, builder.finish(&list).map(Data::sgl))
     }
 
-    /// As [`Self::map_pages`], for the first page of the large list of `lease`.
+    /// Like [`Self::map_pages`], into the first page of the large list of `lease`.
     fn map_leased<T: Types>(&self, rq: &Request<T>, lease: &Lease) -> Option<DataPtr> {
         if !self.mapper.is_direct() {
             return None;
@@ -295,7 +300,8 @@ impl Transfers {
         Some(pointers(&listed, list))
     }
 
-    /// Maps the segments of `rq`, each of which `push` adds to the list of `lease`, or of its tag.
+    /// Maps the segments of `rq`. `push` adds each segment to the list of `lease`, or else of the
+    /// tag.
     #[inline(always)]
     fn list<T: Queued>(
         &self,
@@ -317,7 +323,8 @@ impl Transfers {
         Ok(list)
     }
 
-    /// Too little data for its length: only a bug of the block layer could do that.
+    /// Unmaps the data of `rq` if the builder refused it: the block layer gave fewer bytes than the
+    /// length of the request.
     #[inline(always)]
     fn finish<T: Queued, E>(
         &self,
@@ -330,7 +337,7 @@ impl Transfers {
         })
     }
 
-    /// Undoes [`Self::map`]: the device is done with the data, or never got it.
+    /// Undoes [`Self::map`], when the controller has completed the command or never got it.
     #[inline(always)]
     pub(crate) fn unmap<T: Queued>(&self, rq: &mut Request<T>) {
         let mapping = core::mem::replace(&mut rq.queue_part().mapping, Mapping::NONE);
@@ -338,23 +345,24 @@ impl Transfers {
     }
 }
 
-/// Bytes up to which pages are described by PRPs in a small list, whatever their number: none, if an
-/// SGL is better from less than a page a segment on.
+/// Maximum bytes of a request whose pages are always described by PRPs in a small list: 0 if the
+/// threshold prefers an SGL for segments of one page.
 const fn direct(sgl: Option<SglThreshold>) -> u32 {
     match sgl {
         Some(threshold) if threshold.prefers(PAGE, 1) => 0,
-        // The worst case: data that begins just before the end of a page touches one page more.
+        // The worst case: data from the last dword of a page on touches one page more.
         _ => usize_into_u32::<{ lists::SMALL * regs::PAGE_SIZE }>(),
     }
 }
 
-/// The pointers to data that was mapped straight into `list`. Nothing of it need be unmapped.
+/// The data pointer to pages in `list`. They need no unmapping.
 #[inline(always)]
 fn pointers<const N: usize>(listed: &ListedData, list: FixedList<'_, N>) -> DataPtr {
     let first = || list.span().read(0);
     prp::listed(listed.start, listed.entries, first, list.address())
 }
 
+/// The block status of a failed mapping.
 fn refusal(error: MapError) -> BlkStatus {
     match error {
         MapError::Resource => BlkStatus::RESOURCE,

@@ -10,18 +10,22 @@
 //!                              doorbell ──► device ────────────────────────┘
 //! ```
 //!
-//! The two halves share nothing that both write: submission never touches the completion ring,
-//! and completion never takes the submission lock.
+//! No memory is written by both halves: submission never touches the completion ring, and
+//! completion never takes the submission lock.
 //!
 //! LOCK: `Queue::polled` is taken where a queue is polled, never in interrupts. Inside
-//! `Queue::submission` there are only locks of the kernel's own (timers, the IOMMU's
-//! address space); it is never taken in interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
+//! `Queue::submission` there are only locks of the kernel's own (timers, the IOMMU's address
+//! space); it is never taken in interrupt context.
+//!
+//! NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
+// The submission side.
+mod submission;
 // The completion side.
 mod completions;
-// Commands of a queue that the controller lost.
+// Requests of a queue that the controller does not have.
 mod fallback;
-// Commands whose time is up.
+// Commands whose timeout is over.
 mod timeout;
 // Queues without interrupts.
 mod polled;
@@ -29,13 +33,23 @@ mod polled;
 pub(crate) use self::{
     completions::Completions,
     fallback::Route,
+    submission::{
+        Gate,
+        Series, //
+    },
     timeout::{
         TimedOutCommand,
         TimeoutPolicy, //
     }, //
 };
 
-use self::completions::CQE_WORDS;
+use self::{
+    completions::CQE_WORDS,
+    submission::{
+        Submission,
+        SQE_WORDS, //
+    },
+};
 use crate::{
     data::{
         Queued,
@@ -44,18 +58,12 @@ use crate::{
     },
     nvme::{
         regs,
-        CommandId,
-        QueueId,
-        Sqe,
-        Tail, //
+        QueueId, //
     },
     sys::{
         base::SpinLock,
         block::{
             InFlight,
-            Operations,
-            Started,
-            Submissions,
             Types, //
         },
         dma::{
@@ -86,40 +94,18 @@ use kernel::{
     }, //
 };
 
-/// 64-bit words of a submission queue entry.
-const SQE_WORDS: usize = 8;
-
-/// Whether commands get through to the device.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gate {
-    /// They do: it knows the queue.
-    Open,
-    /// They do not now, but will: they wait.
-    Held,
-    /// They do not: they fail, unless another queue takes them.
-    Closed,
-}
-
-/// The part of a queue that submission changes, under the lock.
-struct Submission<T: Types> {
-    in_flight: InFlight<T>,
-    tail: Tail,
-    /// Unless it is open, nothing is put in flight.
-    gate: Gate,
-}
-
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// As a field of no size: what comes after it in a `repr(C)` structure begins a cache line.
+/// A field without bytes: the next field of a `repr(C)` structure begins a cache line.
 #[repr(align(64))]
 struct LineBegins;
 
-/// A queue pair, as those who submit see it: by cache line, and by who writes to it.
+/// A queue pair as the submitting CPUs share it. Fields are grouped by cache line and by writer.
 #[repr(C, align(128))]
 #[pin_data]
 pub(crate) struct Queue<T: Types> {
-    // Only read. The first two lines have what each command needs (a small read no more).
+    // Never written. Each command reads the first two lines; a small read needs no other.
     ring: Ring,
     doorbell: Doorbell,
     transfers: Transfers,
@@ -129,10 +115,10 @@ pub(crate) struct Queue<T: Types> {
     submission: SpinLock<Submission<T>>,
     // Written by each completion, if the queue is polled.
     _polled: [LineBegins; 0],
-    /// The completion side of a queue without interrupts, until the hardware is stopped.
+    /// The completion side of a queue without interrupts, until the controller is stopped.
     #[pin]
     polled: SpinLock<Option<Completions<T>>>,
-    // Hardly ever needed.
+    // Off the hot path.
     _rest: [LineBegins; 0],
     policy: Arc<dyn TimeoutPolicy>,
     /// See [`fallback`].
@@ -142,7 +128,7 @@ pub(crate) struct Queue<T: Types> {
     id: QueueId,
 }
 
-/// What each side writes lies in lines of its own, and there are no more of them than need be.
+/// Each side writes to cache lines of its own, and to as few as possible.
 impl<T: Types> Queue<T> {
     const LAYOUT: () = {
         let written = offset_of!(Self, submission);
@@ -154,7 +140,7 @@ impl<T: Types> Queue<T> {
             last_line(polled, size_of::<SpinLock<Option<Completions<T>>>>())
                 < offset_of!(Self, policy) / LINE
         );
-        // A lock that is watched over is larger.
+        // Lock debugging makes the lock larger.
         #[cfg(not(any(CONFIG_DEBUG_SPINLOCK, CONFIG_DEBUG_LOCK_ALLOC)))]
         assert!(size_of::<SpinLock<Submission<T>>>() <= LINE);
     };
@@ -168,29 +154,29 @@ const fn last_line(offset: usize, size: usize) -> usize {
 /// Both sides of a queue pair.
 pub(crate) type Pair<T> = (Arc<Queue<T>>, Completions<T>);
 
-/// What a new queue pair is made of.
+/// The parameters of a new queue pair.
 pub(crate) struct Shape<'a> {
-    /// Which one.
+    /// The queue identifier of both queues.
     pub(crate) id: QueueId,
     /// Entries of either ring, 2 to 4096.
     pub(crate) entries: u16,
     /// Bytes of the largest transfer.
     pub(crate) max_transfer: u32,
-    /// Whether data can be described by SGLs, and from when on that is preferred.
+    /// From which segment size on SGLs are preferred; `None` if the controller has no SGLs.
     pub(crate) sgl: Option<SglThreshold>,
-    /// Bytes from doorbell to doorbell.
+    /// Bytes between two doorbells (CAP.DSTRD).
     pub(crate) doorbell_stride: usize,
-    /// The shadows of its doorbells, if the controller takes them.
+    /// Shadow doorbells, if the controller supports them.
     pub(crate) shadows: Option<&'a Arc<Shadows>>,
-    /// The controller's own memory, for the submission rings that fit.
+    /// The controller memory buffer, for the submission rings that fit.
     pub(crate) memory: Option<&'a ControllerMemory>,
 }
 
 impl Shape<'_> {
-    /// The submission ring, in the controller's memory where there is room for it.
+    /// Allocates the submission ring: in the controller memory buffer, if it fits.
     fn submission_ring(&self, dev: &Device<Bound>) -> Result<Words> {
         let len = usize::from(self.entries) * SQE_WORDS;
-        // Queue 1 is the first; the admin queue has no such memory.
+        // The buffer begins with the ring of queue 1. The admin queue never uses the buffer.
         let index = usize::from(self.id.raw()).wrapping_sub(1);
         self.memory
             .and_then(|memory| Words::of_controller(memory, index, len))
@@ -199,7 +185,8 @@ impl Shape<'_> {
 }
 
 impl<T: Queued> Queue<T> {
-    /// Allocates the rings and lists of a queue pair. The device does not know of it yet.
+    /// Allocates the rings and lists of a queue pair. The controller has no queue before Create I/O
+    /// Completion and Submission Queue.
     ///
     /// # Errors
     ///
@@ -212,7 +199,7 @@ impl<T: Queued> Queue<T> {
     ) -> Result<Pair<T>> {
         let () = Self::LAYOUT;
         let entries = usize::from(shape.entries);
-        // One entry stays free, else a full ring would look like an empty one.
+        // One entry stays free: a ring without a free entry would look empty.
         let tags = shape.entries.saturating_sub(1);
         let (in_flight, reaper) = InFlight::new(tags, numa::of(dev))?;
         let completion_ring = Ring::new(Words::zeroed(dev, entries * CQE_WORDS)?)?;
@@ -228,7 +215,7 @@ impl<T: Queued> Queue<T> {
                 transfers: Transfers::new(dev, tags, shape.max_transfer, shape.sgl)?,
                 _submission: [],
                 submission <- SpinLock::new(
-                    Submission { in_flight, tail: Tail::new(shape.entries), gate: Gate::Closed },
+                    Submission::new(in_flight, shape.entries),
                     c"rnvme_submission",
                     static_lock_class!(),
                 ),
@@ -254,7 +241,7 @@ impl<T: Queued> Queue<T> {
         Ok((queue, completions))
     }
 
-    /// Which queue it is.
+    /// The queue identifier.
     pub(crate) fn id(&self) -> QueueId {
         self.id
     }
@@ -264,180 +251,29 @@ impl<T: Queued> Queue<T> {
         self.entries
     }
 
-    /// Whether the submission ring is in the controller's own memory.
+    /// Whether the submission ring is in the controller memory buffer.
     pub(crate) fn is_in_controller(&self) -> bool {
         self.ring.is_in_controller()
     }
 
-    /// The device's address of the submission ring.
+    /// The bus address of the submission ring.
     pub(crate) fn submission_ring(&self) -> u64 {
         self.ring.address()
     }
 
-    /// The device's address of the completion ring.
+    /// The bus address of the completion ring.
     pub(crate) fn completion_ring(&self) -> u64 {
         self.completion_ring_address
     }
 
-    /// The device whose queue it is, to log for.
+    /// The PCI device, for log lines.
     pub(crate) fn device(&self) -> &Device {
         self.transfers.device()
-    }
-
-    /// Lets commands through, or not. When this returns, nothing more is put in flight unless the
-    /// gate is open.
-    pub(crate) fn set_gate(&self, gate: Gate) {
-        self.submission.lock().gate = gate;
-    }
-
-    /// Whether commands get through.
-    pub(crate) fn is_open(&self) -> bool {
-        self.gate() == Gate::Open
-    }
-
-    fn gate(&self) -> Gate {
-        self.submission.lock().gate
-    }
-
-    /// Makes the submission side as it was when it was new: the device forgot the queue.
-    pub(crate) fn reset(&self) {
-        let mut submission = self.submission.lock();
-        submission.tail = Tail::new(self.entries);
-        self.ring.clear();
-    }
-
-    /// The id of the command in the ring that is the `age`th oldest, as far as can be told: whatever
-    /// stands there.
-    fn command_id(&self, age: u16) -> CommandId {
-        let tail = self.submission.lock().tail.index();
-        let entries = usize::from(self.entries);
-        let slot = tail.wrapping_add(age.into());
-        let slot = if slot < entries {
-            slot
-        } else {
-            slot.wrapping_sub(entries)
-        };
-        Sqe::cid_of(self.ring.read(slot.wrapping_mul(SQE_WORDS)))
     }
 
     /// Maps and unmaps the data of the queue's requests.
     #[inline(always)]
     pub(crate) fn data(&self) -> &Transfers {
         &self.transfers
-    }
-
-    /// The request again, its data unmapped.
-    #[cold]
-    pub(crate) fn take_back(&self, mut rq: Started<T>) -> Started<T> {
-        self.transfers.unmap(&mut rq);
-        rq
-    }
-
-    #[inline(always)]
-    fn try_submit(&self, rq: Started<T>, command: Sqe, last: bool) -> Result<(), Started<T>> {
-        let mut submission = self.submission.lock();
-        if submission.gate != Gate::Open {
-            return Err(rq);
-        }
-        self.put(&mut submission, rq, command, last)
-    }
-
-    /// Puts a plug's commands into the ring under one lock, and tells the device once. `each` puts
-    /// one; a request that it gives back comes again.
-    #[inline(always)]
-    pub(crate) fn submit_many(
-        &self,
-        requests: &mut Submissions<'_, T>,
-        mut each: impl FnMut(Series<'_, T>, Started<T>) -> Result<(), Started<T>>,
-    ) {
-        let mut submission = self.submission.lock();
-        if submission.gate != Gate::Open {
-            return;
-        }
-        while let Some(rq) = requests.next() {
-            let series = Series {
-                queue: self,
-                submission: &mut submission,
-            };
-            if let Err(rq) = each(series, rq.start()) {
-                rq.requeue();
-            }
-        }
-        if submission.tail.is_pending() {
-            self.ring_doorbell(&mut submission);
-        }
-    }
-
-    #[inline(always)]
-    fn put(
-        &self,
-        submission: &mut Submission<T>,
-        rq: Started<T>,
-        command: Sqe,
-        last: bool,
-    ) -> Result<(), Started<T>> {
-        // From here on the request may complete at any moment, and is not touched any more.
-        let cid = submission.in_flight.arm(rq)?;
-        self.write(submission, command.with_cid(cid), last);
-        Ok(())
-    }
-
-    /// Writes a command that is in flight into the ring.
-    #[inline(always)]
-    fn write(&self, submission: &mut Submission<T>, command: Sqe, last: bool) {
-        let slot = submission.tail.index().wrapping_mul(SQE_WORDS);
-        self.ring.write_block(slot, command.words());
-        // `Tail` demands it: there are fewer slots than entries (`new`), and each is armed only once.
-        submission.tail.advance();
-        if last {
-            self.ring_doorbell(submission);
-        }
-    }
-
-    /// Tells the device of commands that were submitted with `last == false`.
-    pub(crate) fn commit(&self) {
-        let mut submission = self.submission.lock();
-        if submission.gate == Gate::Open && submission.tail.is_pending() {
-            self.ring_doorbell(&mut submission);
-        }
-    }
-
-    /// The doorbell store is ordered after the stores to the ring: see [`Doorbell::ring`].
-    #[inline(always)]
-    fn ring_doorbell(&self, submission: &mut Submission<T>) {
-        self.doorbell.ring(submission.tail.ring());
-    }
-}
-
-impl<T: Queued + Operations<Queue = Self>> Queue<T> {
-    /// Puts the command of `rq`, whose data is mapped, into the ring and, if it is the last of a
-    /// series, tells the device. If the gate is held, the block layer gets the request back to try
-    /// again; if it is closed, what becomes of it is [`Operations::turned_away`]'s.
-    #[inline(always)]
-    pub(crate) fn submit(&self, rq: Started<T>, command: Sqe, last: bool) {
-        if let Err(rq) = self.try_submit(rq, command, last) {
-            self.turn_away(rq);
-        }
-    }
-}
-
-/// A queue whose lock is held, for one of several commands.
-pub(crate) struct Series<'a, T: Types> {
-    queue: &'a Queue<T>,
-    submission: &'a mut Submission<T>,
-}
-
-impl<T: Queued> Series<'_, T> {
-    /// Puts the command of `rq`, whose data is mapped, into the ring.
-    ///
-    /// # Errors
-    ///
-    /// Gives the request back, its data unmapped.
-    #[inline(always)]
-    pub(crate) fn put(self, rq: Started<T>, command: Sqe) -> Result<(), Started<T>> {
-        let queue = self.queue;
-        queue
-            .put(self.submission, rq, command, false)
-            .map_err(|rq| queue.take_back(rq))
     }
 }

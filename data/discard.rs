@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pieces of a disk as the ranges of Dataset Management (NVM 3.2.3): arithmetic only.
+//! The pieces of a discard as the ranges of Dataset Management (NVM 3.2.3).
 //!
-//! The ranges stand in the memory that a request of data has for its PRP list, and in one page of
-//! it, so that PRP1 is all that the device needs to find them.
+//! The memory of the request's PRP list holds the ranges. They are in one page, so PRP1 points to
+//! all of them and PRP2 is 0.
 
 use super::{
     request_data::Queued,
@@ -27,13 +27,14 @@ use core::iter;
 use kernel::prelude::*;
 
 impl Transfers {
-    /// Says where the `count` ranges of `rq` are, in logical blocks of 2^`lba_shift` bytes: one for
-    /// each of its pieces, or one for all of it. [`Self::unmap`] undoes it.
+    /// Stores the `count` ranges of `rq`, in logical blocks of 2^`lba_shift` bytes, and returns the
+    /// data pointer of its command. Each piece is a range; one range takes the whole request.
+    /// [`Self::unmap`] undoes this.
     ///
     /// # Errors
     ///
-    /// [`BlkStatus::RESOURCE`] if large lists have run out for now, [`BlkStatus::IOERR`] if there
-    /// are not as many pieces or they are not made of blocks.
+    /// [`BlkStatus::RESOURCE`] if no large list is free for now, [`BlkStatus::IOERR`] if the request
+    /// has more or fewer pieces, or a piece is not made of whole blocks.
     pub(crate) fn store_ranges<T: Queued>(
         &self,
         rq: &mut Request<T>,
@@ -59,8 +60,8 @@ impl Transfers {
     }
 }
 
-/// `bytes` from 512-byte sector `sector` on, in logical blocks of 2^`lba_shift` bytes (9 to 16);
-/// `None` unless they are whole blocks, at least one.
+/// `bytes` from `sector` on as a range of logical blocks of 2^`lba_shift` bytes (9 to 16). `None`
+/// unless they are whole blocks, at least one.
 fn range(lba_shift: u32, sector: u64, bytes: u32) -> Option<Range> {
     let in_sectors = lba_shift.wrapping_sub(SECTOR_SHIFT);
     let blocks = bytes.wrapping_shr(lba_shift);
@@ -72,10 +73,10 @@ fn range(lba_shift: u32, sector: u64, bytes: u32) -> Option<Range> {
     })
 }
 
-/// Stores the `count` pieces of `pieces`, each a sector and a number of bytes, as ranges in `list`
-/// and says where they are.
+/// Stores `count` pieces, each a sector and a number of bytes, as ranges in `list` and returns the
+/// pointer to them.
 ///
-/// `None` if there are more or fewer of them, if one is not made of whole blocks, or if `list` is
+/// `None` if there are more or fewer pieces, if a piece is not made of whole blocks, or if `list` is
 /// too small.
 fn store(
     list: &mut impl List,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory for PRP lists, made with the queue, so that no request has to allocate.
+//! Memory for PRP lists, allocated with the queue, so that no request allocates.
 //!
-//! Every tag has a small list of its own; a transfer too large for it takes a lease on one of a
-//! few large lists for as long as it is in flight. A request that finds none free is queued again
-//! by the block layer when another has ended. No piece is larger than the list of the largest
-//! transfer: contiguous memory is hard to get on a machine that has run for long.
+//! Each tag has a small list of its own. A transfer that is too large for a small list takes a
+//! lease on one of a few large lists while it is in flight. If no large list is free, the block
+//! layer queues the request again when another one has ended. No allocation is larger than the list
+//! of the largest transfer: memory of a machine that has run for long is fragmented.
 
 use crate::{
     prp,
@@ -32,7 +32,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// PRP entries that every tag has room for: transfers of up to 32 pages and the unaligned first.
+/// PRP entries of a small list: a transfer of 32 pages and, if it is not aligned, one page more.
 pub(crate) const SMALL: usize = 32;
 
 /// The lists of one queue.
@@ -44,7 +44,7 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// Lists for `tags` tags and transfers of up to `max_transfer` bytes.
+    /// Allocates lists for `tags` tags and transfers of up to `max_transfer` bytes.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Lists {
         self.large.get(lease.index())?.first()
     }
 
-    /// The list of a request: the large one of its lease, else the small one of its tag.
+    /// The list of a request: the large list of `lease`, or else the small list of `tag`.
     pub(crate) fn list(&self, tag: u16, lease: Option<&Lease>) -> Option<ListSpan<'_>> {
         match lease {
             Some(lease) => self.large.get(lease.index()).map(Words::span),

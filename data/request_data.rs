@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the driver keeps with each request: 40 bytes, so that a tag costs 320 bytes and not 512.
+//! The private data of a request: 40 bytes, so that a tag takes 320 bytes and not 512.
 
 use crate::{
     nvme::Status,
@@ -15,24 +15,24 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// What the driver keeps with each request.
+/// The private data of a request: the part that a queue reads and writes.
 #[repr(C)]
 #[derive(Zeroable)]
 pub(crate) struct RequestData {
-    /// How the data is mapped.
+    /// The DMA mapping of the data.
     pub(crate) mapping: Mapping,
-    /// Dwords 0 and 1 of the completion, where somebody wants them.
+    /// Dwords 0 and 1 of the completion, if [`HasQueueData::KEEPS_COMPLETION`] says so.
     pub(crate) result: u64,
-    /// The status of the completion. Where it is not kept it is 0 whenever a request is submitted,
-    /// so that success need not be written.
+    /// The status of the completion. It is 0 (success) when a request without
+    /// [`HasQueueData::KEEPS_COMPLETION`] is submitted, so a successful completion writes nothing.
     pub(crate) status: u16,
-    /// How often the request was tried again.
+    /// The number of retries.
     retries: u8,
 }
 
 impl RequestData {
-    /// A tag costs the request and this, rounded up to cache lines: five of them. (The request has
-    /// 272 bytes with every option that adds to it; none of them is for debugging.)
+    /// A tag takes a `struct request` and this, rounded up to cache lines: five. (`struct request`
+    /// has 272 bytes with every option that adds to it, none of them for debugging.)
     const FITS: () = assert!(REQUEST_SIZE + size_of::<Self>() <= 320);
 
     /// Dwords 0 and 1 of the completion.
@@ -40,7 +40,7 @@ impl RequestData {
         self.result
     }
 
-    /// A request that nobody will end begins, as far as one can say yet.
+    /// Begins a request: its status is Host Aborted Command until a completion says otherwise.
     pub(crate) fn begin(&mut self) {
         self.status = Status::HOST_ABORTED.raw();
     }
@@ -50,24 +50,24 @@ impl RequestData {
         Status::from_raw(self.status)
     }
 
-    /// The status of the completion; what follows finds success.
+    /// Takes the status of the completion. The next use of the request begins with success.
     #[inline(always)]
     pub(crate) fn take_status(&mut self) -> Status {
         let () = Self::FITS;
         Status::from_raw(core::mem::take(&mut self.status))
     }
 
-    /// The first try of a request begins.
+    /// Sets the number of retries to 0, at the first failure of a request.
     pub(crate) fn reset_retries(&mut self) {
         self.retries = 0;
     }
 
-    /// How often the request was tried again.
+    /// The number of retries.
     pub(crate) fn retries(&self) -> u8 {
         self.retries
     }
 
-    /// Counts one more try.
+    /// Counts one more retry.
     pub(crate) fn count_retry(&mut self) {
         self.retries = self.retries.saturating_add(1);
     }

@@ -2,8 +2,9 @@
 
 //! DMA segments as Scatter Gather List descriptors: arithmetic only.
 //!
-//! One segment of any length is one descriptor, in the command itself. More of them are a list in
-//! memory, which the command points to. Unlike PRPs they may begin and end anywhere. Base 4.1.2.
+//! One segment of any length is one descriptor, in the command itself. Several segments are a list
+//! in memory, to which the command points. Unlike the pages of PRPs, segments begin and end at any
+//! byte. Base 4.1.2.
 
 use crate::{
     num::u32_as_u64,
@@ -19,7 +20,7 @@ use kernel::{
 pub(crate) const WORDS: usize = 2;
 /// Descriptor type and subtype of an SGL Data Block, in the last byte of a descriptor.
 const DATA_BLOCK: u64 = 0x00;
-/// The same of an SGL Last Segment: a list with which the SGL ends.
+/// Descriptor type and subtype of an SGL Last Segment: a list that ends the SGL.
 const LAST_SEGMENT: u64 = 0x30;
 
 /// The second word of a descriptor: length and type.
@@ -27,7 +28,7 @@ const fn length_and_type(len: u32, kind: u64) -> u64 {
     u32_as_u64(len) | kind << 56
 }
 
-/// One segment.
+/// The descriptor of one segment.
 #[inline(always)]
 pub(crate) const fn single(addr: u64, len: u32) -> DataPtr {
     DataPtr {
@@ -59,14 +60,14 @@ impl fmt::Display for SglError {
 
 /// Turns segments, in the order of the data, into an SGL.
 pub(crate) struct SglBuilder {
-    /// Bytes of the transfer that no segment has brought yet.
+    /// Bytes of the transfer that follow the segments so far.
     missing: u32,
     count: usize,
     first: DataPtr,
 }
 
 impl SglBuilder {
-    /// A transfer of `total_len` bytes.
+    /// Begins the SGL of a transfer of `total_len` bytes.
     pub(crate) const fn new(total_len: u32) -> Self {
         Self {
             missing: total_len,
@@ -75,7 +76,7 @@ impl SglBuilder {
         }
     }
 
-    /// The next segment: `len` bytes at bus address `addr`.
+    /// Adds the next segment: `len` bytes at bus address `addr`.
     #[inline]
     pub(crate) fn push(
         &mut self,

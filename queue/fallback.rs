@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the commands of a queue go that the controller does not have any more: through its fallback,
-//! until the block layer uses the queues that there are.
+//! The fallback of a queue that the controller does not have any more: another queue takes its
+//! commands, until the block layer maps the CPUs to the remaining queues.
 //!
-//! A request keeps the tag that it has in its own queue, and is armed in the fallback's slot of the same
-//! number. So there never are more commands than slots, and the ring cannot overflow; if the slot
-//! is in use, the one who comes later waits a moment. Its data is its own queue's, before and after.
+//! A request keeps the tag of its own queue, and arms the slot of the same number in the fallback.
+//! So there are never more commands than slots, and the ring cannot overflow. If the slot is in
+//! use, the later request is queued again. The request's own queue maps and unmaps the data.
 
 use super::{
     Gate,
@@ -22,26 +22,24 @@ use crate::{
 };
 use kernel::sync::Arc;
 
-/// What becomes of a request that a queue does not take.
+/// Where a request goes that its queue does not take.
 pub(crate) enum Route<'a, T: Types> {
-    /// It is to be tried again soon.
+    /// Back to the block layer, to be queued again.
     Retry,
-    /// Another queue may take its command.
+    /// Through this queue.
     Via(&'a Queue<T>),
-    /// There is none.
+    /// Nowhere: the request fails.
     None,
 }
 
 impl<T: Queued> Queue<T> {
-    /// Says which queue, of as many entries, commands go through when the controller has lost this
-    /// one. Once.
+    /// Sets the queue, of as many entries, that takes the commands of this one when the controller
+    /// does not have it. Works once.
     pub(crate) fn set_fallback(&self, fallback: &Arc<Self>) {
         self.fallback.populate(fallback.clone());
     }
 
-    /// The way for a request that [`Operations::turned_away`] has.
-    ///
-    /// [`Operations::turned_away`]: crate::sys::block::Operations::turned_away
+    /// Where a request of [`Operations::turned_away`] goes.
     pub(crate) fn route(&self) -> Route<'_, T> {
         if self.gate() != Gate::Closed {
             return Route::Retry;
@@ -60,7 +58,7 @@ impl<T: Queued> Queue<T> {
     ///
     /// # Errors
     ///
-    /// Gives the request back if its slot is in use, or the gate is not open any more.
+    /// Returns the request if its slot is in use, or if the gate is not open any more.
     pub(crate) fn carry(&self, rq: Started<T>, command: Sqe) -> Result<(), Started<T>> {
         let mut submission = self.submission.lock();
         if submission.gate != Gate::Open {
@@ -73,11 +71,11 @@ impl<T: Queued> Queue<T> {
 }
 
 impl<T: Queued + Operations<Queue = Self>> Queue<T> {
-    /// What becomes of a request that [`Queue::submit`] does not take.
+    /// Requeues a request that [`Queue::submit`] did not take, or turns it away.
     #[cold]
     #[inline(never)]
     pub(super) fn turn_away(&self, rq: Started<T>) {
-        // It may have been the last of a series.
+        // The request may have been the last of a series.
         self.commit();
         let rq = self.take_back(rq);
         if self.gate() == Gate::Held {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A queue without interrupts: whoever waits looks for completions himself.
+//! A queue without interrupts: the thread that waits for a request polls for completions.
 
 use super::{
     completions::Completions,
@@ -15,17 +15,17 @@ use crate::{
 };
 
 impl<T: Queued + Operations<Queue = Queue<T>>> Queue<T> {
-    /// Makes this a queue that is polled.
+    /// Makes this queue a polled one.
     pub(crate) fn attach_polled(&self, completions: Completions<T>) {
         *self.polled.lock() = Some(completions);
     }
 
-    /// Takes the completion side back: the hardware is stopped.
+    /// Takes the completion side back, after the controller was stopped.
     pub(crate) fn detach_polled(&self) -> Option<Completions<T>> {
         self.polled.lock().take()
     }
 
-    /// Looks for completions; returns whether there were any.
+    /// Polls for completions; returns whether there were any.
     #[inline(always)]
     pub(crate) fn poll(&self, done: &mut Completed<T>) -> bool {
         match &mut *self.polled.lock() {
@@ -34,19 +34,19 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Queue<T> {
         }
     }
 
-    /// Has `f` work on the completion side, if the queue is polled.
+    /// Calls `f` with the completion side, if the queue is polled.
     pub(crate) fn with_polled<R>(&self, f: impl FnOnce(&mut Completions<T>) -> R) -> Option<R> {
         self.polled.lock().as_mut().map(f)
     }
 
-    /// Looks for completions and ends what is found.
+    /// Polls for completions and ends their requests.
     pub(crate) fn poll_all(&self) {
         let mut done = Completed::new();
         self.poll(&mut done);
         done.end();
     }
 
-    /// Whether the device has no request of this queue, if it is polled.
+    /// Whether the controller has no command of this queue, if the queue is polled.
     pub(crate) fn is_idle(&self) -> bool {
         self.polled.lock().as_ref().is_none_or(Completions::is_idle)
     }
