@@ -175,8 +175,8 @@ struct Core {
     parent: ARef<Device>,
     /// What it tells without being asked.
     events: Arc<Events>,
-    /// LOCK: held while disks are added and removed, and so while I/O is waited for: nothing that
-    /// brings the controller up again takes it.
+    /// LOCK: the list of disks, while disks are added and removed, and so while I/O is waited for;
+    /// inside: all other locks but `Bound::controller`. A reset does not take it.
     #[pin]
     disks: Mutex<KVec<Namespace>>,
     /// The namespaces that have disks.

@@ -6,10 +6,6 @@
 //! All that stops a controller is [`Hardware::halt`]: no new command, the device stopped (CC.EN = 0,
 //! and its DMA taken away), what was in flight ended, or kept by the block layer to be tried again.
 //! Rings are used again or freed only after that.
-//!
-//! LOCK: `Hardware::inner` is taken by the time-out handlers, which wait for nothing but registers
-//! while they hold it (for at most CAP.TO and the time of a shutdown), and for requests that are on
-//! their way into a queue; nobody executes a command with it held. `Queue::submission` nests inside.
 
 // What one interrupt vector serves.
 mod vector_handler;
@@ -146,6 +142,10 @@ pub(crate) struct Hardware {
     aborts: Arc<Aborts>,
     /// What there was of it so far.
     pub(crate) counters: Counters,
+    /// LOCK: the state of the controller, its interrupt lines and queues; inside: `Inner::quiesced`,
+    /// `Queue::submission`, `Queue::polled`. The time-out handlers take it. With it held the driver
+    /// waits for registers (for at most CAP.TO and the time of a shutdown) and for requests on their
+    /// way into a queue, but executes no command.
     #[pin]
     inner: Mutex<Inner>,
 }

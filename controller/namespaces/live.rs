@@ -21,8 +21,8 @@ use kernel::{
 /// The namespaces of a controller that have disks.
 #[pin_data]
 pub(crate) struct Known {
-    /// LOCK: taken by what I/O waits for; nothing is waited for with it held, memory that I/O has to
-    /// give included.
+    /// LOCK: the list of namespaces that have disks; inside: nothing. A reset takes it, so
+    /// allocations do no I/O.
     #[pin]
     list: Mutex<KVec<Arc<Entry>>>,
 }

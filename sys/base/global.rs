@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What all controllers of the module share: one list, behind one lock.
-//!
-//! LOCK: innermost, held for a look at the list.
 
 use crate::policy::Registry;
 use core::sync::atomic::{
@@ -15,6 +13,7 @@ use kernel::{
 };
 
 global_lock! {
+    // LOCK: the identifiers of the namespaces of all controllers; inside: nothing.
     // SAFETY: `with` locks it only after `init` has initialised it, as `STATE` says.
     unsafe(uninit) static REGISTRY: Mutex<Registry> = Registry::new();
 }

@@ -149,9 +149,12 @@ struct Inner<T: Operations> {
     hardware: UnsafeCell<Hardware<T>>,
     /// Whether blk-mq has looked at the queues since they were changed.
     taken: AtomicBool,
+    /// LOCK: the hardware queues of a tag set, while they are exchanged and while a request queue is
+    /// made; inside: only locks of the block layer, freezing included. Allocations do no I/O.
     #[pin]
     changes: Mutex<()>,
-    /// LOCK: the time-out handlers take it, so nothing is done with it held that would wait for I/O.
+    /// LOCK: whether the queues of a tag set dispatch; inside: only locks of the block layer. The
+    /// time-out handlers take it, so nothing that waits for I/O is done with it held.
     #[pin]
     quiesced: Mutex<Quiesced>,
 }

@@ -5,7 +5,7 @@ import os
 import tempfile
 import unittest
 
-from scripts.lib.lint import prose, rust, shell, source, structure
+from scripts.lib.lint import locks, prose, rust, shell, source, structure
 
 LOWER = {
     "rnvme.rs": "mod nvme;\nmod sys;\nmod queue;\nmod io;\nstruct Rnvme;\n",
@@ -181,6 +181,61 @@ class Rust(unittest.TestCase):
     def test_no_panic(self):
         self.assertEqual(said(rust.no_panic, io="fn f() { g().unwrap_or(0) }"), "")
         self.assertIn("io.rs:1: may panic", said(rust.no_panic, io="fn f() { g().unwrap() }"))
+
+
+OUTER = """struct Io {
+    /// LOCK: its state; inside: `Queue::tail`.
+    // SAFETY: `Queue` says why.
+    #[pin]
+    state: Mutex<u8>,
+}
+"""
+INNER = """struct Queue {
+    /// The lock.
+    ///
+    /// LOCK: the tail of
+    /// a ring; inside:
+    /// nothing. Not in interrupts.
+    #[pin]
+    tail: SpinLock<u8>,
+}
+"""
+
+
+class Locks(unittest.TestCase):
+    """Each lock has a comment, and the page has it, too."""
+
+    def test_table(self):
+        page = f"before\n{locks.BEGIN}\nold\n{locks.END}\nafter\n"
+        crate = project(queue=INNER, io=OUTER)
+        crate.text[locks.PAGE] = page
+        self.assertIn("the table of locks is not", "\n".join(locks.check_locks(crate)))
+        crate.text[locks.PAGE] = locks.with_table(page, locks.locks(crate)[0])
+        self.assertEqual(locks.check_locks(crate), [])
+        rows = crate.text[locks.PAGE].split("\n")[5:7]
+        self.assertEqual(rows, [
+            "| `Io::state` (mutex) | `io.rs` | its state | `Queue::tail` |",
+            "| `Queue::tail` (spinlock, never in interrupts) | `queue.rs` | the tail of a ring | "
+            "nothing. Not in interrupts |"])
+
+    def test_missing(self):
+        for code in ("struct Io {\n    state: Mutex<u8>,\n}",
+                     "struct Io {\n    // LOCK: its state.\n    state: SpinLockIrq<u8>,\n}",
+                     "global_lock! {\n    static LIST: Mutex<u8> = 0;\n}",
+                     "struct Io {\n    pub(crate) all: KVec<Arc<Mutex<u8>>>,\n}"):
+            self.assertIn("has no comment", said(locks.check_locks, io=code), code)
+        self.assertEqual(locks.locks(project(io="fn f(lock: &Mutex<u8>, b: Mutex<u8>) {}")),
+                         ([], []))
+
+    def test_stale(self):
+        self.assertIn("Queue::tail is no lock", said(locks.check_locks, io=OUTER))
+        self.assertIn("no lock's field has", said(locks.check_locks, io="// LOCK: a; inside: b."))
+
+    def test_circle(self):
+        back = INNER.replace("nothing", "all other locks")
+        self.assertIn("in a circle", said(locks.check_locks, io=OUTER, queue=back))
+        but = INNER.replace("nothing", "all other locks but `Io::state`")
+        self.assertNotIn("in a circle", said(locks.check_locks, io=OUTER, queue=but))
 
 
 class Pages(unittest.TestCase):
