@@ -17,7 +17,8 @@ sys.dont_write_bytecode = True
 TOP = "/rnvme"
 sys.path.insert(0, TOP)  # before the imports below, on purpose
 
-from scripts.lib.lint import locks, prose, rust, shell, structure  # noqa: E402
+from scripts.lib.lint import locks, names, prose, rust, shell, structure  # noqa: E402
+from scripts.lib.lint.kernel import Kernel  # noqa: E402
 from scripts.lib.lint.source import Project, read  # noqa: E402
 
 CACHE = "/cache/lint"
@@ -42,6 +43,12 @@ def shellcheck(project):
     return shell.shellcheck(project, f"{CACHE}/shellcheck.json")
 
 
+def check_names(project):
+    """Names in backticks."""
+    kernel = Kernel(f"{LINUX}/src", f"{CACHE}/names-{read(f'{LINUX}/.key').strip()}")
+    return names.names(project, kernel)
+
+
 CHECKS = {
     "rustfmt": rustfmt,
     "layers": structure.layers,
@@ -54,6 +61,7 @@ CHECKS = {
     "type_names": rust.type_names,
     "locks": locks.check_locks,
     "features": prose.features,
+    "names": check_names,
     "words": prose.words,
     "shellcheck": shellcheck,
     "python": prose.python,

@@ -5,7 +5,8 @@ import os
 import tempfile
 import unittest
 
-from scripts.lib.lint import locks, prose, rust, shell, source, structure
+from scripts.lib.lint import locks, names, prose, rust, shell, source, structure
+from scripts.lib.lint.kernel import Kernel
 
 LOWER = {
     "rnvme.rs": "mod nvme;\nmod sys;\nmod queue;\nmod io;\nstruct Rnvme;\n",
@@ -284,6 +285,50 @@ class Pages(unittest.TestCase):
     def test_length(self):
         text = {"a.rs": "\n" * 500, "b.sh": "\n" * 501, "bench/results.json": "\n" * 999}
         self.assertEqual(prose.length(source.Project(text)), ["b.sh: 501 lines, more than 500"])
+
+
+class Names(unittest.TestCase):
+    """Names in backticks."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        os.makedirs(f"{folder.name}/linux/rust/kernel/block")
+        os.makedirs(f"{folder.name}/linux/include/linux")
+        with open(f"{folder.name}/linux/rust/kernel/block/mq.rs", "w", encoding="utf-8") as out:
+            out.write("pub struct TagSet;\nimpl TagSet { fn zz_last() {} }\n// only_a_comment\n")
+        with open(f"{folder.name}/linux/include/linux/nvme.h", "w", encoding="utf-8") as out:
+            out.write("int aa_first(void);\n")
+        self.kernel = Kernel(f"{folder.name}/linux", f"{folder.name}/cache/names")
+
+    def said(self, words, **files):
+        """What is said of a page with these words."""
+        code = {"queue": "pub(crate) struct Queue;\nimpl Queue { fn ring_doorbell() {} }\n"}
+        crate = project(**(code | files))
+        text = crate.text | {"docs/A.md": words, "scripts/run": "#!/bin/bash\nqd_max=1\n",
+                             "tests/guest/fio/deep.sh": ""}
+        return "\n".join(names.names(source.Project(text), self.kernel))
+
+    def test_exist(self):
+        self.assertEqual("", self.said(
+            "`Queue::ring_doorbell()` `queue::Queue` `nvme::log::Page` `LogPage` `qd_max` "
+            "`queue.rs` `scripts/run` `nvme/` `fio/deep` `fio/*` `block::mq` "
+            "`TagSet::zz_last` `aa_first` `linux/nvme.h` `Arc` `tests/guest/<name>.sh` "
+            "`usize::MAX` `word` `a b_c` `/sys/a_b`\n"
+            "```\n`no_such_name`\n```\n"))
+
+    def test_missing(self):
+        for name in ("Queue::sound_bell", "nvme::log::Paper", "ghost::Queue", "QueuePair",
+                     "ring_bell", "rings.rs", "scripts/walk", "ghosts/", "fio/wide",
+                     "only_a_comment", "TagSet::zz_middle", "MAX_GHOSTS", "ring_bell()"):
+            self.assertEqual(self.said(f"\n`{name}`"), f"docs/A.md:2: there is no `{name}`")
+
+    def test_comments(self):
+        self.assertIn("io.rs:1: there is no `ring_bell`", self.said("", io="/// `ring_bell`\n"))
+        code = "def f():\n    \"""`ring_bell`\"""\n    g(\n        '`other_bell`')\n"
+        self.assertEqual(names.names(source.Project({"a.py": code}), self.kernel),
+                         ["a.py:2: there is no `ring_bell`"])
+        self.assertEqual(self.said("", io="const A: &str = \"`ring_bell`\";\n"), "")
 
 
 class Shell(unittest.TestCase):
