@@ -77,7 +77,7 @@ help:
 	@echo "make bench-baseline   make the present cost of an I/O what make check compares with"
 	@echo "make shell            an interactive guest with the driver loaded"
 	@echo "make fmt              format the Rust source as the kernel does"
-	@echo "make lint             rustfmt, clippy, layers, unsafe, shellcheck, licences"
+	@echo "make lint             rustfmt, clippy, rustdoc, shellcheck; layers, unsafe, names, locks, words"
 	@echo "make doc              the source's documentation as HTML, in build/doc"
 	@echo "make rust-analyzer    rust-project.json for editors"
 	@echo "make clean            remove what was built of the module (the cache's kernels stay)"

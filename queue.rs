@@ -13,10 +13,6 @@
 //! No memory is written by both halves: submission never touches the completion ring, and
 //! completion never takes the submission lock.
 //!
-//! LOCK: `Queue::polled` is taken where a queue is polled, never in interrupts. Inside
-//! `Queue::submission` there are only locks of the kernel's own (timers, the IOMMU's address
-//! space); it is never taken in interrupt context.
-//!
 //! NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
 // The submission side.
@@ -111,11 +107,15 @@ pub(crate) struct Queue<T: Types> {
     transfers: Transfers,
     // Written by each submission.
     _submission: [LineBegins; 0],
+    /// LOCK: the tail of the ring, the commands in flight, the gate; inside: only locks of the
+    /// kernel's own (timers, the IOMMU's address space).
     #[pin]
     submission: SpinLock<Submission<T>>,
     // Written by each completion, if the queue is polled.
     _polled: [LineBegins; 0],
     /// The completion side of a queue without interrupts, until the controller is stopped.
+    ///
+    /// LOCK: the completion side of a polled queue; inside: only locks of the kernel's own.
     #[pin]
     polled: SpinLock<Option<Completions<T>>>,
     // Off the hot path.

@@ -85,6 +85,8 @@ struct Rnvme;
 /// What a bound device has: its controller, until it is unbound.
 #[pin_data]
 struct Bound {
+    /// LOCK: the controller's existence, against shutdown, sleep and resets from outside; inside:
+    /// all other locks.
     #[pin]
     controller: Mutex<Option<Controller>>,
 }

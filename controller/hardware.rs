@@ -134,8 +134,10 @@ pub(crate) struct Hardware {
     aborts: Arc<Aborts>,
     /// What happened so far.
     pub(crate) counters: Counters,
-    /// LOCK: lifecycle, interrupt lines and queues. Timeout handlers take it, so its holder waits for
-    /// registers only (CAP.TO and the time of a shutdown at most), and never for a command.
+    /// LOCK: the lifecycle of the controller, its interrupt lines and queues; inside:
+    /// `SetState::quiesced`, `Queue::submission`, `Queue::polled`. The timeout handlers take it. With
+    /// it held the driver waits for registers (for at most CAP.TO and the time of a shutdown), for
+    /// interrupt handlers and for requests on their way into a queue, but executes no command.
     #[pin]
     inner: Mutex<Inner>,
 }

@@ -78,8 +78,8 @@ pub(super) struct Namespaces {
     parent: ARef<Device>,
     /// The namespaces that have disks, for resets.
     live: Arc<LiveNamespaces>,
-    /// LOCK: the list of disks. Its holder adds and removes disks and so waits for I/O: nothing that
-    /// brings the controller up again takes it.
+    /// LOCK: the list of disks, while disks are added and removed, and so while I/O is waited for;
+    /// inside: all other locks but `Bound::controller`. A reset does not take it.
     #[pin]
     disks: Mutex<KVec<Namespace>>,
 }

@@ -25,7 +25,7 @@ pub(crate) struct TimedOutCommand<'a> {
     pub(crate) tag: i32,
     /// The command identifier, if the controller has the command in this queue.
     pub(crate) id: Option<CommandId>,
-    /// Whether the timeout was extended before, by [`Self::GRACE`].
+    /// Whether the timeout was extended before, by [`Self::grace`].
     pub(crate) had_grace: bool,
     /// Whether the controller still has the command, at this try.
     pub(crate) is_in_flight: &'a dyn Fn() -> bool,

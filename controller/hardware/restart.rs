@@ -12,7 +12,6 @@ use crate::{
     policy::{
         timing::{
             millis,
-            recovery_bound_ms,
             COMMANDS_MARGIN_MS,
             COMMAND_MARGIN_MS,
             FUNCTION_RESET_MARGIN_MS,
@@ -39,7 +38,7 @@ use kernel::{
         Delta,
         Instant,
         Monotonic, //
-    }, //
+    },
 };
 
 impl Hardware {
@@ -59,11 +58,6 @@ impl Hardware {
         let own = millis(COMMAND_MARGIN_MS) * commands.into();
         let all = millis(self.ready_ms()) + millis(RESET_MARGIN_MS) + millis(COMMANDS_MARGIN_MS);
         now + (all + own - down)
-    }
-
-    /// See [`recovery_bound_ms`], of which this knows the time that the controller states.
-    pub(crate) fn recovery_bound_ms(&self, io_timeout_ms: u32, commands: u32) -> u64 {
-        recovery_bound_ms(io_timeout_ms, self.ready_ms(), commands)
     }
 
     /// The first step of a bring-up: makes all queues as new and the controller answer admin

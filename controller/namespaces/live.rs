@@ -21,8 +21,8 @@ use kernel::{
 /// The namespaces of a controller that have disks.
 #[pin_data]
 pub(super) struct LiveNamespaces {
-    /// LOCK: the list of members. A reset takes it, so its holder waits for nothing, not even for
-    /// memory that I/O must free.
+    /// LOCK: the list of namespaces that have disks; inside: nothing. A reset takes it, so
+    /// allocations do no I/O.
     #[pin]
     list: Mutex<KVec<Arc<Member>>>,
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The registry of namespaces, which all controllers of the module share, behind one lock.
-//!
-//! LOCK: innermost; held only while the registry is read or changed.
 
 use crate::policy::Registry;
 use core::sync::atomic::{
@@ -15,6 +13,7 @@ use kernel::{
 };
 
 global_lock! {
+    // LOCK: the identifiers of the namespaces of all controllers; inside: nothing.
     // SAFETY: `with_registry` locks it only after `init` has initialised it: `STATE` is `READY`
     // then.
     unsafe(uninit) static REGISTRY: Mutex<Registry> = Registry::new();

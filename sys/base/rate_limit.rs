@@ -15,6 +15,7 @@ use kernel::{
 /// One budget of log lines. Usable in any context.
 #[pin_data]
 pub(crate) struct RateLimit {
+    /// LOCK: a budget of log lines; inside: nothing.
     #[pin]
     budget: SpinLockIrq<LogBudget>,
 }

@@ -115,6 +115,8 @@ pub(crate) struct Work {
     work: Opaque<bindings::delayed_work>,
     queue: NonNull<bindings::workqueue_struct>,
     is_urgent: bool,
+    /// LOCK: the job of a work item; inside: only locks of the workqueue. Not held while the job
+    /// runs.
     #[pin]
     stage: Mutex<JobStage>,
 }

@@ -151,9 +151,12 @@ struct SetState<T: Operations> {
     hardware: UnsafeCell<QueueSet<T>>,
     /// Whether blk-mq has called `init_hctx` since the queues were changed.
     taken: AtomicBool,
+    /// LOCK: the hardware queues of a tag set, while they are exchanged and while a request queue is
+    /// made; inside: only locks of the block layer, freezing included. Allocations do no I/O.
     #[pin]
     changes: Mutex<()>,
-    /// LOCK: the timeout handlers take it, so the holder must not wait for I/O.
+    /// LOCK: whether the queues of a tag set dispatch; inside: only locks of the block layer. The
+    /// timeout handlers take it, so its holder does nothing that waits for I/O.
     #[pin]
     quiesced: Mutex<Quiesced>,
 }
@@ -420,7 +423,10 @@ impl<T: Operations> TagSet<T> {
             TimeoutVerdict::Done => bindings::blk_eh_timer_return_BLK_EH_DONE,
             TimeoutVerdict::Again => bindings::blk_eh_timer_return_BLK_EH_RESET_TIMER,
             TimeoutVerdict::Extend(timeout) => {
-                rq.set_timeout(timeout);
+                // A request that ended since then is not ours any more.
+                if rq.is_in_flight() {
+                    rq.set_timeout(timeout);
+                }
                 bindings::blk_eh_timer_return_BLK_EH_RESET_TIMER
             }
         }

@@ -112,11 +112,11 @@ impl<T: Types> TimedOut<'_, T> {
         Timeout(unsafe { core::ptr::addr_of!((*self.rq.get()).timeout).read_volatile() })
     }
 
-    /// Sets the timeout from now on, if the handler returns [`TimeoutVerdict::Again`]. If the
+    /// Sets the timeout from now on, if the handler returns [`TimeoutVerdict::Extend`]. If the
     /// request is not in flight any more, this may become the timeout of its next try, which is
     /// harmless.
     ///
-    /// [`TimeoutVerdict::Again`]: super::tag_set::TimeoutVerdict::Again
+    /// [`TimeoutVerdict::Extend`]: super::tag_set::TimeoutVerdict::Extend
     pub(crate) fn set_timeout(&self, timeout: Timeout) {
         // SAFETY: as above. The block layer reads the field when it sets the timer: after the
         // handler, and when the request is started again. Any number is valid.

@@ -10,7 +10,7 @@
 . /tests/guest/lib/recovery.sh
 start_driver
 # io_timeout 2 s, CAP.TO 2 s, 13 admin commands of 20 ms, and the waits of policy/timing.rs.
-must expect recovery_bound_ms 13250 "$(cat $ctrl/recovery_bound_ms)"
+must expect recovery_bound_ms 13450 "$(cat $ctrl/recovery_bound_ms)"
 put_noise $disk 8
 # shellcheck disable=SC2119 # no options
 fault_table <<'TABLE'
