@@ -116,7 +116,7 @@ impl<T: Types> TimedOut<'_, T> {
     /// request is not in flight any more, this may become the timeout of its next try, which is
     /// harmless.
     ///
-    /// [`TimeoutVerdict::Again`]: super::tag_set::TimeoutVerdict::Again
+    /// [`TimeoutVerdict::Again`]: super::operations::TimeoutVerdict::Again
     pub(crate) fn set_timeout(&self, timeout: Timeout) {
         // SAFETY: as above. The block layer reads the field when it sets the timer: after the
         // handler, and when the request is started again. Any number is valid.
