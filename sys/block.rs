@@ -16,7 +16,9 @@ mod queue_map;
 mod freeze;
 // Requests in flight.
 mod in_flight;
-// blk-mq operations and tag sets.
+// The operations of a driver, and the callbacks that call them.
+mod operations;
+// Tag sets.
 mod tag_set;
 // Disks.
 mod disk;
@@ -44,6 +46,11 @@ pub(crate) use self::{
         InFlight,
         Reaper, //
     },
+    operations::{
+        finish,
+        Operations,
+        TimeoutVerdict, //
+    },
     queue_map::QueueMap,
     request::{
         BlkStatus,
@@ -55,11 +62,8 @@ pub(crate) use self::{
     },
     requeue::RequeueTimer,
     tag_set::{
-        finish,
         possible_queues,
-        Operations,
-        TagSet,
-        TimeoutVerdict, //
+        TagSet, //
     },
     timeout::{
         TimedOut, //

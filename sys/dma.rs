@@ -8,6 +8,8 @@ mod memory;
 mod list_memory;
 // The memory of a request.
 mod segments;
+// Requests of whole pages.
+mod pages;
 // Mappings by the DMA layer's iterator.
 mod mapping;
 // Mappings segment by segment, straight into a list.

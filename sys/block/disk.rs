@@ -2,14 +2,7 @@
 
 //! A disk: `struct gendisk` with its request queue and limits.
 
-use super::{
-    freeze::Frozen,
-    requeue::RequeueTimer,
-    tag_set::{
-        Operations,
-        TagSet, //
-    },
-};
+use super::{freeze::Frozen, operations::Operations, requeue::RequeueTimer, tag_set::TagSet};
 use crate::{
     num::SECTOR_SHIFT,
     policy::DiskLimits,

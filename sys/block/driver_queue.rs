@@ -4,14 +4,12 @@
 //! posted.
 
 use super::{
+    operations::Operations,
     request::{
         Request,
         Types, //
     },
-    tag_set::{
-        Operations,
-        TagSet, //
-    },
+    tag_set::TagSet,
     timeout::Timeout,
     wait::CommandWait, //
 };

@@ -116,7 +116,7 @@ impl<T: Types> TimedOut<'_, T> {
     /// request is not in flight any more, this may become the timeout of its next try, which is
     /// harmless.
     ///
-    /// [`TimeoutVerdict::Extend`]: super::tag_set::TimeoutVerdict::Extend
+    /// [`TimeoutVerdict::Extend`]: super::operations::TimeoutVerdict::Extend
     pub(crate) fn set_timeout(&self, timeout: Timeout) {
         // SAFETY: as above. The block layer reads the field when it sets the timer: after the
         // handler, and when the request is started again. Any number is valid.

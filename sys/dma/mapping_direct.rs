@@ -17,11 +17,13 @@ use super::{
         map_phys,
         Mapper, //
     },
-    segments::{
+    pages::{
         Pages,
-        Segment,
-        Segments,
         Whole, //
+    },
+    segments::{
+        Segment,
+        Segments, //
     },
 };
 use crate::{
