@@ -35,7 +35,10 @@ pub(crate) use self::{
         RegistryEntry,
         Relation, //
     },
-    params::Params,
+    params::{
+        with_parameters,
+        Params, //
+    },
     queue_counts::{
         QueueCounts,
         Wanted, //

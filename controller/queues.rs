@@ -230,7 +230,7 @@ impl Plan<'_> {
     /// The controller's own memory for the submission rings of `count` queues, if it is wanted and
     /// there. What keeps it from being used is said in the log; host memory does as well.
     fn controller_memory(&self, count: u32) -> Result<Option<Arc<ControllerMemory>>> {
-        if self.params.use_cmb_sqes == 0 {
+        if !self.params.use_cmb_sqes {
             return Ok(None);
         }
         let bar = self.hardware.bar();
