@@ -3,23 +3,23 @@
 //! rnvme: an NVMe driver in Rust.
 //!
 //! ```text
-//!          insmod, bind                     a request of /dev/rnvme0n1
-//!               │                                      │
-//!   ┌───────────▼──────────┐   objects    ┌────────────▼───────────┐   mechanism
-//!   │ ctrl  a controller   │              │ io     request ↔ command│
-//!   │ ns    its disks      │              │ admin  admin commands   │
-//!   ├──────────────────────┤   policy     │ queue  rings, doorbells │
-//!   │ recovery, hardware   │              └────────────┬───────────┘
-//!   └───────────┬──────────┘                           │
-//!   ┌───────────▼──────────────────────────────────────▼───────────┐
-//!   │ sys   the kernel's C interfaces made safe: the only unsafe    │
-//!   └───────────┬──────────────────────────────────────────────────┘
-//!   ┌───────────▼──────────────────────────────────────────────────┐
-//!   │ regs, spec, prp, params …   facts: arithmetic, no device      │
-//!   └──────────────────────────────────────────────────────────────┘
+//!   ┌────────────────────────┬────────────┬────────────────────────────────────────────────────┐
+//!   │ facts and decisions:   │ nvme       │ registers, commands, completions, Identify, logs   │
+//!   │ no device              │ policy     │ limits, retries, the life of a controller          │
+//!   │                        │ prp        │ memory segments as PRP entries                     │
+//!   ├────────────────────────┼────────────┼────────────────────────────────────────────────────┤
+//!   │ the kernel made safe   │ sys        │ PCI, blk-mq, DMA: the only unsafe code             │
+//!   ├────────────────────────┼────────────┼────────────────────────────────────────────────────┤
+//!   │ mechanism              │ data       │ the data of a request as PRPs, SGLs or ranges      │
+//!   │                        │ queue      │ a queue pair: rings, doorbells, phase, timeouts    │
+//!   │                        │ admin      │ admin commands, typed, one at a time               │
+//!   │                        │ io         │ requests of a disk as commands                     │
+//!   ├────────────────────────┼────────────┼────────────────────────────────────────────────────┤
+//!   │ objects                │ controller │ probe to unbind, the hardware, the namespaces      │
+//!   └────────────────────────┴────────────┴────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A module imports only from modules declared above it here. docs/ARCHITECTURE.md has the paths,
+//! A module imports only from modules above it in this picture. docs/ARCHITECTURE.md has the paths,
 //! the lock order and the drop order.
 
 #![deny(unsafe_code)]
@@ -35,7 +35,7 @@ mod prp;
 mod sys;
 // The data of a request as PRPs, SGLs or ranges.
 mod data;
-// A queue pair: rings, doorbells, phase, time-outs.
+// A queue pair: rings, doorbells, phase, timeouts.
 mod queue;
 // Admin commands, typed, one at a time.
 mod admin;
