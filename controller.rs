@@ -152,7 +152,7 @@ impl Reset {
             bar: Arc::new(bar, GFP_KERNEL)?,
             caps,
             number: instance.number(),
-            threads: params.use_threaded_interrupts != 0,
+            threads: params.use_threaded_interrupts,
             reset: jobs.reset.clone(),
         };
         Ok(Self {

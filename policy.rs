@@ -40,7 +40,10 @@ pub(crate) use self::{
         RegistryEntry,
         Relation, //
     },
-    params::Params,
+    params::{
+        with_parameters,
+        Params, //
+    },
     queue_counts::{
         QueueCounts,
         Wanted, //

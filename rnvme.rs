@@ -3,23 +3,23 @@
 //! rnvme: an NVMe driver in Rust.
 //!
 //! ```text
-//!          insmod, bind                     a request of /dev/rnvme0n1
-//!               │                                      │
-//!   ┌───────────▼──────────┐   objects    ┌────────────▼───────────┐   mechanism
-//!   │ ctrl  a controller   │              │ io     request ↔ command│
-//!   │ ns    its disks      │              │ admin  admin commands   │
-//!   ├──────────────────────┤   policy     │ queue  rings, doorbells │
-//!   │ recovery, hardware   │              └────────────┬───────────┘
-//!   └───────────┬──────────┘                           │
-//!   ┌───────────▼──────────────────────────────────────▼───────────┐
-//!   │ sys   the kernel's C interfaces made safe: the only unsafe    │
-//!   └───────────┬──────────────────────────────────────────────────┘
-//!   ┌───────────▼──────────────────────────────────────────────────┐
-//!   │ regs, spec, prp, params …   facts: arithmetic, no device      │
-//!   └──────────────────────────────────────────────────────────────┘
+//!   ┌────────────────────────┬────────────┬────────────────────────────────────────────────────┐
+//!   │ facts and decisions:   │ nvme       │ registers, commands, completions, Identify, logs   │
+//!   │ no device              │ policy     │ limits, retries, the life of a controller          │
+//!   │                        │ prp        │ memory segments as PRP entries                     │
+//!   ├────────────────────────┼────────────┼────────────────────────────────────────────────────┤
+//!   │ the kernel made safe   │ sys        │ PCI, blk-mq, DMA: the only unsafe code             │
+//!   ├────────────────────────┼────────────┼────────────────────────────────────────────────────┤
+//!   │ mechanism              │ data       │ the data of a request as PRPs, SGLs or ranges      │
+//!   │                        │ queue      │ a queue pair: rings, doorbells, phase, timeouts    │
+//!   │                        │ admin      │ admin commands, typed, one at a time               │
+//!   │                        │ io         │ requests of a disk as commands                     │
+//!   ├────────────────────────┼────────────┼────────────────────────────────────────────────────┤
+//!   │ objects                │ controller │ probe to unbind, the hardware, the namespaces      │
+//!   └────────────────────────┴────────────┴────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A module imports only from modules declared above it here. docs/ARCHITECTURE.md has the paths,
+//! A module imports only from modules above it in this picture. docs/ARCHITECTURE.md has the paths,
 //! the lock order and the drop order.
 
 #![deny(unsafe_code)]
@@ -37,7 +37,7 @@ mod prp;
 mod sys;
 // The data of a request as PRPs, SGLs or ranges.
 mod data;
-// A queue pair: rings, doorbells, phase, time-outs.
+// A queue pair: rings, doorbells, phase, timeouts.
 mod queue;
 // Admin commands, typed, one at a time.
 mod admin;
@@ -61,7 +61,10 @@ use kernel::{
 
 use self::{
     controller::Controller,
-    policy::Params,
+    policy::{
+        with_parameters,
+        Params, //
+    },
     sys::{
         base::{
             work,
@@ -197,24 +200,7 @@ struct RnvmeModule {
 impl kernel::InPlaceModule for RnvmeModule {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
-            let params = Params {
-                io_queue_depth: module_parameters::io_queue_depth.value(),
-                io_queues: module_parameters::io_queues.value(),
-                write_queues: module_parameters::write_queues.value(),
-                poll_queues: module_parameters::poll_queues.value(),
-                sgl_threshold: module_parameters::sgl_threshold.value(),
-                use_cmb_sqes: module_parameters::use_cmb_sqes.value(),
-                io_timeout: module_parameters::io_timeout.value(),
-                admin_timeout: module_parameters::admin_timeout.value(),
-                use_threaded_interrupts: module_parameters::use_threaded_interrupts.value(),
-                irq_coalescing_time: module_parameters::irq_coalescing_time.value(),
-                irq_coalescing_threshold: module_parameters::irq_coalescing_threshold.value(),
-                max_retries: module_parameters::max_retries.value(),
-                default_ps_max_latency_us: module_parameters::default_ps_max_latency_us.value(),
-                keep_alive: module_parameters::keep_alive.value(),
-            }
-            .checked()
-            .map_err(|e| {
+            let params = Params::new(given_params()).map_err(|e| {
                 pr_err!("{}\n", e);
                 EINVAL
             })?;
@@ -234,68 +220,29 @@ impl kernel::InPlaceModule for RnvmeModule {
     }
 }
 
-module! {
-    type: RnvmeModule,
-    name: "rnvme",
-    authors: ["The rnvme developers"],
-    description: "NVMe driver in Rust",
-    license: "GPL",
-    params: {
-        io_queue_depth: u32 {
-            default: 1024,
-            description: "Entries of an I/O queue, 2 to 4095 (default 1024)",
-        },
-        io_queues: u32 {
-            default: 0,
-            description: "The most I/O queues of a controller (default 0: one for each CPU)",
-        },
-        write_queues: u32 {
-            default: 0,
-            description: "I/O queues kept for writes, reads get the others (default 0: all take both)",
-        },
-        poll_queues: u32 {
-            default: 0,
-            description: "I/O queues to be polled, without interrupts (default 0)",
-        },
-        sgl_threshold: u32 {
-            default: 32768,
-            description: "Average bytes of a segment from which SGLs are preferred (default 32768, 0: only where they must be used)",
-        },
-        use_cmb_sqes: u32 {
-            default: 0,
-            description: "1: submission queues in the controller's own memory, where it has some (default 0)",
-        },
-        io_timeout: u32 {
-            default: 30,
-            description: "Seconds until an I/O command is late, 1 to 86400 (default 30)",
-        },
-        admin_timeout: u32 {
-            default: 60,
-            description: "Seconds until an admin command is late, 1 to 86400 (default 60)",
-        },
-        use_threaded_interrupts: u32 {
-            default: 0,
-            description: "1: completions are handled in threads, 0: in the interrupts (default 0)",
-        },
-        irq_coalescing_time: u32 {
-            default: 0,
-            description: "The longest that an interrupt waits for more completions, in 100 us, to 255 (default 0: not at all)",
-        },
-        irq_coalescing_threshold: u32 {
-            default: 0,
-            description: "How many completions it waits for at most, 2 to 256 (default 0: not at all)",
-        },
-        max_retries: u32 {
-            default: 5,
-            description: "How often a failed I/O command is tried again, 0 to 255 (default 5)",
-        },
-        default_ps_max_latency_us: u32 {
-            default: 100000,
-            description: "The longest that a command may wait for a controller that saves power, in us (default 100000, 0: it does not)",
-        },
-        keep_alive: u32 {
-            default: 0,
-            description: "Seconds after which a controller that heard nothing may stop (default 0: never)",
-        },
-    },
+// `module!` takes names and texts as tokens: they are those of the table in policy/params/table.rs.
+macro_rules! define_module {
+    ($(
+        $name:ident: $type:ident = $default:literal, $least:literal..=$most:literal, $text:literal;
+    )*) => {
+        module! {
+            type: RnvmeModule,
+            name: "rnvme",
+            authors: ["The rnvme developers"],
+            description: "NVMe driver in Rust",
+            license: "GPL",
+            params: {
+                $($name: u32 {
+                    default: $default,
+                    description: $text,
+                },)*
+            },
+        }
+
+        /// The values of the parameters as `insmod` got them, in the order of the table.
+        fn given_params() -> [u32; Params::COUNT] {
+            [$(module_parameters::$name.value()),*]
+        }
+    };
 }
+with_parameters!(define_module);

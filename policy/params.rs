@@ -1,76 +1,87 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Module parameters, checked: a value out of range keeps the module from loading, with one line
-//! that says which and what would do.
+//! Module parameters, checked: a value out of its range keeps the module from loading. One log line
+//! names the parameter and its range.
+
+// The table of the parameters, and the check of a range.
+mod table;
 
 use super::queue_counts::Wanted;
-use core::ops::RangeInclusive;
-use kernel::fmt;
 
-/// The values of the module parameters: as given, and after [`Params::checked`] all within their
-/// ranges.
-#[derive(Clone, Copy)]
-pub(crate) struct Params {
-    /// Entries of an I/O queue.
-    pub(crate) io_queue_depth: u32,
-    /// The most I/O queues of a controller; 0: one for each CPU.
-    pub(crate) io_queues: u32,
-    /// I/O queues for writes; 0: all take both.
-    pub(crate) write_queues: u32,
-    /// I/O queues to be polled.
-    pub(crate) poll_queues: u32,
-    /// Average bytes of a segment from which SGLs are preferred; 0: never.
-    pub(crate) sgl_threshold: u32,
-    /// 1: submission queues in controller memory.
-    pub(crate) use_cmb_sqes: u32,
-    /// Seconds until an I/O command is late.
-    pub(crate) io_timeout: u32,
-    /// Seconds until an admin command is late.
-    pub(crate) admin_timeout: u32,
-    /// 1: interrupts are handled in threads.
-    pub(crate) use_threaded_interrupts: u32,
-    /// The longest that an interrupt waits for more completions, in units of 100 microseconds; 0:
-    /// it does not wait.
-    pub(crate) irq_coalescing_time: u32,
-    /// How many completions it waits for at most; 0 or 1: it does not wait.
-    pub(crate) irq_coalescing_threshold: u32,
-    /// How often a failed I/O command is tried again.
-    pub(crate) max_retries: u32,
-    /// The longest that a command may wait for an idle controller that saves power, in
-    /// microseconds; 0: it is not to save power by itself.
-    pub(crate) default_ps_max_latency_us: u32,
-    /// Seconds after which a controller that heard nothing may stop; 0: it never does.
-    pub(crate) keep_alive: u32,
+use self::table::{
+    OutOfRange,
+    Parameter, //
+};
+
+pub(crate) use self::table::with_parameters;
+
+/// A value of a parameter after its check.
+trait Checked {
+    fn from_checked(value: u32) -> Self;
 }
 
-/// A parameter that is out of its range.
-pub(crate) struct OutOfRange {
-    name: &'static str,
-    value: u32,
-    range: RangeInclusive<u32>,
-}
-
-impl fmt::Display for OutOfRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "parameter {}={} is out of range: it takes {} to {}",
-            self.name,
-            self.value,
-            self.range.start(),
-            self.range.end()
-        )
+impl Checked for u32 {
+    fn from_checked(value: u32) -> Self {
+        value
     }
 }
 
-fn check(name: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<(), OutOfRange> {
-    if range.contains(&value) {
-        return Ok(());
+/// A flag: its range is 0 to 1.
+impl Checked for bool {
+    fn from_checked(value: u32) -> Self {
+        value != 0
     }
-    Err(OutOfRange { name, value, range })
 }
 
-/// The number of milliseconds that `text` says, as far as a time-out may have them: a second to a
+macro_rules! define_params {
+    ($(
+        $name:ident: $type:ident = $default:literal, $least:literal..=$most:literal, $text:literal;
+    )*) => {
+        /// The values of the module parameters, each within its range.
+        #[derive(Clone, Copy)]
+        pub(crate) struct Params {
+            $(#[doc = $text] pub(crate) $name: $type,)*
+        }
+
+        #[allow(non_upper_case_globals, reason = "named after the parameters")]
+        impl Params {
+            $(const $name: Parameter =
+                Parameter::new(stringify!($name), [$default, $least, $most], $text);)*
+
+            const TABLE: &'static [Parameter] = &[$(Self::$name),*];
+
+            /// How many parameters there are.
+            pub(crate) const COUNT: usize = Self::TABLE.len();
+
+            /// The values in the order of the table, if all are within their ranges; else the first
+            /// that is not.
+            pub(crate) fn new(values: [u32; Self::COUNT]) -> Result<Self, OutOfRange> {
+                let [$($name),*] = values;
+                $(Self::$name.check($name)?;)*
+                let params = Self { $($name: <$type>::from_checked($name),)* };
+                params.check_coalescing()?;
+                Ok(params)
+            }
+        }
+    };
+}
+with_parameters!(define_params);
+
+// What the code below and its callers rely on.
+const _: () = {
+    // A ring has at least two entries; a command id has 12 bits for the tag.
+    assert!(Params::io_queue_depth.least >= 2 && Params::io_queue_depth.most < 1 << 12);
+    // CAST: u8 and u16 to u32 widen.
+    assert!(Params::irq_coalescing_time.most <= u8::MAX as u32);
+    assert!(Params::irq_coalescing_threshold.most <= u16::MAX as u32);
+    assert!(Params::max_retries.most <= u8::MAX as u32);
+    assert!(Params::io_timeout.most <= u32::MAX / 1000);
+    assert!(Params::admin_timeout.most <= u32::MAX / 1000);
+    assert!(Params::keep_alive.most <= u32::MAX / 1000);
+    assert!(Params::use_cmb_sqes.most == 1 && Params::use_threaded_interrupts.most == 1);
+};
+
+/// The number of milliseconds that `text` says, as far as a timeout may have them: a second to a
 /// day.
 pub(crate) fn milliseconds(text: &[u8]) -> Option<u32> {
     let ms = core::str::from_utf8(text).ok()?.trim().parse().ok()?;
@@ -78,31 +89,18 @@ pub(crate) fn milliseconds(text: &[u8]) -> Option<u32> {
 }
 
 impl Params {
-    /// The values, if all are within their ranges; else the first that is not.
-    pub(crate) fn checked(self) -> Result<Self, OutOfRange> {
-        // A ring has at least two entries; a command id has 12 bits for the tag.
-        check("io_queue_depth", self.io_queue_depth, 2..=4095)?;
-        check("io_queues", self.io_queues, 0..=65535)?;
-        check("write_queues", self.write_queues, 0..=65535)?;
-        check("poll_queues", self.poll_queues, 0..=65535)?;
-        check("sgl_threshold", self.sgl_threshold, 0..=1 << 23)?;
-        check("use_cmb_sqes", self.use_cmb_sqes, 0..=1)?;
-        check("io_timeout", self.io_timeout, 1..=86400)?;
-        check("admin_timeout", self.admin_timeout, 1..=86400)?;
-        check(
-            "use_threaded_interrupts",
-            self.use_threaded_interrupts,
-            0..=1,
-        )?;
-        // Neither does anything without the other.
+    /// Neither parameter of interrupt coalescing does anything without the other.
+    fn check_coalescing(&self) -> Result<(), OutOfRange> {
         let (time, threshold) = (self.irq_coalescing_time, self.irq_coalescing_threshold);
-        let least = |other: u32, least| if other > 0 { least } else { 0 };
-        check("irq_coalescing_time", time, 0..=255)?;
-        check("irq_coalescing_threshold", threshold, least(time, 2)..=256)?;
-        check("irq_coalescing_time", time, least(threshold, 1)..=255)?;
-        check("max_retries", self.max_retries, 0..=255)?;
-        check("keep_alive", self.keep_alive, 0..=86400)?;
-        Ok(self)
+        if time > 0 {
+            Self::irq_coalescing_threshold
+                .at_least(2)
+                .check(threshold)?;
+        }
+        if threshold > 0 {
+            Self::irq_coalescing_time.at_least(1).check(time)?;
+        }
+        Ok(())
     }
 
     /// How many I/O queues to ask for on a machine of `cpus` CPUs: at least 1. Queues for writes
@@ -118,7 +116,7 @@ impl Params {
         .clamp(1, 65535)
     }
 
-    /// How they are to be shared out.
+    /// How many of these queues serve writes alone, and how many are polled.
     pub(crate) fn wanted(&self) -> Wanted {
         Wanted {
             write: self.write_queues,
@@ -129,14 +127,14 @@ impl Params {
     /// The longest wait of an interrupt, in units of 100 microseconds, and the number of completions
     /// that end it; `None` if it is not to wait.
     pub(crate) fn coalescing(&self) -> Option<(u8, u16)> {
-        // CAST: `checked` has bounded both.
+        // CAST: the table bounds both; asserted above.
         (self.irq_coalescing_time > 0).then_some((
             self.irq_coalescing_time as u8,
             self.irq_coalescing_threshold as u16,
         ))
     }
 
-    /// Milliseconds until an I/O command is late.
+    /// Milliseconds until an I/O command times out.
     pub(crate) fn io_timeout_ms(&self) -> u32 {
         self.io_timeout * 1000
     }
@@ -146,14 +144,14 @@ impl Params {
         (self.keep_alive > 0).then_some(self.keep_alive * 1000)
     }
 
-    /// Milliseconds until an admin command is late.
+    /// Milliseconds until an admin command times out.
     pub(crate) fn admin_timeout_ms(&self) -> u32 {
         self.admin_timeout * 1000
     }
 
     /// How often a failed I/O command is tried again.
     pub(crate) fn retries(&self) -> u8 {
-        // CAST: checked.
+        // CAST: the table bounds it; asserted above.
         self.max_retries as u8
     }
 }
@@ -162,87 +160,60 @@ impl Params {
 mod tests {
     use super::*;
 
-    const DEFAULTS: Params = Params {
-        io_queue_depth: 1024,
-        io_queues: 0,
-        write_queues: 0,
-        poll_queues: 0,
-        sgl_threshold: 32768,
-        use_cmb_sqes: 0,
-        io_timeout: 30,
-        admin_timeout: 60,
-        use_threaded_interrupts: 0,
-        irq_coalescing_time: 0,
-        irq_coalescing_threshold: 0,
-        max_retries: 5,
-        default_ps_max_latency_us: 100_000,
-        keep_alive: 0,
-    };
+    macro_rules! define_defaults {
+        ($(
+            $name:ident: $type:ident = $default:literal, $range:expr, $text:literal;
+        )*) => {
+            const DEFAULTS: [u32; Params::COUNT] = [$($default),*];
+        };
+    }
+    with_parameters!(define_defaults);
 
-    /// The defaults but for one parameter.
-    fn with(set: impl FnOnce(&mut Params)) -> Params {
-        let mut params = DEFAULTS;
-        set(&mut params);
-        params
+    /// The defaults but for some parameters.
+    fn with(changes: &[(&str, u32)]) -> Result<Params, OutOfRange> {
+        let mut values = DEFAULTS;
+        for (value, row) in values.iter_mut().zip(Params::TABLE) {
+            if let Some((_, changed)) = changes.iter().find(|(name, _)| *name == row.name) {
+                *value = *changed;
+            }
+        }
+        Params::new(values)
+    }
+
+    /// The values of one column of the table.
+    fn column(of: fn(&Parameter) -> u32) -> [u32; Params::COUNT] {
+        let mut values = [0; Params::COUNT];
+        for (value, row) in values.iter_mut().zip(Params::TABLE) {
+            *value = of(row);
+        }
+        values
     }
 
     #[test]
     fn defaults_and_edges_are_taken() {
-        for params in [
-            DEFAULTS,
-            Params {
-                io_queue_depth: 2,
-                sgl_threshold: 0,
-                io_timeout: 1,
-                admin_timeout: 1,
-                max_retries: 0,
-                ..DEFAULTS
-            },
-            Params {
-                io_queue_depth: 4095,
-                io_queues: 65535,
-                write_queues: 65535,
-                poll_queues: 65535,
-                sgl_threshold: 1 << 23,
-                use_cmb_sqes: 1,
-                io_timeout: 86400,
-                admin_timeout: 86400,
-                use_threaded_interrupts: 1,
-                irq_coalescing_time: 255,
-                irq_coalescing_threshold: 256,
-                max_retries: 255,
-                default_ps_max_latency_us: u32::MAX,
-                keep_alive: 86400,
-            },
-        ] {
-            assert!(params.checked().is_ok());
-        }
+        assert!(Params::new(DEFAULTS).is_ok());
+        assert!(Params::new(column(|row| row.least)).is_ok());
+        assert!(Params::new(column(|row| row.most)).is_ok());
     }
 
     #[test]
     fn values_out_of_range_are_named() {
-        for (params, name) in [
-            (with(|p| p.io_queue_depth = 1), "io_queue_depth"),
-            (with(|p| p.io_queue_depth = 4096), "io_queue_depth"),
-            (with(|p| p.io_queues = 65536), "io_queues"),
-            (with(|p| p.write_queues = 65536), "write_queues"),
-            (with(|p| p.poll_queues = u32::MAX), "poll_queues"),
-            (with(|p| p.sgl_threshold = (1 << 23) + 1), "sgl_threshold"),
-            (with(|p| p.use_cmb_sqes = 2), "use_cmb_sqes"),
-            (with(|p| p.io_timeout = 0), "io_timeout"),
-            (with(|p| p.io_timeout = 86401), "io_timeout"),
-            (with(|p| p.admin_timeout = 0), "admin_timeout"),
-            (with(|p| p.admin_timeout = u32::MAX), "admin_timeout"),
-            (
-                with(|p| p.use_threaded_interrupts = 2),
-                "use_threaded_interrupts",
-            ),
-            (with(|p| p.max_retries = 256), "max_retries"),
-            (with(|p| p.keep_alive = 86401), "keep_alive"),
-        ] {
-            let refused = params.checked().err();
-            assert_eq!(refused.map(|e| e.name), Some(name));
+        for row in Params::TABLE {
+            let beyond = [row.least.checked_sub(1), row.most.checked_add(1)];
+            for value in beyond.into_iter().flatten() {
+                let error = with(&[(row.name, value)]).err();
+                assert_eq!(error.map(|e| e.name), Some(row.name));
+            }
         }
+    }
+
+    #[test]
+    fn values_are_those_given() {
+        let params = with(&[("io_queue_depth", 7), ("use_cmb_sqes", 1)]).ok();
+        assert!(params.is_some_and(|p| p.io_queue_depth == 7 && p.use_cmb_sqes));
+        assert!(params.is_some_and(|p| !p.use_threaded_interrupts && p.retries() == 5));
+        assert!(params.is_some_and(|p| p.io_timeout_ms() == 30_000));
+        assert!(params.is_some_and(|p| p.admin_timeout_ms() == 60_000));
     }
 
     #[test]
@@ -260,11 +231,11 @@ mod tests {
             (3, 257, Err("irq_coalescing_threshold")),
             (0, u32::MAX, Err("irq_coalescing_threshold")),
         ] {
-            let params = with(|p| {
-                p.irq_coalescing_time = time;
-                p.irq_coalescing_threshold = threshold;
-            });
-            let meant = params.checked().map(|p| p.coalescing());
+            let params = with(&[
+                ("irq_coalescing_time", time),
+                ("irq_coalescing_threshold", threshold),
+            ]);
+            let meant = params.map(|p| p.coalescing());
             assert!(meant.map_err(|e| e.name) == expected);
         }
     }
@@ -282,13 +253,13 @@ mod tests {
             (4, 2, 1, 2, 4),
             (0, 65535, 65535, 65535, 65535),
         ] {
-            let params = Params {
-                io_queues: limit,
-                write_queues: write,
-                poll_queues: poll,
-                ..DEFAULTS
-            };
-            assert_eq!(params.queues_to_ask_for(cpus), expected);
+            let params = with(&[
+                ("io_queues", limit),
+                ("write_queues", write),
+                ("poll_queues", poll),
+            ]);
+            let asked = params.ok().map(|p| p.queues_to_ask_for(cpus));
+            assert_eq!(asked, Some(expected));
         }
     }
 

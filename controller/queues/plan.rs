@@ -213,7 +213,7 @@ impl Shared {
         pdev: &pci::Device<Bound>,
         count: u32,
     ) -> Result<Option<Arc<ControllerMemory>>> {
-        if self.params.use_cmb_sqes == 0 {
+        if !self.params.use_cmb_sqes {
             return Ok(None);
         }
         let bar = self.hardware.bar();
