@@ -17,6 +17,8 @@
 //! `Queue::submission` there are only locks of the kernel's own (timers, the IOMMU's
 //! address space); it is never taken in interrupt context. NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
+// The submission side, behind its gate.
+mod submission;
 // The completion side.
 mod completions;
 // Commands of a queue that the controller lost.
@@ -29,11 +31,13 @@ mod polled;
 pub(crate) use self::{
     completions::Completions,
     fallback::Route,
+    submission::Gate,
     timeout::Late, //
 };
 
 use self::{
     completions::CQE_WORDS,
+    submission::Submission,
     timeout::LateCommand, //
 };
 use crate::{
@@ -103,25 +107,6 @@ pub(crate) trait TimeoutPolicy: Send + Sync {
 
     /// Looks for what nobody tells of: completions without interrupts, a controller that failed.
     fn check(&self);
-}
-
-/// Whether commands get through to the device.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gate {
-    /// They do: it knows the queue.
-    Open,
-    /// They do not now, but will: they wait.
-    Held,
-    /// They do not: they fail, unless another queue takes them.
-    Closed,
-}
-
-/// The part of a queue that submission changes, under the lock.
-struct Submission<T: Types> {
-    in_flight: InFlight<T>,
-    tail: Tail,
-    /// Unless it is open, nothing is put in flight.
-    gate: Gate,
 }
 
 /// Bytes of a cache line.
@@ -247,7 +232,7 @@ where
                 transfers: Transfers::new(dev, tags, shape.max_transfer, shape.sgl)?,
                 _submission: [],
                 submission <- SpinLock::new(
-                    Submission { in_flight, tail: Tail::new(shape.entries), gate: Gate::Closed },
+                    Submission::new(in_flight, shape.entries),
                     c"rnvme_submission",
                     static_lock_class!(),
                 ),
@@ -306,7 +291,7 @@ where
     /// Lets commands through, or not. When this returns, nothing more is put in flight unless the
     /// gate is open.
     pub(crate) fn set_gate(&self, gate: Gate) {
-        self.submission.lock().gate = gate;
+        self.submission.set_gate(gate);
     }
 
     /// Whether commands get through.
@@ -315,7 +300,7 @@ where
     }
 
     fn gate(&self) -> Gate {
-        self.submission.lock().gate
+        self.submission.gate()
     }
 
     /// Has a look whether the controller is well, for somebody who waits for a command.
@@ -388,10 +373,9 @@ where
 
     #[inline(always)]
     fn try_submit(&self, rq: Started<T>, command: Sqe, last: bool) -> Result<(), Started<T>> {
-        let mut submission = self.submission.lock();
-        if submission.gate != Gate::Open {
+        let Some(mut submission) = self.submission.lock_open() else {
             return Err(rq);
-        }
+        };
         self.put(&mut submission, rq, command, last)
     }
 
@@ -403,10 +387,9 @@ where
         requests: &mut Submissions<'_, T>,
         mut each: impl FnMut(Series<'_, T>, Started<T>) -> Result<(), Started<T>>,
     ) {
-        let mut submission = self.submission.lock();
-        if submission.gate != Gate::Open {
+        let Some(mut submission) = self.submission.lock_open() else {
             return;
-        }
+        };
         while let Some(rq) = requests.next() {
             let series = Series {
                 queue: self,
@@ -449,8 +432,10 @@ where
 
     /// Tells the device of commands that were submitted with `last == false`.
     pub(crate) fn commit(&self) {
-        let mut submission = self.submission.lock();
-        if submission.gate == Gate::Open && submission.tail.is_pending() {
+        let Some(mut submission) = self.submission.lock_open() else {
+            return;
+        };
+        if submission.tail.is_pending() {
             self.ring_doorbell(&mut submission);
         }
     }

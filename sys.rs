@@ -21,6 +21,8 @@
 
 // C declarations.
 pub(crate) mod ffi;
+// What the lock-free protocols are made of.
+mod atomic;
 // The PCI function: registers, interrupts, doorbells, memory.
 pub(crate) mod pci;
 // What belongs to no device: work, locks, classes, time.

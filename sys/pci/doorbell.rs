@@ -6,30 +6,17 @@
 //! memory, and writes the register only if that passed the value of the event index, at which the
 //! controller stopped looking at the memory. On an emulated controller a register write costs an
 //! exit of the guest, a store costs nothing.
-//!
-//! ```text
-//!   host                                     controller, about to stop looking
-//!     entries of the ring                      event index = what it has seen
-//!     (A) ─ stores in order                    ─ its barrier
-//!     shadow = new value                       reads the shadow once more
-//!     (B) ─ full barrier
-//!     reads the event index
-//! ```
-//!
-//! (A) is what the doorbell register needs, too: on x86-64 the compiler alone must be kept from
-//! reordering stores. (B) is needed because a store and a later load may be reordered: without it
-//! both sides could miss each other, the host seeing the old event index and the controller the
-//! old shadow, and the command would wait for ever. With it at least one of them sees the other.
-//! C's driver has a second full barrier in the place of (A); x86-64 has no use for that.
 
+// The protocol of shadow and event index.
+mod shadow;
+
+use self::shadow::SharedWords;
 use super::bar::Bar;
-use crate::nvme::needs_event;
 use core::{
     cell::UnsafeCell,
     ptr::NonNull,
     sync::atomic::{
         compiler_fence,
-        fence,
         Ordering, //
     }, //
 };
@@ -112,6 +99,7 @@ struct Home {
 }
 
 /// The shadow of a doorbell: see there.
+#[derive(Clone, Copy)]
 struct Shadow(NonNull<u32>);
 
 // SAFETY: a doorbell is an address in a mapping that `home` keeps, and addresses in memory that it
@@ -189,7 +177,7 @@ impl Doorbell {
     #[inline(always)]
     pub(crate) fn ring(&self, (old, new): (u16, u16)) {
         if let Some(shadow) = &self.shadow {
-            if !shadow.update(old, new) {
+            if !shadow::update(shadow, old, new) {
                 return;
             }
         }
@@ -225,23 +213,16 @@ impl Home {
     }
 }
 
-impl Shadow {
-    /// Stores `new`; returns whether the register must be written, too.
+impl SharedWords for Shadow {
     #[inline(always)]
-    fn update(&self, old: u16, new: u16) -> bool {
-        // (A)
-        #[cfg(target_arch = "x86_64")]
-        compiler_fence(Ordering::SeqCst);
-        #[cfg(not(target_arch = "x86_64"))]
-        kernel::sync::barrier::dma_mb(kernel::sync::barrier::Write);
+    fn store_shadow(self, value: u32) {
         // SAFETY: by the invariant of `Doorbell` the pointer is to memory of ours, aligned.
-        unsafe { self.0.write_volatile(u32::from(new).to_le()) };
-        // (B)
-        fence(Ordering::SeqCst);
+        unsafe { self.0.write_volatile(value.to_le()) };
+    }
+
+    #[inline(always)]
+    fn load_event(self) -> u32 {
         // SAFETY: as above; the event index is a page further on, in the second page.
-        let event = u32::from_le(unsafe { self.0.add(PER_PAGE).read_volatile() });
-        // CAST: values of doorbells have 16 bits; whatever else a device writes there costs it a
-        // notice.
-        needs_event(event as u16, new, old)
+        u32::from_le(unsafe { self.0.add(PER_PAGE).read_volatile() })
     }
 }
