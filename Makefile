@@ -5,7 +5,7 @@
 #
 # What the kernel's build system reads is in Kbuild.
 
-.PHONY: modules run check fuzz soak profile bench bench-baseline shell fmt lint doc clean help rust-analyzer
+.PHONY: modules run check model fuzz soak profile bench bench-baseline shell fmt lint doc clean help rust-analyzer
 
 ifdef KDIR
 modules:
@@ -26,6 +26,9 @@ run:
 
 check:
 	@scripts/check
+
+model:
+	@scripts/model
 
 soak:
 	@scripts/soak
@@ -66,7 +69,8 @@ help:
 	@echo "make                  build/rnvme.ko for Debian's stock kernel (set up in the cache)"
 	@echo "make KDIR=...         build/rnvme.ko for your own kernel's tree, with your own tools"
 	@echo "make run              see the driver serve verified I/O in a guest"
-	@echo "make check            all tests: lint, KUnit, guest tests on two kernels"
+	@echo "make check            all tests: lint, models, KUnit, guest tests on two kernels"
+	@echo "make model            the lock-free protocols in each order of their steps, under loom"
 	@echo "make soak             binds, resets, unplugs, sleeps: hundreds of them; more than an hour"
 	@echo "make fuzz             a hostile controller for TIME= seconds as SEED= says"
 	@echo "make profile          what one kind of I/O costs, function by function: OP=read BS=4k QD=1"

@@ -15,8 +15,10 @@
 //!
 //! NVMe Base 2.0, 3.3 (queueing), 4.1 and 4.2 (entries).
 
-// The submission side.
+// The state that submission changes, behind its gate.
 mod submission;
+// Submission of commands.
+mod submit;
 // The completion side.
 mod completions;
 // Requests of a queue that the controller does not have.
@@ -29,10 +31,8 @@ mod polled;
 pub(crate) use self::{
     completions::Completions,
     fallback::Route,
-    submission::{
-        Gate,
-        Series, //
-    },
+    submission::Gate,
+    submit::Series,
     timeout::{
         TimedOutCommand,
         TimeoutPolicy, //
@@ -41,10 +41,8 @@ pub(crate) use self::{
 
 use self::{
     completions::CQE_WORDS,
-    submission::{
-        Submission,
-        SQE_WORDS, //
-    },
+    submission::Submission,
+    submit::SQE_WORDS, //
 };
 use crate::{
     data::{

@@ -22,6 +22,8 @@
 
 // C declarations.
 pub(crate) mod ffi;
+// What the lock-free protocols are made of.
+mod atomic;
 // The PCI function: registers, interrupts, doorbells, memory.
 pub(crate) mod pci;
 // Work, locks, classes, time: nothing here belongs to a device.

@@ -60,10 +60,9 @@ impl<T: Queued> Queue<T> {
     ///
     /// Returns the request if its slot is in use, or if the gate is not open any more.
     pub(crate) fn carry(&self, rq: Started<T>, command: Sqe) -> Result<(), Started<T>> {
-        let mut submission = self.submission.lock();
-        if submission.gate != Gate::Open {
+        let Some(mut submission) = self.submission.lock_open() else {
             return Err(rq);
-        }
+        };
         let cid = submission.in_flight.lend(rq)?;
         self.write(&mut submission, command.with_cid(cid), true);
         Ok(())

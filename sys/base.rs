@@ -26,7 +26,10 @@ pub(crate) use self::{
     global::with_registry,
     noio::NoIo,
     rate_limit::RateLimit,
-    spinlock::SpinLock,
+    spinlock::{
+        Guard,
+        SpinLock, //
+    },
     work::{
         Job,
         Urgency,

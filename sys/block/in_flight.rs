@@ -17,18 +17,18 @@ use crate::{
         CqeEnd, //
     },
     sys::{
+        atomic::{
+            AtomicU32,
+            Ordering,
+            OwnedCell, //
+        },
         ffi as bindings,
         pci::vec_on, //
     },
 };
 use core::{
-    cell::UnsafeCell,
     marker::PhantomData,
-    ptr::NonNull,
-    sync::atomic::{
-        AtomicU32,
-        Ordering, //
-    }, //
+    ptr::NonNull, //
 };
 use kernel::{
     alloc::NumaNode,
@@ -43,7 +43,7 @@ struct Slot {
     /// tells that a completion is a success of a command in flight.
     state: AtomicU32,
     /// The request; valid while `state` is armed.
-    rq: UnsafeCell<NonNull<bindings::request>>,
+    rq: OwnedCell<NonNull<bindings::request>>,
 }
 
 /// The bit that the state of an armed slot has, and a command id does not have.
@@ -139,7 +139,7 @@ impl<T: Types> InFlight<T> {
             slots.push(
                 Slot {
                     state: AtomicU32::new(CommandId::new(tag, 0).raw().into()),
-                    rq: UnsafeCell::new(NonNull::dangling()),
+                    rq: OwnedCell::new(NonNull::dangling()),
                 },
                 GFP_KERNEL,
             )?;
@@ -195,7 +195,7 @@ impl<T: Types> InFlight<T> {
         // CAST: without `IN_USE` it is a command id.
         let cid = CommandId::from_raw(last as u16).next_generation();
         // SAFETY: the slot is not in use, so it belongs to `self`, which is borrowed exclusively.
-        unsafe { *slot.rq.get() = rq.as_non_null() };
+        unsafe { slot.rq.set(rq.as_non_null()) };
         // Pairs with the acquire loads of `Reaper`: a load that sees the id is ordered before the
         // loads of the request and of its private data.
         slot.state
@@ -240,7 +240,7 @@ impl<T: Types> Reaper<T> {
             }
             // SAFETY: the slot is armed, so it belongs to the one reaper, which is borrowed, and
             // its request is live.
-            unsafe { should_fake_timeout((*slot.rq.get()).as_ptr()) }
+            unsafe { should_fake_timeout(slot.rq.get().as_ptr()) }
         });
         #[cfg(not(CONFIG_FAIL_IO_TIMEOUT))]
         {
@@ -275,7 +275,7 @@ impl<T: Types> Reaper<T> {
     fn release(slot: &Slot, cid: CommandId) -> Started<T> {
         // SAFETY: the slot is in use and there is one reaper, borrowed exclusively by our caller,
         // so the slot is ours until `state` is cleared.
-        let rq = unsafe { *slot.rq.get() };
+        let rq = unsafe { slot.rq.get() };
         slot.state.store(cid.raw().into(), Ordering::Release);
         // SAFETY: `arm_with` took the started request from its only owner, and stored it before
         // `state`. The slot was in use and is no longer, so the request leaves it once.

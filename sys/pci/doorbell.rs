@@ -6,30 +6,17 @@
 //! memory. It writes the register only if the new value passed the event index, the value at which
 //! the controller stopped reading the memory. On an emulated controller a register write costs an
 //! exit of the guest; a store does not.
-//!
-//! ```text
-//!   host                                     controller, about to stop looking
-//!     entries of the ring                      event index = what it has seen
-//!     (A) ─ stores in order                    ─ its barrier
-//!     shadow = new value                       reads the shadow once more
-//!     (B) ─ full barrier
-//!     reads the event index
-//! ```
-//!
-//! (A) is needed for the doorbell register, too. On x86-64 a compiler fence is enough, because the
-//! CPU does not reorder stores. (B) is needed because the CPU may reorder a store and a later load.
-//! Without (B) the host could read the old event index while the controller reads the old shadow,
-//! and the command would wait for ever. With (B) at least one of them sees the store of the other.
-//! The C driver has a second full barrier in the place of (A), which x86-64 does not need.
 
+// The protocol of shadow and event index.
+mod shadow;
+
+use self::shadow::SharedWords;
 use super::bar::Bar;
-use crate::nvme::needs_event;
 use core::{
     cell::UnsafeCell,
     ptr::NonNull,
     sync::atomic::{
         compiler_fence,
-        fence,
         Ordering, //
     }, //
 };
@@ -111,6 +98,7 @@ struct Home {
 }
 
 /// The address of the shadow of a doorbell: see the head of the file.
+#[derive(Clone, Copy)]
 struct Shadow(NonNull<u32>);
 
 // SAFETY: the pointers of a doorbell point into a mapping and into memory that `home` keeps
@@ -189,7 +177,7 @@ impl Doorbell {
     #[inline(always)]
     pub(crate) fn ring(&self, (old, new): (u16, u16)) {
         if let Some(shadow) = &self.shadow {
-            if !shadow.update(old, new) {
+            if !shadow::update(shadow, old, new) {
                 return;
             }
         }
@@ -225,24 +213,17 @@ impl Home {
     }
 }
 
-impl Shadow {
-    /// Stores `new`; returns whether the register must be written, too.
+impl SharedWords for Shadow {
     #[inline(always)]
-    fn update(&self, old: u16, new: u16) -> bool {
-        // (A)
-        #[cfg(target_arch = "x86_64")]
-        compiler_fence(Ordering::SeqCst);
-        #[cfg(not(target_arch = "x86_64"))]
-        kernel::sync::barrier::dma_mb(kernel::sync::barrier::Write);
-        // SAFETY: by the invariant of `Doorbell` the pointer is aligned and points to memory that
-        // it keeps.
-        unsafe { self.0.write_volatile(u32::from(new).to_le()) };
-        // (B)
-        fence(Ordering::SeqCst);
+    fn store_shadow(self, value: u32) {
+        // SAFETY: by the invariant of `Doorbell` the pointer is aligned and points to
+        // memory that it keeps.
+        unsafe { self.0.write_volatile(value.to_le()) };
+    }
+
+    #[inline(always)]
+    fn load_event(self) -> u32 {
         // SAFETY: as above; the event index is a page further on, in the second page.
-        let event = u32::from_le(unsafe { self.0.add(PER_PAGE).read_volatile() });
-        // CAST: doorbell values have 16 bits. A device that writes more loses a notification, no
-        // more.
-        needs_event(event as u16, new, old)
+        u32::from_le(unsafe { self.0.add(PER_PAGE).read_volatile() })
     }
 }

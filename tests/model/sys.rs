@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The driver's `sys`: its protocols, and stand-ins for what they stand on.
+
+mod atomic;
+pub(crate) mod base;
+pub(crate) mod block;
+mod ffi;
+pub(crate) mod pci;
