@@ -20,7 +20,7 @@ use crate::{
         Sqe, //
     },
     policy::{
-        timing::RESET_COMMAND_MS,
+        timing,
         QueueCounts,
         Wanted, //
     },
@@ -205,8 +205,8 @@ impl AdminQueue {
         })
     }
 
-    /// Begins a reset: the timeout of a command is [`RESET_COMMAND_MS`], and `deadline` is that of
-    /// all commands together. `None` ends the reset.
+    /// Begins a reset: the timeout of a command is [`timing::RESET_COMMAND_MS`], and `deadline` is
+    /// that of all commands together. `None` ends the reset.
     pub(crate) fn set_deadline(&self, deadline: Option<Instant<Monotonic>>) {
         let ms = deadline.map_or(0, |at| (at - self.born).as_millis().max(1));
         self.deadline_ms.store(ms, Relaxed);
@@ -228,8 +228,8 @@ impl AdminQueue {
             0 => self.timeout_ms(),
             deadline => {
                 let left = deadline.saturating_sub(self.born.elapsed().as_millis());
-                // CAST: at most `RESET_COMMAND_MS`.
-                left.clamp(1, RESET_COMMAND_MS.into()) as u32
+                // CAST: at most `timing::RESET_COMMAND_MS`.
+                left.clamp(1, timing::RESET_COMMAND_MS.into()) as u32
             }
         }
     }

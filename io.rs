@@ -30,7 +30,7 @@ use crate::{
         Status,
         ZeroesControl, //
     },
-    policy::timing::BUSY_RETRY_MS,
+    policy::timing,
     queue::{
         Queue,
         Route,
@@ -103,7 +103,7 @@ impl Operations for Io {
         };
         // A retry delay of the controller uses the same timer: the last request to come sets it for
         // both.
-        rq.requeue_after(BUSY_RETRY_MS, |geometry| &geometry.requeue_timer);
+        rq.requeue_after(timing::BUSY_RETRY_MS, |geometry| &geometry.requeue_timer);
     }
 
     fn commit_rqs(queue: &Queue<Io>) {

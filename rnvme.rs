@@ -205,7 +205,7 @@ impl kernel::InPlaceModule for RnvmeModule {
                 EINVAL
             })?;
             PARAMS.populate(params);
-            sys::base::global::init();
+            sys::base::init_registry();
             let work = work::Queues::new()?;
             let class = Class::register(c"rnvme")?;
             Ok(try_pin_init!(Self {

@@ -7,20 +7,17 @@
 
 use crate::nvme::{
     Nsid,
-    SubsystemName,
     UniqueIds, //
 };
-use kernel::{
-    prelude::*,
-    sync::Arc, //
-};
+use core::ops::Deref;
+use kernel::prelude::*;
 
-/// A namespace, as one controller shows it.
-pub(crate) struct RegistryEntry {
+/// A namespace, as one controller shows it. `S` refers to the name of a subsystem.
+pub(crate) struct RegistryEntry<S> {
     /// The controller's number.
     pub(crate) instance: u32,
     /// The subsystem of the controller.
-    pub(crate) subsystem: Arc<SubsystemName>,
+    pub(crate) subsystem: S,
     /// The namespace in the subsystem.
     pub(crate) nsid: Nsid,
     /// The globally unique identifiers of the namespace.
@@ -63,25 +60,27 @@ pub(crate) enum Relation {
 }
 
 /// All namespaces in use.
-pub(crate) struct Registry {
-    entries: KVec<RegistryEntry>,
+pub(crate) struct Registry<S> {
+    entries: KVec<RegistryEntry<S>>,
 }
 
-impl Registry {
+impl<S> Registry<S> {
     /// An empty registry.
     pub(crate) const fn new() -> Self {
         Self {
             entries: KVec::new(),
         }
     }
+}
 
+impl<S: Deref<Target: PartialEq>> Registry<S> {
     /// Relates `new` to the namespaces in use, and adds it. A twin is not added. A namespace whose
     /// identifiers are not unique is added without them.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn add(&mut self, mut new: RegistryEntry) -> Result<Relation> {
+    pub(crate) fn add(&mut self, mut new: RegistryEntry<S>) -> Result<Relation> {
         let relation = self.judge(&new);
         if let Relation::Twin { .. } = relation {
             return Ok(relation);
@@ -104,7 +103,7 @@ impl Registry {
         }
     }
 
-    fn judge(&self, new: &RegistryEntry) -> Relation {
+    fn judge(&self, new: &RegistryEntry<S>) -> Relation {
         let mut relation = Relation::New;
         for old in &self.entries {
             let same_subsystem = *old.subsystem == *new.subsystem;
@@ -133,14 +132,18 @@ mod tests {
 
     /// Controller `instance` of subsystem `name` shows namespace `nsid` with an EUI64 that ends
     /// with `eui`.
-    fn entry(name: u8, instance: u32, nsid: u32, eui: u8, shared: bool) -> Result<RegistryEntry> {
-        let mut subsystem = [0; 256];
-        subsystem[0] = name;
+    fn entry(
+        name: &'static str,
+        instance: u32,
+        nsid: u32,
+        eui: u8,
+        shared: bool,
+    ) -> Result<RegistryEntry<&'static str>> {
         let mut ids = UniqueIds::default();
         ids.eui64[7] = eui;
         Ok(RegistryEntry {
             instance,
-            subsystem: Arc::new(subsystem, GFP_KERNEL)?,
+            subsystem: name,
             nsid: Nsid::new(nsid).ok_or(EINVAL)?,
             ids,
             shared,
@@ -169,20 +172,20 @@ mod tests {
         let other_path = |instance| Some(Relation::OtherPath { instance });
         // Subsystem, controller, namespace, last byte of the EUI64, whether shared: the relation.
         for (name, instance, nsid, eui, shared, expected) in [
-            (b'a', 0, 1, 1, false, Some(Relation::New)),
-            (b'a', 0, 2, 2, false, Some(Relation::New)),
+            ("a", 0, 1, 1, false, Some(Relation::New)),
+            ("a", 0, 2, 2, false, Some(Relation::New)),
             // Namespaces without identifiers have none in common.
-            (b'a', 0, 3, 0, false, Some(Relation::New)),
-            (b'a', 0, 4, 0, false, Some(Relation::New)),
+            ("a", 0, 3, 0, false, Some(Relation::New)),
+            ("a", 0, 4, 0, false, Some(Relation::New)),
             // The same identifier in the same subsystem.
-            (b'a', 0, 5, 2, false, twin(0, 2)),
+            ("a", 0, 5, 2, false, twin(0, 2)),
             // Another controller of the subsystem.
-            (b'a', 1, 2, 2, true, other_path(0)),
-            (b'a', 1, 6, 1, true, twin(0, 1)),
+            ("a", 1, 2, 2, true, other_path(0)),
+            ("a", 1, 6, 1, true, twin(0, 1)),
             // Another subsystem: identifiers that are not unique are not kept.
-            (b'b', 2, 1, 1, false, not_unique(0, 1)),
-            (b'b', 2, 2, 1, true, twin(0, 1)),
-            (b'b', 2, 3, 3, true, Some(Relation::New)),
+            ("b", 2, 1, 1, false, not_unique(0, 1)),
+            ("b", 2, 2, 1, true, twin(0, 1)),
+            ("b", 2, 3, 3, true, Some(Relation::New)),
         ] {
             let relation = entry(name, instance, nsid, eui, shared).and_then(|e| registry.add(e));
             assert_eq!(relation.ok(), expected);
@@ -193,14 +196,11 @@ mod tests {
     #[test]
     fn what_is_removed_is_forgotten() {
         let mut registry = Registry::new();
-        for (instance, nsid) in [(0, 1), (0, 2), (1, 1)] {
-            // CAST: 1 to 3.
-            let eui = (instance * 2 + nsid) as u8;
-            let added = entry(b'a' + instance as u8, instance, nsid, eui, false)
-                .and_then(|e| registry.add(e));
+        for (name, instance, nsid, eui) in [("a", 0, 1, 1), ("a", 0, 2, 2), ("b", 1, 1, 3)] {
+            let added = entry(name, instance, nsid, eui, false).and_then(|e| registry.add(e));
             assert!(added.is_ok());
         }
-        let remove = |registry: &mut Registry, instance, nsid| {
+        let remove = |registry: &mut Registry<&'static str>, instance, nsid| {
             if let Some(nsid) = Nsid::new(nsid) {
                 registry.remove(instance, nsid);
             }
@@ -208,7 +208,7 @@ mod tests {
         remove(&mut registry, 0, 1);
         remove(&mut registry, 7, 2);
         assert_eq!(registry.entries.len(), 2);
-        let again = entry(b'c', 2, 1, 1, false).and_then(|e| registry.add(e));
+        let again = entry("c", 2, 1, 1, false).and_then(|e| registry.add(e));
         assert_eq!(again.ok(), Some(Relation::New));
         for (instance, nsid) in [(0, 2), (1, 1), (2, 1)] {
             remove(&mut registry, instance, nsid);

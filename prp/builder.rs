@@ -182,10 +182,7 @@ mod tests {
 
     impl List for Memory {
         fn set(&mut self, slot: usize, value: u64) -> bool {
-            self.slots
-                .get_mut(slot)
-                .map(|place| *place = value)
-                .is_some()
+            self.slots.get_mut(slot).map(|to| *to = value).is_some()
         }
 
         fn page_address(&self, page: usize) -> u64 {

@@ -9,7 +9,7 @@ use crate::{
         CommandId,
         QueueId, //
     },
-    policy::timing::ABORT_GRACE_MS,
+    policy::timing,
     sys::block::{
         TimedOut,
         Timeout,
@@ -34,7 +34,7 @@ pub(crate) struct TimedOutCommand<'a> {
 impl TimedOutCommand<'_> {
     /// The verdict that extends the timeout of a command that is being aborted.
     pub(crate) fn grace() -> TimeoutVerdict {
-        TimeoutVerdict::Extend(Timeout::from_millis(ABORT_GRACE_MS))
+        TimeoutVerdict::Extend(Timeout::from_millis(timing::ABORT_GRACE_MS))
     }
 }
 
@@ -59,7 +59,7 @@ impl<T: Queued> Queue<T> {
             queue: self.id,
             tag: rq.tag(),
             id,
-            had_grace: rq.timeout() == Timeout::from_millis(ABORT_GRACE_MS),
+            had_grace: rq.timeout() == Timeout::from_millis(timing::ABORT_GRACE_MS),
             is_in_flight: &|| rq.is_in_flight(),
         })
     }

@@ -15,7 +15,7 @@ mod rate_limit;
 // The time of day.
 pub(crate) mod clock;
 // The registry that all controllers share.
-pub(crate) mod global;
+mod global;
 
 pub(crate) use self::{
     class::{
@@ -23,7 +23,10 @@ pub(crate) use self::{
         Class,
         ClassDevice, //
     },
-    global::with_registry,
+    global::{
+        init_registry,
+        with_registry, //
+    },
     noio::NoIo,
     rate_limit::RateLimit,
     spinlock::{

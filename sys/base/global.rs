@@ -2,21 +2,30 @@
 
 //! The registry of namespaces, which all controllers of the module share, behind one lock.
 
-use crate::policy::Registry;
+use crate::{
+    nvme::SubsystemName,
+    policy::Registry, //
+};
 use core::sync::atomic::{
     AtomicU8,
     Ordering, //
 };
 use kernel::{
     prelude::*,
-    sync::global_lock, //
+    sync::{
+        global_lock,
+        Arc, //
+    },
 };
+
+/// The registry. The namespaces of a controller share the name of its subsystem.
+type SharedRegistry = Registry<Arc<SubsystemName>>;
 
 global_lock! {
     // LOCK: the identifiers of the namespaces of all controllers; inside: nothing.
-    // SAFETY: `with_registry` locks it only after `init` has initialised it: `STATE` is `READY`
+    // SAFETY: `with_registry` locks it only after `init_registry` has initialised it: `STATE` is `READY`
     // then.
-    unsafe(uninit) static REGISTRY: Mutex<Registry> = Registry::new();
+    unsafe(uninit) static REGISTRY: Mutex<SharedRegistry> = SharedRegistry::new();
 }
 
 /// Whether the lock is initialised: [`NEW`], [`BUSY`] or [`READY`].
@@ -26,7 +35,7 @@ const BUSY: u8 = 1;
 const READY: u8 = 2;
 
 /// Initialises the lock of the registry. Called when the module is loaded.
-pub(crate) fn init() {
+pub(crate) fn init_registry() {
     if STATE
         .compare_exchange(NEW, BUSY, Ordering::Relaxed, Ordering::Relaxed)
         .is_ok()
@@ -41,8 +50,8 @@ pub(crate) fn init() {
 ///
 /// # Errors
 ///
-/// `ENODEV` before [`init`].
-pub(crate) fn with_registry<R>(f: impl FnOnce(&mut Registry) -> R) -> Result<R> {
+/// `ENODEV` before [`init_registry`].
+pub(crate) fn with_registry<R>(f: impl FnOnce(&mut SharedRegistry) -> R) -> Result<R> {
     if STATE.load(Ordering::Acquire) != READY {
         return Err(ENODEV);
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     num::SECTOR_SHIFT,
-    policy::timing::WAIT_LOOK_MS,
+    policy::timing,
     sys::ffi as bindings, //
 };
 use core::ptr::NonNull;
@@ -90,7 +90,7 @@ impl<T: Operations> DriverQueue<T> {
     }
 
     /// Executes one command and waits for its end. `fill` writes the request's private data before,
-    /// `read` sees it afterwards. `meanwhile` is called every [`WAIT_LOOK_MS`] milliseconds. The
+    /// `read` sees it afterwards. `meanwhile` is called every [`timing::WAIT_LOOK_MS`] milliseconds. The
     /// timeout handler bounds the wait: the command times out after `timeout_ms` milliseconds;
     /// `None`: after the timeout of the queue.
     ///
@@ -136,7 +136,7 @@ impl<T: Operations> DriverQueue<T> {
             stack_pin_init!(let awaited = CommandWait::new());
             // SAFETY: the queue is live. The request is ours, set up, and has a driver's operation;
             // it is ours again afterwards.
-            let status = unsafe { awaited.execute(rq, WAIT_LOOK_MS, meanwhile) };
+            let status = unsafe { awaited.execute(rq, timing::WAIT_LOOK_MS, meanwhile) };
             // SAFETY: the function only converts a number.
             to_result(unsafe { bindings::blk_status_to_errno(status) })
         });

@@ -324,7 +324,8 @@ impl<T: Types> Request<T> {
     pub(crate) fn private_mut(&mut self) -> &mut T::RequestData {
         // SAFETY: the tag set asked for `size_of::<T::RequestData>()` bytes behind each request,
         // zeroed, which `T::RequestData: Zeroable` takes for a value; the alignment is asserted in
-        // `TagSet::new`. By the type invariant nobody else touches them.
+        // `TagSet::new`. By the type invariant no other code
+        // touches them.
         unsafe { &mut *self.private_ptr() }
     }
 

@@ -42,17 +42,17 @@ use kernel::{
 /// # Invariants
 ///
 /// `base` points to `len` words that `mem` keeps.
-pub(crate) struct Words<M = Memory> {
+pub(crate) struct Words<M = WordsMemory> {
     pub(super) base: *mut u64,
     pub(super) len: usize,
     pub(super) mem: M,
 }
 
-/// Words in 24 bytes: [`Memory`], which is needed rarely, is boxed.
-pub(crate) type Ring = Words<KBox<Memory>>;
+/// Words in 24 bytes: [`WordsMemory`], which is needed rarely, is boxed.
+pub(crate) type Ring = Words<KBox<WordsMemory>>;
 
 /// The memory of [`Words`].
-pub(crate) struct Memory {
+pub(crate) struct WordsMemory {
     pub(super) address: DmaAddress,
     owner: Owner,
 }
@@ -87,7 +87,7 @@ impl Words {
         Ok(Self {
             base: mem.as_mut_ptr().cast(),
             len,
-            mem: Memory {
+            mem: WordsMemory {
                 address: mem.dma_address(),
                 owner: Owner::Host { _memory: mem },
             },
@@ -110,7 +110,7 @@ impl Words {
         Some(Self {
             base,
             len,
-            mem: Memory {
+            mem: WordsMemory {
                 address,
                 owner: Owner::Controller {
                     _memory: mapping.clone(),

@@ -175,22 +175,22 @@ fn handled(found: bool) -> bindings::irqreturn_t {
 pub(crate) struct Line<H: InterruptHandler> {
     vectors: Arc<Vectors>,
     index: u32,
-    shared: *mut Shared<H>,
+    shared: *mut HandlerState<H>,
 }
 
 /// The data that a handler shares with the owner of its line.
-struct Shared<H> {
+struct HandlerState<H> {
     busy: AtomicBool,
     state: UnsafeCell<KBox<H>>,
 }
 
-/// How often [`Shared::with`] tries to set the flag before it sleeps. An interrupt holds the flag
-/// for less time.
+/// How often [`HandlerState::with`] tries to set the flag before it sleeps. An interrupt holds the
+/// flag for less time.
 const SPINS: u32 = 1000;
-/// How long [`Shared::with`] sleeps between two tries after that: a thread holds the flag.
+/// How long [`HandlerState::with`] sleeps between two tries after that: a thread holds the flag.
 const NAP: Delta = Delta::from_micros(50);
 
-impl<H> Shared<H> {
+impl<H> HandlerState<H> {
     /// Calls `f` on the state, unless other code uses it.
     #[inline(always)]
     fn try_with<R>(&self, f: impl FnOnce(&mut H) -> R) -> Option<R> {
@@ -242,7 +242,7 @@ impl<H: InterruptHandler> Line<H> {
         queue: u32,
         state: KBox<H>,
     ) -> Result<Self, (Error, KBox<H>)> {
-        let shared = Shared {
+        let shared = HandlerState {
             busy: AtomicBool::new(false),
             state: UnsafeCell::new(state),
         };
@@ -287,9 +287,9 @@ impl<H: InterruptHandler> Line<H> {
     ///
     /// For `pci_request_irq` only.
     unsafe extern "C" fn handler(_irq: c_int, shared: *mut c_void) -> bindings::irqreturn_t {
-        // SAFETY: `request` passed the boxed `Shared<H>`, which lives until `pci_free_irq` has
-        // returned.
-        let shared = unsafe { &*shared.cast::<Shared<H>>() };
+        // SAFETY: `request` passed the boxed `HandlerState<H>`, which lives until `pci_free_irq`
+        // has returned.
+        let shared = unsafe { &*shared.cast::<HandlerState<H>>() };
         // If other code uses the state, that code takes the completions that there are.
         shared
             .try_with(|state| handled(state.handle()))
@@ -303,7 +303,7 @@ impl<H: InterruptHandler> Line<H> {
     /// For `pci_request_irq` only.
     unsafe extern "C" fn wake(_irq: c_int, shared: *mut c_void) -> bindings::irqreturn_t {
         // SAFETY: as in `handler`.
-        let shared = unsafe { &*shared.cast::<Shared<H>>() };
+        let shared = unsafe { &*shared.cast::<HandlerState<H>>() };
         // If the thread uses the state, it may have checked for the last time, so it is woken once
         // more.
         if shared.try_with(|state| state.is_pending()) == Some(false) {
@@ -320,7 +320,7 @@ impl<H: InterruptHandler> Line<H> {
     /// For `pci_request_irq` only.
     unsafe extern "C" fn thread(_irq: c_int, shared: *mut c_void) -> bindings::irqreturn_t {
         // SAFETY: as in `handler`: `pci_free_irq` waits for the thread, too.
-        let shared = unsafe { &*shared.cast::<Shared<H>>() };
+        let shared = unsafe { &*shared.cast::<HandlerState<H>>() };
         handled(shared.with(H::handle))
     }
 
