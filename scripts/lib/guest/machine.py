@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-from . import hostile, initramfs
+from . import hostile, initramfs, times
 
 LINUX = "/cache/linux"
 QUIET = ("pci_nvme_err_*", "pci_nvme_ub_*")
@@ -99,6 +99,9 @@ class Guest:
                  files=None, emulate=False):
         """Start QEMU; `arguments` are more of QEMU's, `files` more of the guest's, by path;
         `emulate` uses no hardware virtualisation even if there is."""
+        self.began = time.monotonic()
+        # CPU seconds of QEMU processes of this guest that have ended.
+        self.spent = 0.0
         self.dir = tempfile.mkdtemp(prefix="rnvme-guest.")
         self.kvm = have_kvm() and not emulate
         self.kernel = kernel
@@ -364,20 +367,35 @@ class Guest:
 
     # -- the end ----------------------------------------------------------------
 
+    def cpu_seconds(self):
+        """User and system seconds of QEMU and of the hostile controllers' servers so far."""
+        running = [one.process.pid for one in self.hostile]
+        if self.qemu and self.qemu.returncode is None:
+            running.append(self.qemu.pid)
+        return self.spent + sum(times.cpu_of(pid) for pid in running)
+
+    def _reap(self):
+        """Wait for QEMU, which has ended or is about to; its CPU seconds stay known."""
+        os.waitid(os.P_PID, self.qemu.pid, os.WEXITED | os.WNOWAIT)
+        self.spent += times.cpu_of(self.qemu.pid)
+        self.qemu.wait()
+
     def quit(self):
         """Power the guest off; whether it went by itself."""
-        try:
-            self.send("quit")
-            self.qemu.wait(20 * self.kernel.slower)
-            return True
-        except (OSError, subprocess.TimeoutExpired):
-            return False
+        self.send("quit")
+        deadline = time.monotonic() + 20 * self.kernel.slower
+        while time.monotonic() < deadline:
+            if os.waitid(os.P_PID, self.qemu.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+                self._reap()
+                return True
+            time.sleep(0.05)
+        return False
 
     def kill(self):
         """End QEMU however it is."""
-        if self.qemu and self.qemu.poll() is None:
+        if self.qemu and self.qemu.returncode is None:
             self.qemu.kill()
-            self.qemu.wait()
+            self._reap()
 
     def _disconnect(self):
         """Close what is connected to QEMU."""

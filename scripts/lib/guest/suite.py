@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The guest tests: which there are, running them, judging them, telling."""
 
+import contextlib
 import fnmatch
 import glob
 import math
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 
-from . import pool
+from . import pool, times
 from .machine import Definition, Guest, GuestDied, headers
 
 # Lines of the kernel log that no test may cause unless it says so.
@@ -132,9 +133,10 @@ def judge_hostile(guest, result, starts, test):
 class Suite:
     """All tests on one kernel."""
 
-    def __init__(self, kernel, options, top):
+    def __init__(self, kernel, options, top, recorder):
         self.kernel = kernel
         self.options = options
+        self.recorder = recorder
         self.module = f"{options.build}/{kernel.kind}/rnvme.ko"
         self.top = top
         self.lock = threading.Lock()
@@ -180,7 +182,8 @@ class Suite:
         """Run tests from the group until one fails or none is left."""
         name = guest.definition.name
         try:
-            guest.boot(60 * self.kernel.slower)
+            with self.timed(guest, "boot", name, whole=True):
+                guest.boot(60 * self.kernel.slower)
         except GuestDied as reason:
             where = guest.keep_logs(f"{self.kernel.kind}-{name}-boot", {})
             while test := group.take():
@@ -190,13 +193,31 @@ class Suite:
             if not self.run_test(guest, test):
                 return
         if self.kernel.kind == "debug" and os.path.exists(self.top + "/scripts/lib/guest/jobs/leaks"):
-            result = run_file(guest, "/jobs/leaks", 120)
+            with self.timed(guest, "leaks", name):
+                result = run_file(guest, "/jobs/leaks", 120)
             self.tell(guest, f"{name}: no leaks", result)
-        if not guest.quit():
+        with self.timed(guest, "power off", name):
+            gone = guest.quit()
+        if not gone:
             self.report("FAIL", f"{name}: power off", None, "the guest did not go")
+
+    @contextlib.contextmanager
+    def timed(self, guest, part, name, whole=False):
+        """Record what the block takes."""
+        span = times.Span(guest, whole)
+        try:
+            yield
+        finally:
+            self.recorder.add(self.kernel.kind, guest.definition.name, part, name, span.end())
 
     def run_test(self, guest, test):
         """Run one test; whether the guest may be used for another."""
+        with self.timed(guest, "test", test.name):
+            result = self.judge_test(guest, test)
+        return self.tell(guest, test.name, result)
+
+    def judge_test(self, guest, test):
+        """Run one test and what follows each test."""
         limit = test.timeout * self.kernel.slower
         result = run_file(guest, test.file, limit, test=test)
         if test.crashes_qemu and guest.has_crashed():
@@ -208,7 +229,7 @@ class Suite:
             left = run_file(guest, "/jobs/after", 60 * self.kernel.slower, test=test)
             result.reason = left.reason and f"afterwards: {left.reason}"
             result.output += left.output
-        return self.tell(guest, test.name, result)
+        return result
 
     def tell(self, guest, name, result):
         """Report a result, keeping the logs of a failure; whether it was good."""
@@ -228,8 +249,10 @@ class Suite:
         """Load the module where KUnit is, one result for each case."""
         guest = self.guest("none")
         try:
-            guest.boot(60 * self.kernel.slower)
-            result = run_file(guest, "/jobs/kunit", 300)
+            with self.timed(guest, "boot", "none", whole=True):
+                guest.boot(60 * self.kernel.slower)
+            with self.timed(guest, "kunit", "kunit"):
+                result = run_file(guest, "/jobs/kunit", 300)
             suite, cases = "", 0
             for line in result.output:
                 match = re.match(r"\s*# Subtest: (\S+)", line)
@@ -245,7 +268,8 @@ class Suite:
             if not cases and not result.reason:
                 result.reason = "the module ran no KUnit case"
             self.tell(guest, "kunit: the module loads, runs its cases and unloads", result)
-            guest.quit()
+            with self.timed(guest, "power off", "none"):
+                guest.quit()
         except GuestDied as reason:
             where = guest.keep_logs(f"{self.kernel.kind}-kunit", {})
             self.report("FAIL", "kunit", None, f"{reason} (logs: {where})")
@@ -265,11 +289,12 @@ class Suite:
 
 def run(kernels, options, top):
     """Run all tests on these kernels; the exit status."""
-    suites = [Suite(kernel, options, top) for kernel in kernels]
+    recorder = times.Recorder(options.times, float(os.environ.get("RNVME_T0", time.time())))
+    suites = [Suite(kernel, options, top, recorder) for kernel in kernels]
     pieces = [piece for suite in suites for piece in suite.pieces()]
     status = []
     if options.bench:
-        pieces.append(pool.Piece(BENCH_WEIGHT, lambda: status.append(bench(options, top))))
+        pieces.append(pool.Piece(BENCH_WEIGHT, lambda: status.append(bench(options, top, recorder))))
     pool.run(pieces, options.jobs)
     counts = [sum(suite.counts[verdict] for suite in suites) for verdict in ("ok", "FAIL", "skip")]
     if options.counts:
@@ -278,8 +303,14 @@ def run(kernels, options, top):
     return 1 if counts[1] or any(status) else 0
 
 
-def bench(options, top):
+def bench(options, top, recorder):
     """The instructions of an I/O: a program of its own, which reports and counts as we do."""
     counts = ["--counts", options.counts] if options.counts else []
-    return subprocess.run([sys.executable, f"{top}/bench/measure", "gate", "--module",
-                           f"{options.build}/stock/rnvme.ko", *counts], check=False).returncode
+    begin = time.monotonic()
+    process = subprocess.Popen([sys.executable, f"{top}/bench/measure", "gate", "--module",
+                                f"{options.build}/stock/rnvme.ko", *counts])
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    recorder.add("stock", "bench", "bench", "bench",
+                 (begin, time.monotonic() - begin, usage.ru_utime + usage.ru_stime))
+    return process.returncode
