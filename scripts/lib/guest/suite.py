@@ -168,7 +168,7 @@ class Suite:
     def guest(self, machine, append=""):
         """A guest that boots."""
         definition = Definition(f"{self.top}/tests/machines/{machine}")
-        return Guest(self.kernel, definition, self.module, self.top, append=append)
+        return Guest(self.kernel, definition, self.module, self.top, append=append, light=True)
 
     def run_group(self, group):
         """Run tests in one boot, and in a fresh one after each failure."""
