@@ -3,6 +3,7 @@
 # insmod takes no device that the kernel's nvme driver has; scripts/bind moves
 # one over and back, but none whose disk is mounted or swap.  (The traces are of
 # nvme, which asks for more than QEMU has.)
+#@ kernels: stock
 #@ timeout: 60
 #@ allow-trace: pci_nvme_err_req_status
 . /tests/guest/lib.sh
