@@ -31,7 +31,8 @@ LINKS = {
     "modinfo": "kmod", "depmod": "kmod", "mkfs.ext4": "mke2fs", "fsck.ext4": "e2fsck",
 }
 # Libraries of fio's engines for network storage: they bring 50 MB and seconds
-# of relocation in an emulated CPU.  Empty ones with the same symbols do.
+# of relocation in an emulated CPU.  One empty library with the same symbols does for all: the
+# loader maps a file once, whatever its names.
 UNUSED_LIBRARIES = re.compile(r"lib(ibverbs|rdmacm|nfs|gfapi|nbd|rados|rbd|pmem)\.so")
 
 # Modules that the tests need in a kernel that has them as modules; what these
@@ -134,13 +135,14 @@ def libraries(program):
     return found
 
 
-def stub_library(soname, path, wanted, folder):
-    """Build an empty library that has the symbols which a program wants."""
+def stub_library(soname, paths, wanted, folder):
+    """Build an empty library that has the symbols of others which a program wants."""
     nodes = {}
-    for line in output("nm", "-D", "--defined-only", path).splitlines():
-        name = line.split()[-1].partition("@")[0]
-        if name in wanted:
-            nodes.setdefault(wanted[name], set()).add(name)
+    for path in paths:
+        for line in output("nm", "-D", "--defined-only", path).splitlines():
+            name = line.split()[-1].partition("@")[0]
+            if name in wanted:
+                nodes.setdefault(wanted[name], set()).add(name)
     source, script, stub = (f"{folder}/{soname}{end}" for end in (".c", ".map", ""))
     with open(source, "w", encoding="utf-8") as out:
         for name in set().union(*nodes.values()):
@@ -177,9 +179,11 @@ def make_tools(path):
             if unused:
                 names = output("nm", "-D", "--undefined-only", program).splitlines()
                 wanted = dict((line.split()[-1] + "@").split("@")[:2] for line in names)
+                stub = f"lib{name}-unused.so"
+                paths = [found[soname] for soname in unused]
+                archive.file(f"usr/lib/{stub}", stub_library(stub, paths, wanted, folder))
                 for soname in unused:
-                    stub = stub_library(soname, found[soname], wanted, folder)
-                    archive.file("usr/lib/" + soname, stub)
+                    archive.link(f"usr/lib/{soname}", stub)
                 needed.update(direct_libraries(program, found, unused))
             else:
                 needed.update(found)

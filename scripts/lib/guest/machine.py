@@ -13,10 +13,17 @@ import subprocess
 import tempfile
 import time
 
-from . import hostile, initramfs
+from . import hostile, initramfs, times
 
 LINUX = "/cache/linux"
 QUIET = ("pci_nvme_err_*", "pci_nvme_ub_*")
+# What spares an emulated CPU work that no test looks at.  Without these features the kernel sets
+# and copies memory by words: QEMU executes "rep stosb" byte by byte.  The debug kernel makes no
+# legacy pseudo terminals (256 pairs of devices), and no kernel compares QEMU's TSC with other
+# clocks, which a loaded host makes look wrong.  Nor does a kernel look for devices that no test has.
+LIGHT_FEATURES = ",erms=off,fsrm=off,fsrs=off,fzrm=off,fsrc=off"
+LIGHT_APPEND = ["pty.legacy_count=0", "tsc=reliable"]
+LIGHT_MACHINE = ",hpet=off,i8042=off,smbus=off,sata=off"
 
 
 class GuestDied(Exception):
@@ -96,11 +103,16 @@ class Guest:
     """A running guest."""
 
     def __init__(self, kernel, definition, module, top, shell=False, append="", arguments=(),
-                 files=None, emulate=False):
+                 files=None, emulate=False, light=False):
         """Start QEMU; `arguments` are more of QEMU's, `files` more of the guest's, by path;
-        `emulate` uses no hardware virtualisation even if there is."""
+        `emulate` uses no hardware virtualisation even if there is; `light` makes an emulated
+        CPU do less; bench/ counts instructions and does without."""
+        self.began = time.monotonic()
+        # CPU seconds of QEMU processes of this guest that have ended.
+        self.spent = 0.0
         self.dir = tempfile.mkdtemp(prefix="rnvme-guest.")
         self.kvm = have_kvm() and not emulate
+        self.light = light and not self.kvm
         self.kernel = kernel
         self.definition = definition
         # The kernel's own driver is under test: what the devices see of it is not ours.
@@ -172,6 +184,14 @@ class Guest:
         # Under load an emulated timer is late enough to look broken.
         line = ["console=ttyS0", "no_timer_check", "panic=-1", "oops=panic", "loglevel=7", "rdinit=/init",
                 "rnvme.shell" if shell else "rnvme.test", *definition.append, append]
+        # Four levels of page tables: an early interrupt that finds the CPU's features not
+        # yet known takes them for that many, and KASAN then reports wild accesses.
+        features = ",la57=off"
+        machine = "q35" + definition.options
+        if self.light:
+            machine += LIGHT_MACHINE
+            line += LIGHT_APPEND
+            features += LIGHT_FEATURES
         port = ["-serial", "mon:stdio"] if shell else [
             # Not a serial port: its interrupts are edges, and with the machine
             # under load the guest misses one now and then, for good.
@@ -179,11 +199,9 @@ class Guest:
             "-device", "virtio-serial-pci,addr=1e.0", "-device", "virtconsole,chardev=port"]
         return [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
-            "-no-reboot", "-M", "q35" + definition.options,
+            "-no-reboot", "-M", machine,
             "-accel", "kvm" if self.kvm else "tcg,thread=multi",
-            # Four levels of page tables: an early interrupt that finds the CPU's features not
-            # yet known takes them for that many, and KASAN then reports wild accesses.
-            "-cpu", ("host" if self.kvm else "max") + ",la57=off",
+            "-cpu", ("host" if self.kvm else "max") + features,
             "-smp", definition.cpus, "-m", str(memory),
             # No SeaBIOS: its own NVMe driver would be first at the device.
             "-bios", "qboot.rom", "-kernel", self.kernel.image,
@@ -364,20 +382,35 @@ class Guest:
 
     # -- the end ----------------------------------------------------------------
 
+    def cpu_seconds(self):
+        """User and system seconds of QEMU and of the hostile controllers' servers so far."""
+        running = [one.process.pid for one in self.hostile]
+        if self.qemu and self.qemu.returncode is None:
+            running.append(self.qemu.pid)
+        return self.spent + sum(times.cpu_of(pid) for pid in running)
+
+    def _reap(self):
+        """Wait for QEMU, which has ended or is about to; its CPU seconds stay known."""
+        os.waitid(os.P_PID, self.qemu.pid, os.WEXITED | os.WNOWAIT)
+        self.spent += times.cpu_of(self.qemu.pid)
+        self.qemu.wait()
+
     def quit(self):
         """Power the guest off; whether it went by itself."""
-        try:
-            self.send("quit")
-            self.qemu.wait(20 * self.kernel.slower)
-            return True
-        except (OSError, subprocess.TimeoutExpired):
-            return False
+        self.send("quit")
+        deadline = time.monotonic() + 20 * self.kernel.slower
+        while time.monotonic() < deadline:
+            if os.waitid(os.P_PID, self.qemu.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+                self._reap()
+                return True
+            time.sleep(0.05)
+        return False
 
     def kill(self):
         """End QEMU however it is."""
-        if self.qemu and self.qemu.poll() is None:
+        if self.qemu and self.qemu.returncode is None:
             self.qemu.kill()
-            self.qemu.wait()
+            self._reap()
 
     def _disconnect(self):
         """Close what is connected to QEMU."""

@@ -1,11 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
 """What runs at the same time: pieces of work, and workers that share them."""
 
+import contextlib
+import itertools
+import math
+import os
 import threading
+import time
+from collections import deque
 
 # Another guest for a group is worth its boot when the limits of the tests that are left come to
 # so many seconds (tests take a tenth of their limits).
 WORTH_A_BOOT = 180
+# Guests beyond those that always work, and what the host must have left for one: so many cores
+# idle on the average of so many seconds, and so much memory in KiB.
+MORE_GUESTS = 2
+IDLE_CORES = 0.8
+WINDOW = 4
+FREE_MEMORY = 2 << 20
 
 
 class Piece:
@@ -23,18 +35,20 @@ class Piece:
 class Group(Piece):
     """Tests that share a machine: a worker boots it and takes one test after the other.
 
-    Where there is much left another worker boots one more and takes from the same tests."""
+    Where there is much left another worker boots one more and takes from the same tests.
+    `kunit`: the first boot has KUnit, which runs before the tests."""
 
-    def __init__(self, suite, machine, tests):
+    def __init__(self, suite, machine, tests, kunit=False):
         super().__init__(0, lambda: suite.run_group(self))
-        self.machine, self.slower = machine, suite.kernel.slower
+        self.machine, self.slower, self.kunit = machine, suite.kernel.slower, kunit
         self.lock = threading.Lock()
         # Those that may take longest first: no guest is left alone with one in the end.
         self.tests = sorted(tests, key=lambda test: (-test.timeout, test.name))
-        self.weight = self._left() * self.slower
+        # KUnit first: it is quick, and what fails there fails elsewhere.
+        self.weight = math.inf if kunit else self._left() * self.slower
 
     def _left(self):
-        """The limits of the tests that nobody has taken yet."""
+        """The limits of the tests that no worker has taken yet."""
         with self.lock:
             return sum(test.timeout for test in self.tests)
 
@@ -47,9 +61,84 @@ class Group(Piece):
         with self.lock:
             return self.tests.pop(0) if self.tests else None
 
+    def take_kunit(self):
+        """Whether KUnit is to run now."""
+        with self.lock:
+            kunit, self.kunit = self.kunit, False
+            return kunit
+
     def empty(self):
-        """Whether all tests have been taken."""
-        return not self.tests
+        """Whether all tests have been taken, and KUnit has run."""
+        return not self.tests and not self.kunit
+
+
+def idle_seconds():
+    """The idle seconds of all cores since the host was started."""
+    with open("/proc/stat", encoding="utf-8") as stat:
+        fields = stat.readline().split()
+    return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_memory():
+    """The KiB of memory that new processes may use."""
+    with open("/proc/meminfo", encoding="utf-8") as info:
+        return next(int(line.split()[1]) for line in info if line.startswith("MemAvailable:"))
+
+
+class Gate:
+    """How many guests work at the same time.
+
+    `jobs` guests always may.  Tests that wait for timeouts leave cores idle: then up to MORE_GUESTS
+    others may, too.  Each guest asks before its boot and before each test, so the number falls
+    again when tests need the cores.  A guest that is between two tests goes before one that is not
+    booted yet; among equals the first that asked."""
+
+    def __init__(self, jobs, idle=idle_seconds, memory=free_memory, clock=time.monotonic):
+        self.jobs, self.idle, self.memory, self.clock = jobs, idle, memory, clock
+        self.turn = threading.Condition()
+        self.working = 0
+        self.queue = []
+        self.tickets = itertools.count()
+        self.samples = deque()
+
+    @contextlib.contextmanager
+    def work(self, booted):
+        """Wait for permission; the block is the work."""
+        with self.turn:
+            ticket = (not booted, next(self.tickets))
+            self.queue.append(ticket)
+            while min(self.queue) != ticket or not self.may_work():
+                self.turn.wait(1)
+            self.queue.remove(ticket)
+            self.working += 1
+            self.turn.notify_all()
+        try:
+            yield
+        finally:
+            with self.turn:
+                self.working -= 1
+                self.turn.notify_all()
+
+    def may_work(self):
+        """Whether another guest may work now."""
+        if self.working < self.jobs:
+            return True
+        if self.working >= self.jobs + MORE_GUESTS or not self._cores_idle():
+            return False
+        # The load of the guest that enters now must be seen before another enters.
+        self.samples.clear()
+        return self.memory() > FREE_MEMORY
+
+    def _cores_idle(self):
+        """Whether the cores were idle enough during the last WINDOW seconds."""
+        now = (self.clock(), self.idle())
+        if self.samples and now[0] - self.samples[-1][0] > WINDOW:
+            self.samples.clear()
+        self.samples.append(now)
+        while len(self.samples) > 1 and now[0] - self.samples[1][0] >= WINDOW:
+            self.samples.popleft()
+        elapsed = now[0] - self.samples[0][0]
+        return elapsed >= WINDOW and now[1] - self.samples[0][1] >= IDLE_CORES * elapsed
 
 
 def run(pieces, workers):

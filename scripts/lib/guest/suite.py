@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """The guest tests: which there are, running them, judging them, telling."""
 
+import contextlib
 import fnmatch
 import glob
-import math
 import os
 import re
 import subprocess
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from . import pool
+from . import pool, times
 from .machine import Definition, Guest, GuestDied, headers
 
 # Lines of the kernel log that no test may cause unless it says so.
@@ -20,6 +20,8 @@ BAD_LOG = re.compile(
     r"suspicious RCU|INFO: task .* blocked|INFO: rcu|DMA-API: (?!preallocated|debugging)|"
     r"kmemleak: \d+ new|general protection|Call Trace|Kernel panic|ODEBUG|rust_kernel: panicked")
 SKIP = 4
+# The machine in whose boot KUnit runs: one with few tests, none of which boots anew.
+KUNIT_MACHINE = "cmb"
 # When the measurement begins: before what takes less than it.
 BENCH_WEIGHT = 600
 
@@ -132,9 +134,10 @@ def judge_hostile(guest, result, starts, test):
 class Suite:
     """All tests on one kernel."""
 
-    def __init__(self, kernel, options, top):
+    def __init__(self, kernel, options, top, recorder, gate):
         self.kernel = kernel
         self.options = options
+        self.recorder, self.gate = recorder, gate
         self.module = f"{options.build}/{kernel.kind}/rnvme.ko"
         self.top = top
         self.lock = threading.Lock()
@@ -165,38 +168,79 @@ class Suite:
     def guest(self, machine, append=""):
         """A guest that boots."""
         definition = Definition(f"{self.top}/tests/machines/{machine}")
-        return Guest(self.kernel, definition, self.module, self.top, append=append)
+        return Guest(self.kernel, definition, self.module, self.top, append=append, light=True)
 
     def run_group(self, group):
         """Run tests in one boot, and in a fresh one after each failure."""
-        while not group.empty():
-            guest = self.guest(group.machine, "kunit.enable=0")
+        while guest := self.boot_group(group):
             try:
                 self.run_boot(guest, group)
             finally:
                 guest.clean()
 
+    def boot_group(self, group):
+        """A booted guest for tests of the group; None when none is left."""
+        with self.gate.work(booted=False):
+            if group.empty():
+                return None
+            guest = self.guest(group.machine, "" if group.kunit else "kunit.enable=0")
+            try:
+                with self.timed(guest, "boot", group.machine, whole=True):
+                    guest.boot(60 * self.kernel.slower)
+                return guest
+            except GuestDied as reason:
+                where = guest.keep_logs(f"{self.kernel.kind}-{group.machine}-boot", {})
+                while test := group.take():
+                    self.report("FAIL", test.name, None, f"boot: {reason} (logs: {where})")
+                if group.take_kunit():
+                    self.report("FAIL", "kunit", None, f"boot: {reason} (logs: {where})")
+            guest.clean()
+            return None
+
     def run_boot(self, guest, group):
-        """Run tests from the group until one fails or none is left."""
+        """Run KUnit, if the group has it, and tests from the group until one fails or none is
+        left."""
+        if group.take_kunit():
+            with self.gate.work(booted=True):
+                if not self.run_kunit(guest):
+                    return
+        while not group.empty():
+            with self.gate.work(booted=True):
+                test = group.take()
+                if test and not self.run_test(guest, test):
+                    return
+        with self.gate.work(booted=True):
+            self.end_boot(guest)
+
+    def end_boot(self, guest):
+        """Look for leaks, on the debug kernel, and power the guest off."""
         name = guest.definition.name
-        try:
-            guest.boot(60 * self.kernel.slower)
-        except GuestDied as reason:
-            where = guest.keep_logs(f"{self.kernel.kind}-{name}-boot", {})
-            while test := group.take():
-                self.report("FAIL", test.name, None, f"boot: {reason} (logs: {where})")
-            return
-        while test := group.take():
-            if not self.run_test(guest, test):
-                return
-        if self.kernel.kind == "debug" and os.path.exists(self.top + "/scripts/lib/guest/jobs/leaks"):
-            result = run_file(guest, "/jobs/leaks", 120)
+        if self.kernel.kind == "debug":
+            with self.timed(guest, "leaks", name):
+                result = run_file(guest, "/jobs/leaks", 120)
             self.tell(guest, f"{name}: no leaks", result)
-        if not guest.quit():
+        with self.timed(guest, "power off", name):
+            gone = guest.quit()
+        if not gone:
             self.report("FAIL", f"{name}: power off", None, "the guest did not go")
+
+    @contextlib.contextmanager
+    def timed(self, guest, part, name, whole=False):
+        """Record what the block takes."""
+        span = times.Span(guest, whole)
+        try:
+            yield
+        finally:
+            self.recorder.add(self.kernel.kind, guest.definition.name, part, name, span.end())
 
     def run_test(self, guest, test):
         """Run one test; whether the guest may be used for another."""
+        with self.timed(guest, "test", test.name):
+            result = self.judge_test(guest, test)
+        return self.tell(guest, test.name, result)
+
+    def judge_test(self, guest, test):
+        """Run one test and what follows each test."""
         limit = test.timeout * self.kernel.slower
         result = run_file(guest, test.file, limit, test=test)
         if test.crashes_qemu and guest.has_crashed():
@@ -208,7 +252,7 @@ class Suite:
             left = run_file(guest, "/jobs/after", 60 * self.kernel.slower, test=test)
             result.reason = left.reason and f"afterwards: {left.reason}"
             result.output += left.output
-        return self.tell(guest, test.name, result)
+        return result
 
     def tell(self, guest, name, result):
         """Report a result, keeping the logs of a failure; whether it was good."""
@@ -224,53 +268,48 @@ class Suite:
             self.report("ok", name, result.seconds)
         return True
 
-    def run_kunit(self):
-        """Load the module where KUnit is, one result for each case."""
-        guest = self.guest("none")
-        try:
-            guest.boot(60 * self.kernel.slower)
+    def run_kunit(self, guest):
+        """Load the module where KUnit is, one result for each case; whether it was good."""
+        with self.timed(guest, "kunit", "kunit"):
             result = run_file(guest, "/jobs/kunit", 300)
-            suite, cases = "", 0
-            for line in result.output:
-                match = re.match(r"\s*# Subtest: (\S+)", line)
-                if match:
-                    suite = match[1]
-                match = re.match(r"\s{4,}(ok|not ok) \d+ (\S+)(.*)", line)
-                if match:
-                    cases += 1
-                    verdict = "skip" if "# SKIP" in match[3] else \
-                        "ok" if match[1] == "ok" else "FAIL"
-                    if self.wanted(f"kunit/{suite}.{match[2]}"):
-                        self.report(verdict, f"kunit/{suite}.{match[2]}")
-            if not cases and not result.reason:
-                result.reason = "the module ran no KUnit case"
-            self.tell(guest, "kunit: the module loads, runs its cases and unloads", result)
-            guest.quit()
-        except GuestDied as reason:
-            where = guest.keep_logs(f"{self.kernel.kind}-kunit", {})
-            self.report("FAIL", "kunit", None, f"{reason} (logs: {where})")
-        finally:
-            guest.clean()
+        suite, cases = "", 0
+        for line in result.output:
+            match = re.match(r"\s*# Subtest: (\S+)", line)
+            if match:
+                suite = match[1]
+            match = re.match(r"\s{4,}(ok|not ok) \d+ (\S+)(.*)", line)
+            if match:
+                cases += 1
+                verdict = "skip" if "# SKIP" in match[3] else \
+                    "ok" if match[1] == "ok" else "FAIL"
+                if self.wanted(f"kunit/{suite}.{match[2]}"):
+                    self.report(verdict, f"kunit/{suite}.{match[2]}")
+        if not cases and not result.reason:
+            result.reason = "the module ran no KUnit case"
+        return self.tell(guest, "kunit: the module loads, runs its cases and unloads", result)
 
     def pieces(self):
         """The work there is, for the pool."""
-        tests = self.tests()
-        found = [pool.Group(self, *group) for group in tests.items()]
+        groups = self.tests()
         if self.kernel.kind == "debug" and (
-                not self.options.pattern or "kunit" in self.options.pattern or not tests):
-            # The arithmetic first: it is quick.
-            found.append(pool.Piece(math.inf, self.run_kunit))
-        return found
+                not self.options.pattern or "kunit" in self.options.pattern or not groups):
+            groups.setdefault(KUNIT_MACHINE, [])
+            return [pool.Group(self, *group, kunit=group[0] == KUNIT_MACHINE)
+                    for group in groups.items()]
+        return [pool.Group(self, *group) for group in groups.items()]
 
 
 def run(kernels, options, top):
     """Run all tests on these kernels; the exit status."""
-    suites = [Suite(kernel, options, top) for kernel in kernels]
+    recorder = times.Recorder(options.times, float(os.environ.get("RNVME_T0", time.time())))
+    gate = pool.Gate(options.jobs)
+    suites = [Suite(kernel, options, top, recorder, gate) for kernel in kernels]
     pieces = [piece for suite in suites for piece in suite.pieces()]
     status = []
     if options.bench:
-        pieces.append(pool.Piece(BENCH_WEIGHT, lambda: status.append(bench(options, top))))
-    pool.run(pieces, options.jobs)
+        pieces.append(pool.Piece(BENCH_WEIGHT,
+                                 lambda: status.append(bench(options, top, recorder, gate))))
+    pool.run(pieces, options.jobs + pool.MORE_GUESTS)
     counts = [sum(suite.counts[verdict] for suite in suites) for verdict in ("ok", "FAIL", "skip")]
     if options.counts:
         with open(options.counts, "a", encoding="utf-8") as out:
@@ -278,8 +317,15 @@ def run(kernels, options, top):
     return 1 if counts[1] or any(status) else 0
 
 
-def bench(options, top):
+def bench(options, top, recorder, gate):
     """The instructions of an I/O: a program of its own, which reports and counts as we do."""
     counts = ["--counts", options.counts] if options.counts else []
-    return subprocess.run([sys.executable, f"{top}/bench/measure", "gate", "--module",
-                           f"{options.build}/stock/rnvme.ko", *counts], check=False).returncode
+    with gate.work(booted=False):
+        begin = time.monotonic()
+        process = subprocess.Popen([sys.executable, f"{top}/bench/measure", "gate", "--module",
+                                    f"{options.build}/stock/rnvme.ko", *counts])
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    recorder.add("stock", "bench", "bench", "bench",
+                 (begin, time.monotonic() - begin, usage.ru_utime + usage.ru_stime))
+    return process.returncode

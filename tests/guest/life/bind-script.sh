@@ -3,6 +3,7 @@
 # insmod takes no device from the kernel's nvme driver. scripts/bind moves a device to
 # rnvme and back, but refuses one whose disk is mounted or swap.  (The trace events come
 # from nvme, which asks for features that QEMU lacks.)
+#@ kernels: stock
 #@ timeout: 60
 #@ allow-trace: pci_nvme_err_req_status
 . /tests/guest/lib.sh
