@@ -4,8 +4,9 @@
 //!
 //! ```text
 //!   ┌────────────────────────┬────────────┬────────────────────────────────────────────────────┐
-//!   │ facts and decisions:   │ nvme       │ registers, commands, completions, Identify, logs   │
-//!   │ no device              │ policy     │ limits, retries, the life of a controller          │
+//!   │ facts and decisions:   │ num        │ lossless conversions, the size of a sector         │
+//!   │ no device              │ nvme       │ registers, commands, completions, Identify, logs   │
+//!   │                        │ policy     │ limits, retries, the life of a controller          │
 //!   │                        │ prp        │ memory segments as PRP entries                     │
 //!   ├────────────────────────┼────────────┼────────────────────────────────────────────────────┤
 //!   │ the kernel made safe   │ sys        │ PCI, blk-mq, DMA: the only unsafe code             │

@@ -26,7 +26,7 @@ use crate::{
         KeepAlive, //
     },
     policy::{
-        timing::WATCHDOG_MS,
+        timing,
         Event,
         State, //
     },
@@ -296,7 +296,7 @@ impl Job for ScanJob {
         let shared = &self.0.shared;
         if shared.hardware.is_live() && self.scan() == Err(ENOMEM) {
             // Memory may be short for a moment only.
-            shared.jobs.scan.queue_after(WATCHDOG_MS);
+            shared.jobs.scan.queue_after(timing::WATCHDOG_MS);
         }
     }
 }
@@ -314,7 +314,7 @@ impl WatchJob {
         let Shared { admin, .. } = &*self.core.shared;
         self.core.events.request_again(admin);
         // Twice in the timer's time.
-        let is_due = |ms: u32| ticks % (ms / (2 * WATCHDOG_MS)).max(1) == 0;
+        let is_due = |ms: u32| ticks % (ms / (2 * timing::WATCHDOG_MS)).max(1) == 0;
         if self.core.shared.keep_alive().is_some_and(is_due) {
             if let Ok(unheard) = Arc::new(Unheard, GFP_KERNEL) {
                 let _ = admin.post(&KeepAlive, CommandTimeout::Admin, unheard);
@@ -334,7 +334,7 @@ impl Job for WatchJob {
             State::Dead => self.core.io.set.kick_requeued(),
             _ => {}
         }
-        jobs.watch.queue_after(WATCHDOG_MS);
+        jobs.watch.queue_after(timing::WATCHDOG_MS);
     }
 }
 

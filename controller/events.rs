@@ -30,12 +30,7 @@ use crate::{
         SetAsyncEvents, //
     },
     policy::{
-        timing::{
-            millis,
-            ACTIVATION_MS,
-            EVENT_PAUSE_MS,
-            LONGEST_ACTIVATION_MS, //
-        },
+        timing,
         Event, //
     },
     sys::{
@@ -163,7 +158,7 @@ impl crate::sys::base::Job for EventHandler {
             let Some(missed) = self.request.log.admit() else {
                 // The budget is used up: this event is handled later.
                 self.request.fresh.store(true, Release);
-                self.request.job.queue_after(EVENT_PAUSE_MS);
+                self.request.job.queue_after(timing::EVENT_PAUSE_MS);
                 return;
             };
             if missed > 0 {
@@ -191,8 +186,12 @@ impl EventHandler {
                 self.shared.jobs.scan.queue();
             }
             EventKind::Notice(Notice::FirmwareActivationStarting) => {
-                let longest = self.shared.info.activation_ms.unwrap_or(ACTIVATION_MS);
-                let longest = millis(longest.min(LONGEST_ACTIVATION_MS));
+                let longest = self
+                    .shared
+                    .info
+                    .activation_ms
+                    .unwrap_or(timing::ACTIVATION_MS);
+                let longest = timing::millis(longest.min(timing::LONGEST_ACTIVATION_MS));
                 self.shared.hardware.wait_while_paused(longest);
                 self.tell_firmware();
             }

@@ -21,7 +21,7 @@ use crate::{
         SetNumberOfQueues, //
     },
     policy::{
-        timing::recovery_bound_ms,
+        timing,
         QueueCounts, //
     },
     queue::Queue,
@@ -258,10 +258,10 @@ impl IoQueues {
     }
 
     /// The longest that I/O waits for this controller, with the module's `io_timeout` and one disk:
-    /// see [`recovery_bound_ms`].
+    /// see [`timing::recovery_bound_ms`].
     pub(super) fn recovery_bound_ms(&self) -> u64 {
         let commands = self.commands_of_a_reset().saturating_add(1);
-        recovery_bound_ms(self.shared.params.io_timeout_ms(), self.ready_ms, commands)
+        timing::recovery_bound_ms(self.shared.params.io_timeout_ms(), self.ready_ms, commands)
     }
 
     /// Deletes all queues. A queue that the controller does not delete goes when it is disabled.

@@ -59,7 +59,7 @@ pub(crate) struct Completions<T: Types> {
     queue: Arc<Queue<T>>,
     /// Entries that named no command in flight.
     spurious: u32,
-    /// Which entry was waiting when somebody looked last, plus one; 0: none.
+    /// The entry that was pending at the last check for lost interrupts, plus one; 0: none.
     waiting: u32,
 }
 
@@ -251,7 +251,8 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         self.reaper.is_idle()
     }
 
-    /// Whether an entry waits that was there already when this was asked before: nobody told of it.
+    /// Whether the entry at the head was already pending at the previous call, so its interrupt was
+    /// lost.
     pub(crate) fn is_overlooked(&mut self) -> bool {
         // CAST: an index of a ring, less than 65536.
         let waiting = match self.is_pending() {

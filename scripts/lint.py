@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 TOP = "/rnvme"
 sys.path.insert(0, TOP)  # before the imports below, on purpose
 
-from scripts.lib.lint import locks, names, prose, rust, shell, structure  # noqa: E402
+from scripts.lib.lint import locks, names, prose, rust, shell, structure, times  # noqa: E402
 from scripts.lib.lint.kernel import Kernel  # noqa: E402
 from scripts.lib.lint.source import Project, read  # noqa: E402
 
@@ -60,6 +60,7 @@ CHECKS = {
     "functions": rust.functions,
     "type_names": rust.type_names,
     "locks": locks.check_locks,
+    "times": times.check_times,
     "features": prose.features,
     "names": check_names,
     "words": prose.words,
@@ -96,13 +97,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", help="check the source: a list of files")
     parser.add_argument("--tool", action="append", default=[], help="check a tool's log")
-    parser.add_argument("--write-locks", action="store_true",
-                        help="write the table of locks into the page, check nothing")
+    parser.add_argument("--write-tables", action="store_true",
+                        help="write the tables of locks and times into the page, check nothing")
     parser.add_argument("--counts", help="append the numbers of results to this file")
     options = parser.parse_args()
     project = Project.of_list(options.files) if options.files else None
-    if options.write_locks:
-        bad = locks.write_locks(project)
+    if options.write_tables:
+        bad = locks.write_locks(project) + times.write_times(project)
         print("\n".join(bad), file=sys.stderr)
         return 1 if bad else 0
     results = [report(tool.split(":")[0], time.monotonic(), told_by(tool))

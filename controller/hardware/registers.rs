@@ -15,17 +15,13 @@ use crate::{
         CSTS,
         SHN_NORMAL, //
     },
-    policy::timing::{
-        granted_ready_ms,
-        millis,
-        POLL_INTERVAL, //
-    },
+    policy::timing,
     sys::pci::{
         is_frozen,
         is_present,
         stop_dma,
         Bar, //
-    }, //
+    },
 };
 use kernel::{
     io::{
@@ -50,7 +46,7 @@ pub(super) struct Registers {
 }
 
 /// What CSTS says of a controller that should work.
-pub(super) enum Health {
+pub(super) enum Condition {
     /// The controller is ready.
     Good,
     /// The bus does not reach the controller; PCI core says what follows.
@@ -70,23 +66,23 @@ impl Registers {
     /// The longest time that the controller states for a change of CSTS.RDY, in milliseconds: CAP.TO,
     /// or CRTO where that is more.
     pub(super) fn ready_ms(&self) -> u32 {
-        granted_ready_ms(self.caps.ready_ms(|| self.bar.read(CRTO)))
+        timing::granted_ready_ms(self.caps.ready_ms(|| self.bar.read(CRTO)))
     }
 
     /// Whether the controller works, as far as CSTS says.
-    pub(super) fn health(&self) -> Health {
+    pub(super) fn health(&self) -> Condition {
         if is_frozen(&self.pdev) {
-            return Health::Frozen;
+            return Condition::Frozen;
         }
         let csts = self.csts();
         let raw = csts.into_raw();
         if !gone(csts) && csts.cfs() == 0 && csts.rdy() == 1 {
-            return Health::Good;
+            return Condition::Good;
         }
         // Some bridges do not answer with all ones for a device that is gone.
         match is_present(&self.pdev) {
-            true => Health::Failed(raw),
-            false => Health::Gone(raw),
+            true => Condition::Failed(raw),
+            false => Condition::Gone(raw),
         }
     }
 
@@ -146,7 +142,7 @@ impl Registers {
         let csts = read_poll_timeout(
             || Ok(self.csts()),
             |csts| gone(*csts) || csts.rdy() == 0,
-            POLL_INTERVAL,
+            timing::POLL_INTERVAL,
             timeout,
         )?;
         if gone(csts) {
@@ -165,7 +161,7 @@ impl Registers {
         let csts = read_poll_timeout(
             || Ok(self.csts()),
             |csts| gone(*csts) || csts.cfs() == 1 || csts.rdy() == 1 || !is_wanted(),
-            POLL_INTERVAL,
+            timing::POLL_INTERVAL,
             timeout,
         )?;
         if gone(csts) || !is_wanted() {
@@ -191,7 +187,7 @@ impl Registers {
         let _ = read_poll_timeout(
             || Ok(self.csts()),
             |csts| gone(*csts) || csts.shst() == 2,
-            POLL_INTERVAL,
+            timing::POLL_INTERVAL,
             longest,
         );
     }
@@ -206,7 +202,7 @@ impl Registers {
         read_poll_timeout(
             || Ok(self.csts()),
             |csts| csts.pp() == 0 || gone(*csts) || !is_wanted(),
-            POLL_INTERVAL,
+            timing::POLL_INTERVAL,
             longest,
         )?;
         Ok(())
@@ -224,7 +220,7 @@ impl Registers {
 
     /// CAP.TO.
     pub(super) fn stated_timeout(&self) -> Delta {
-        millis(self.caps.timeout_ms)
+        timing::millis(self.caps.timeout_ms)
     }
 }
 

@@ -10,14 +10,7 @@ use super::{
 };
 use crate::{
     policy::{
-        timing::{
-            millis,
-            COMMANDS_MARGIN_MS,
-            COMMAND_MARGIN_MS,
-            FUNCTION_RESET_MARGIN_MS,
-            LAST_CHANCE_MS,
-            RESET_MARGIN_MS, //
-        },
+        timing,
         Event,
         Power,
         PowerEvent,
@@ -55,8 +48,10 @@ impl Hardware {
     pub(crate) fn reset_deadline(&self, commands: u32) -> Instant<Monotonic> {
         let now = Instant::now();
         let down = self.inner.lock().life.down_for(now).unwrap_or(Delta::ZERO);
-        let own = millis(COMMAND_MARGIN_MS) * commands.into();
-        let all = millis(self.ready_ms()) + millis(RESET_MARGIN_MS) + millis(COMMANDS_MARGIN_MS);
+        let own = timing::millis(timing::COMMAND_MARGIN_MS) * commands.into();
+        let all = timing::millis(self.ready_ms())
+            + timing::millis(timing::RESET_MARGIN_MS)
+            + timing::millis(timing::COMMANDS_MARGIN_MS);
         now + (all + own - down)
     }
 
@@ -74,7 +69,11 @@ impl Hardware {
         }
         if inner.life.power() != Power::Off {
             // Another agent may have reset the controller.
-            if self.registers.disable(millis(LAST_CHANCE_MS)).is_ok() {
+            if self
+                .registers
+                .disable(timing::millis(timing::LAST_CHANCE_MS))
+                .is_ok()
+            {
                 inner.life.apply_power(PowerEvent::Stopped);
             }
         }
@@ -123,8 +122,8 @@ impl Hardware {
             return;
         }
         let limit = self.registers.stated_timeout()
-            + millis(RESET_MARGIN_MS)
-            + millis(FUNCTION_RESET_MARGIN_MS);
+            + timing::millis(timing::RESET_MARGIN_MS)
+            + timing::millis(timing::FUNCTION_RESET_MARGIN_MS);
         let down = inner.life.down_for(Instant::now());
         if down.is_some_and(|down| down > limit) {
             self.step(

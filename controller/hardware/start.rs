@@ -21,11 +21,7 @@ use crate::{
     io::Io,
     nvme::Capabilities,
     policy::{
-        timing::{
-            millis,
-            LONGEST_SHUTDOWN_MS,
-            SHUTDOWN_MS, //
-        },
+        timing,
         Lifecycle,
         PowerEvent,
         State, //
@@ -115,7 +111,7 @@ impl Hardware {
                 counters: Counters::default(),
                 inner <- new_mutex!(Inner {
                     life,
-                    shutdown: millis(SHUTDOWN_MS),
+                    shutdown: timing::millis(timing::SHUTDOWN_MS),
                     lines: Lines {
                         lines: KVec::new(),
                         parked: None,
@@ -167,7 +163,7 @@ impl Hardware {
             inner.life.apply_power(PowerEvent::Enable);
             self.registers
                 .enable(queue.submission_ring(), queue.completion_ring())?;
-            (queue, inner.time_left(millis(self.ready_ms())))
+            (queue, inner.time_left(timing::millis(self.ready_ms())))
         };
         self.registers
             .wait_ready(timeout, || self.is_coming_up())
@@ -188,11 +184,11 @@ impl Hardware {
     }
 
     /// Sets how long an orderly shutdown may take: `typical_us`, as the controller states (RTD3E),
-    /// but [`SHUTDOWN_MS`] to [`LONGEST_SHUTDOWN_MS`].
+    /// but [`timing::SHUTDOWN_MS`] to [`timing::LONGEST_SHUTDOWN_MS`].
     pub(crate) fn set_shutdown_time(&self, typical_us: u32) {
         self.inner.lock().shutdown = Delta::from_micros(typical_us.into())
-            .max(millis(SHUTDOWN_MS))
-            .min(millis(LONGEST_SHUTDOWN_MS));
+            .max(timing::millis(timing::SHUTDOWN_MS))
+            .min(timing::millis(timing::LONGEST_SHUTDOWN_MS));
     }
 
     /// Keeps the pages of the shadow doorbells until the controller is stopped.

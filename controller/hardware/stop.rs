@@ -11,13 +11,7 @@ use crate::{
     io::Io,
     nvme::Status,
     policy::{
-        timing::{
-            millis,
-            DRAIN_MS,
-            LAST_CHANCE_MS,
-            POLL_INTERVAL,
-            RESET_MARGIN_MS, //
-        },
+        timing,
         Event,
         Power,
         PowerEvent, //
@@ -127,7 +121,7 @@ impl Hardware {
         });
     }
 
-    /// Waits until no I/O command is in flight, for [`DRAIN_MS`] at most. The block layer must not
+    /// Waits until no I/O command is in flight, for [`timing::DRAIN_MS`] at most. The block layer must not
     /// dispatch, or this may never be so.
     fn drain(&self) {
         let _ = read_poll_timeout(
@@ -138,8 +132,8 @@ impl Hardware {
                 Ok(idle)
             },
             |idle| *idle,
-            POLL_INTERVAL,
-            millis(DRAIN_MS),
+            timing::POLL_INTERVAL,
+            timing::millis(timing::DRAIN_MS),
         );
     }
 
@@ -148,7 +142,7 @@ impl Hardware {
         self.inner.lock().io.as_ref().map(|io| io.set.clone())
     }
 
-    /// Stops the controller until [`Event::Wake`]: I/O in flight completes first, for [`DRAIN_MS`]
+    /// Stops the controller until [`Event::Wake`]: I/O in flight completes first, for [`timing::DRAIN_MS`]
     /// at most, the rest waits; the controller is shut down in an orderly way.
     pub(crate) fn pause(&self) {
         let set = self.tag_set().filter(|_| self.is_live());
@@ -229,15 +223,15 @@ impl Inner {
 
     /// How much of `stated`, the time that the controller states for a change of CSTS.RDY, is left.
     ///
-    /// TIMEOUT: a reset grants it once for both changes, and [`RESET_MARGIN_MS`] more; the first
+    /// TIMEOUT: a reset grants it once for both changes, and [`timing::RESET_MARGIN_MS`] more; the first
     /// bring-up grants it for each.
     pub(super) fn time_left(&self, stated: Delta) -> Delta {
         match self.life.down_for(Instant::now()) {
             None => stated,
             Some(down) => {
-                let all = stated.as_nanos() + millis(RESET_MARGIN_MS).as_nanos();
+                let all = stated.as_nanos() + timing::millis(timing::RESET_MARGIN_MS).as_nanos();
                 Delta::from_nanos(all - down.as_nanos())
-                    .max(millis(LAST_CHANCE_MS))
+                    .max(timing::millis(timing::LAST_CHANCE_MS))
                     .min(stated)
             }
         }

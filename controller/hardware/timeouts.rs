@@ -3,7 +3,7 @@
 //! Commands whose timeout is over, and the watchdog.
 
 use super::{
-    registers::Health,
+    registers::Condition,
     Hardware,
     Inner, //
 };
@@ -46,11 +46,11 @@ impl Hardware {
     /// The event of a controller that should work and does not, and CSTS.
     fn failure(&self) -> Option<(Event, u32)> {
         match self.registers.health() {
-            Health::Good | Health::Frozen => None,
-            Health::Failed(csts) if self.is_live() => Some((Event::Fault, csts)),
+            Condition::Good | Condition::Frozen => None,
+            Condition::Failed(csts) if self.is_live() => Some((Event::Fault, csts)),
             // A reset is under way, or none will come: the controller's commands must end.
-            Health::Failed(csts) => Some((Event::Stuck, csts)),
-            Health::Gone(csts) => Some((Event::Gone, csts)),
+            Condition::Failed(csts) => Some((Event::Stuck, csts)),
+            Condition::Gone(csts) => Some((Event::Gone, csts)),
         }
     }
 

@@ -12,6 +12,9 @@
 //! is broken.
 
 mod models;
+#[allow(dead_code, unused_imports, reason = "the models need a part of it")]
+#[path = "../../num.rs"]
+mod num;
 #[allow(
     dead_code,
     unfulfilled_lint_expectations,

@@ -277,7 +277,7 @@ class Guest:
             pass
 
     def send(self, line):
-        """Send one line to the guest; that it has ended is seen by whoever reads its answer."""
+        """Send one line to the guest. The reader of its answer sees that the guest has ended."""
         with contextlib.suppress(ConnectionError):
             self.port.sendall(line.encode() + b"\n")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scripts.lib.lint.source import around, blocks, line_at
 
 PAGE = "docs/ARCHITECTURE.md"
-BEGIN = "<!-- locks: begin. Made from the LOCK: comments by `scripts/lint --write-locks`. -->"
+BEGIN = "<!-- locks: begin. Made from the LOCK: comments by `scripts/lint --write-tables`. -->"
 END = "<!-- locks: end -->"
 KINDS = {"Mutex": "mutex", "SpinLock": "spinlock, never in interrupts",
          "SpinLockIrq": "spinlock, interrupts off"}
@@ -133,7 +133,7 @@ def check_locks(project):
     page = project.text.get(PAGE, "")
     if with_table(page, found) != page:
         bad.append(f"{PAGE}: the table of locks is not what the comments say: "
-                   "scripts/lint --write-locks")
+                   "scripts/lint --write-tables")
     return bad
 
 

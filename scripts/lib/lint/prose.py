@@ -113,6 +113,8 @@ def known_tests(project):
     tests = {name.removeprefix("tests/guest/").removesuffix(".sh") for name in project.shell
              if re.fullmatch(r"tests/guest/(?!lib/)[^/]+/.+\.sh", name)}
     suites = {suite for name in project.driver for suite in SUITE.findall(project.code[name])}
+    tests |= {"model/" + os.path.basename(name).removesuffix(".rs") for name in project.rust
+              if name.startswith("tests/model/models/")}
     units = {os.path.basename(name).removesuffix(".py") for name in project.python
              if name.startswith("tests/unit/test_")}
     return tests, suites, units

@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # Without MSI-X and MSI (disabled through sysfs) the pin's interrupt serves all queues.  The
 # pin stays asserted until the completion queue's head doorbell is written. The driver
-# writes it at once: else the interrupt repeats until the kernel disables it ("nobody
-# cared").  There are no more interrupts than I/Os.
+# writes it at once: else the interrupt repeats until the kernel disables the line as
+# spurious.  There are no more interrupts than I/Os.
 . /tests/guest/lib.sh
 
 interrupts() { awk '/rnvme/ { sum += $2 + $3 } END { print sum + 0 }' /proc/interrupts; }

@@ -27,6 +27,52 @@ pub mod error {
     pub type Result<T = (), E = Error> = core::result::Result<T, E>;
 }
 
+/// `kernel::num`.
+pub mod num {
+    /// `kernel::num::casts`: conversions that lose nothing on a 64-bit machine.
+    pub mod casts {
+        /// As `kernel::num::casts::arch`.
+        pub mod arch {
+            /// As `kernel::num::casts`.
+            pub const fn u64_as_usize(value: u64) -> usize {
+                value as usize
+            }
+        }
+        /// As `kernel::num::casts`.
+        pub const fn u16_as_u32(value: u16) -> u32 {
+            value as u32
+        }
+        /// As `kernel::num::casts`.
+        pub const fn u16_as_u64(value: u16) -> u64 {
+            value as u64
+        }
+        /// As `kernel::num::casts`.
+        pub const fn u16_as_usize(value: u16) -> usize {
+            value as usize
+        }
+        /// As `kernel::num::casts`.
+        pub const fn u32_as_u64(value: u32) -> u64 {
+            value as u64
+        }
+        /// As `kernel::num::casts`.
+        pub const fn u32_as_usize(value: u32) -> usize {
+            value as usize
+        }
+        /// As `kernel::num::casts`.
+        pub const fn u8_as_u16(value: u8) -> u16 {
+            value as u16
+        }
+        /// As `kernel::num::casts`.
+        pub const fn usize_as_u64(value: usize) -> u64 {
+            value as u64
+        }
+        /// As `kernel::num::casts`.
+        pub const fn usize_into_u32<const VALUE: usize>() -> u32 {
+            VALUE as u32
+        }
+    }
+}
+
 /// `kernel::alloc`.
 pub mod alloc {
     use crate::error::Result;

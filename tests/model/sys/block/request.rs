@@ -45,8 +45,7 @@ impl Requests {
     }
 }
 
-/// An owned request. Dropped without further ado it keeps its owner, as a request that has ended
-/// is nobody else's.
+/// An owned request. A drop keeps the owner, because a request that has ended has no other.
 pub(crate) struct Started<T: Types> {
     ptr: NonNull<bindings::request>,
     _operations: PhantomData<T>,

@@ -57,7 +57,7 @@ impl Doorbell {
         self.shadow.load(Ordering::Acquire) as u16
     }
 
-    /// Announces that nobody looks at memory any more, where it said `seen`.
+    /// Announces that the controller stops reading the memory, where it read `seen` last.
     pub(crate) fn stop_looking(&self, seen: u16) {
         self.event.store(seen.into(), Ordering::Relaxed);
         fence(Ordering::SeqCst);
