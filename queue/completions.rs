@@ -44,14 +44,14 @@ use kernel::{
 /// 64-bit words of a completion queue entry.
 pub(super) const CQE_WORDS: usize = 2;
 
-/// The completion side of a queue pair: owned by the handler of the queue's interrupt.
+/// The completion side of a queue pair. The handler of the queue's interrupt owns it.
 #[repr(C, align(64))]
 pub(crate) struct Completions<T: Types> {
     // For each completion.
     ring: Ring,
     reaper: Reaper<T>,
     head: Head,
-    /// How often the ring has ended in this pass.
+    /// How often this pass has reached the end of the ring.
     rounds: u32,
     // For each pass.
     _pass: [LineBegins; 0],
@@ -94,8 +94,8 @@ impl<T: Types> Completions<T> {
 }
 
 impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
-    /// Takes every new entry of the completion ring, and tells the device that it may use them
-    /// again; returns whether there was one.
+    /// Takes every new entry of the completion ring and rings the doorbell, so that the controller
+    /// may use the entries again. Returns whether there was a new entry.
     #[inline(always)]
     pub(crate) fn reap(&mut self, done: &mut Completed<T>) -> bool {
         let Some(end) = self.peek() else {
@@ -105,15 +105,16 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         true
     }
 
-    /// The same, from an entry on that is new.
+    /// Takes every new entry, the first of which has `end`, and rings the doorbell.
     #[inline(always)]
     fn pass(&mut self, end: CqeEnd, done: &mut Completed<T>) {
         self.take_new(end, done);
-        // One doorbell a pass.
+        // One doorbell for each pass.
         self.doorbell.ring(self.head.ring());
     }
 
-    /// The same for who polls: most polls find nothing, so the rest is elsewhere.
+    /// Takes every new entry of a polled queue. Most polls find no entry, so the rest is out of
+    /// line.
     #[inline(always)]
     pub(super) fn reap_polled(&mut self, done: &mut Completed<T>) -> bool {
         self.is_pending() && self.reap_out_of_line(done)
@@ -124,7 +125,7 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         self.reap(done)
     }
 
-    /// The same, and ends what succeeded.
+    /// Takes every new entry, and ends the requests that succeeded.
     #[inline(always)]
     pub(crate) fn reap_all(&mut self) -> bool {
         let Some(end) = self.peek() else {
@@ -139,7 +140,7 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
     /// The end of the next entry, if it is new.
     #[inline(always)]
     fn peek(&self) -> Option<CqeEnd> {
-        // One load: what the phase tag vouches for cannot be torn from it.
+        // One load: the phase tag and the rest of these words are of the same write.
         let last = CQE_WORDS - 1;
         let index = self.head.index().wrapping_mul(CQE_WORDS).wrapping_add(last);
         CqeEnd::new(self.ring.read_upper(index), self.head.phase())
@@ -150,14 +151,14 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         self.peek().is_some()
     }
 
-    /// Takes new entries from the next one on, the `end` of which is known. A pass ends when the ring
-    /// ends for the second time, however fast the device writes.
+    /// Takes the new entries, the first of which has `end`. A pass ends at the second end of the
+    /// ring, however fast the controller writes.
     #[inline(always)]
     fn take_new(&mut self, mut end: CqeEnd, done: &mut Completed<T>) {
         self.rounds = 0;
         loop {
-            // Pairs with the device's write of the entry: the rest of it, and the data of the
-            // request, are read after the phase tag.
+            // Pairs with the controller's write of the entry: the rest of the entry, and the data
+            // of the request, are read after the phase tag.
             read_barrier();
             self.complete(end, done);
             if !self.head.advance() && !self.begin_round() {
@@ -170,7 +171,7 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         }
     }
 
-    /// The ring ended; returns whether the pass goes on.
+    /// Begins the next round of the ring; returns whether the pass goes on.
     #[cold]
     #[inline(never)]
     fn begin_round(&mut self) -> bool {
@@ -207,7 +208,8 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         rq
     }
 
-    /// What is no plain success, or is of interest in full: whatever the device says.
+    /// Completes a command whose entry is no plain success, or whose request keeps the completion.
+    /// The entry may have any contents.
     #[cold]
     #[inline(never)]
     fn complete_in_full(&mut self, end: CqeEnd) {
@@ -223,7 +225,7 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         Self::complete_alone(rq);
     }
 
-    /// Finishes a request by itself, here or where the block layer wants it.
+    /// Finishes one request, on the CPU that the block layer chooses.
     #[cold]
     fn complete_alone(rq: Started<T>) {
         if let Some(rq) = rq.complete_remote() {
@@ -234,7 +236,7 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
     #[cold]
     fn note_spurious(&mut self, cid: CommandId) {
         self.spurious = self.spurious.saturating_add(1);
-        // A device that does this all the time must not flood the log: powers of two only.
+        // At powers of two only: a controller that goes on with this must not flood the log.
         if self.spurious.is_power_of_two() {
             dev_warn!(
                 self.queue.device(),
@@ -246,7 +248,7 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         }
     }
 
-    /// Whether the device has no request of this queue.
+    /// Whether the controller has no command of this queue.
     pub(crate) fn is_idle(&self) -> bool {
         self.reaper.is_idle()
     }
@@ -263,9 +265,11 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         waiting != 0 && waiting == before
     }
 
-    /// Ends all that is in flight, for the gate is not open and the device stopped: what it has
-    /// completed as it says, the rest with `status`, in the order in which it was submitted (but for
-    /// what was overtaken by a whole ring of others). Returns how many the rest are.
+    /// Ends all requests in flight. The gate must not be open, and the controller must be stopped.
+    ///
+    /// Completions that the controller has written end their requests. The other requests end with
+    /// `status`, in the order of their submission; a request that a whole ring of later commands has
+    /// overtaken comes last. Returns the number of the other requests.
     pub(crate) fn cancel(&mut self, status: Status) -> u32 {
         if let Some(end) = self.peek() {
             let mut done = Completed::new();
@@ -285,7 +289,7 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         }
     }
 
-    /// Ends the request that `take` finds with `status`; returns how many that were, 0 or 1.
+    /// Ends the request that `take` finds with `status`; returns the number of requests, 0 or 1.
     fn end(
         &mut self,
         take: impl FnOnce(&mut Reaper<T>) -> Option<Started<T>>,
@@ -299,14 +303,13 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         1
     }
 
-    /// From now on the device is not told which entries it may use again: it is going to forget the
-    /// queue. Until [`Self::reset`].
+    /// Mutes the doorbell until [`Self::reset`]: the controller is about to lose the queue.
     pub(crate) fn mute(&mut self) {
         self.doorbell.mute();
     }
 
-    /// Makes the completion side as it was when it was new: the device forgot the queue, and has
-    /// nothing of it any more.
+    /// Empties the completion ring and unmutes the doorbell: the controller was reset and lost the
+    /// queue.
     pub(crate) fn reset(&mut self) {
         self.doorbell.unmute();
         self.ring.clear();
