@@ -19,7 +19,7 @@ ALLOCATIONS = ("kmem_cache_alloc_noprof", "kmem_cache_alloc_node_noprof", "__kma
                "__kmalloc_cache_noprof", "__kmalloc_node_noprof", "dma_pool_alloc",
                "mempool_alloc_noprof", "__alloc_frozen_pages_noprof")
 # The poll functions of the drivers, which blk-mq calls.
-POLL = re.compile(r"nvme_poll|_R.*6TagSet.*4poll.*")
+POLL = re.compile(r"nvme_poll|_R.*9Callbacks.*4poll.*")
 # Interrupts per I/O at which costs are compared, by queue depth: about what QEMU does.
 USUAL_INTERRUPTS = {8: 0.5, 32: 0.3, 128: 0.2}
 # The functions whose calls the figures of a cost need.
