@@ -268,20 +268,12 @@ impl AdminQueue {
 
     /// Executes a command without data that the controller may refuse; a refusal has a line in the
     /// log.
-    #[expect(
-        dead_code,
-        reason = "the callers of `execute` that ignore its result come next"
-    )]
     pub(crate) fn offer<C: AdminCommand>(&self, command: &C) {
         let _ = self.execute(command);
     }
 
     /// Executes a command with `data` for the controller that the controller may refuse; a refusal
     /// has a line in the log.
-    #[expect(
-        dead_code,
-        reason = "the callers of `send` that ignore its result come next"
-    )]
     pub(crate) fn offer_data<C: AdminCommand>(&self, command: &C, data: &[u8]) {
         let _ = self.send(command, data);
     }

@@ -107,7 +107,7 @@ impl EventRequest {
     /// first request.
     pub(super) fn begin(self: &Arc<Self>, admin: &AdminQueue, info: &ControllerInfo) {
         // A controller that refuses reports the events of its choice; the log has a line.
-        let _ = admin.execute(&SetAsyncEvents {
+        admin.offer(&SetAsyncEvents {
             events: info.events,
         });
         self.ask(admin);

@@ -25,6 +25,7 @@ use crate::{
         Geometry,
         Io, //
     },
+    num::SECTOR_SHIFT,
     nvme::{
         NamespaceInfo,
         Nsid,
@@ -52,7 +53,7 @@ use kernel::{
         aref::ARef,
         Arc,
         Mutex, //
-    }, //
+    },
 };
 
 /// A namespace with its disk, which goes when this is dropped.
@@ -278,7 +279,7 @@ impl Namespaces {
             self.parent,
             "namespace {} has changed: {} blocks of {} bytes\n",
             nsid.get(),
-            info.sectors >> (info.lba_shift - 9),
+            info.sectors >> (info.lba_shift - SECTOR_SHIFT),
             1u32 << info.lba_shift
         );
         Ok(())

@@ -2,6 +2,7 @@
 
 //! Numbers of controllers: each gets the lowest free number and returns it when dropped.
 
+use crate::num::u32_as_usize;
 use kernel::{
     prelude::*,
     sync::atomic::{
@@ -60,11 +61,11 @@ impl Numbers {
     }
 
     fn give(&self, number: u32) {
-        // CAST: u32 to usize widens.
-        let Some(word) = self.0.get(number as usize / BITS) else {
+        let number = u32_as_usize(number);
+        let Some(word) = self.0.get(number / BITS) else {
             return;
         };
-        let bit = 1u64 << (number as usize % BITS);
+        let bit = 1u64 << (number % BITS);
         let mut used = word.load(Relaxed);
         while let Err(now) = word.cmpxchg(used, used & !bit, Full) {
             used = now;

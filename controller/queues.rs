@@ -9,6 +9,7 @@ mod plan;
 use super::shared::Shared;
 use crate::{
     io::Io,
+    num::u32_as_usize,
     nvme::{
         CreateIoCq,
         CreateIoSq,
@@ -182,8 +183,7 @@ impl IoQueues {
         let request = SetNumberOfQueues {
             pairs: self.queues.len().try_into()?,
         };
-        // CAST: u32 to usize widens.
-        let granted = admin.execute(&request)? as usize;
+        let granted = u32_as_usize(admin.execute(&request)?);
         if let Some(shadows) = &self.memory.shadows {
             admin.execute(&DoorbellBufferConfig {
                 doorbells: shadows.doorbells(),
@@ -247,9 +247,9 @@ impl IoQueues {
         // Admin commands come one at a time, so their vector gains nothing. Disabled before
         // coalescing is enabled, so that it never waits; not at all where I/O queues share the vector.
         if !self.share_vector {
-            let _ = admin.execute(&DisableCoalescing { vector: 0 });
+            admin.offer(&DisableCoalescing { vector: 0 });
         }
-        let _ = admin.execute(&SetInterruptCoalescing { time, entries });
+        admin.offer(&SetInterruptCoalescing { time, entries });
     }
 
     /// The admin commands of a reset that the queues and the controller itself take.

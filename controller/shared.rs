@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     admin::AdminQueue,
+    num::u32_as_usize,
     nvme::{
         ControllerInfo,
         Identify,
@@ -27,7 +28,7 @@ use crate::{
     sys::{
         base::clock,
         dma, //
-    }, //
+    },
 };
 use kernel::{
     device::{
@@ -97,23 +98,23 @@ impl Identified {
     /// controller that refuses one does without it; the log has a line.
     pub(super) fn configure(&self, admin: &AdminQueue, params: &Params) {
         if self.info.retry_delays.get(1) != 0 {
-            let _ = admin.send(&SetHostBehavior, &SetHostBehavior::DATA);
+            admin.offer_data(&SetHostBehavior, &SetHostBehavior::DATA);
         }
         if self.info.timestamp {
             let now = SetTimestamp {
                 ms: clock::unix_ms(),
             };
-            let _ = admin.send(&now, &now.data());
+            admin.offer_data(&now, &now.data());
         }
         if self.power.is_autonomous() {
             let table = self.power.idle_table(params.default_ps_max_latency_us);
             let set = SetAutonomousPower {
                 enable: table.deepest().is_some(),
             };
-            let _ = admin.send(&set, &table.bytes());
+            admin.offer_data(&set, &table.bytes());
         }
         if let Some(ms) = self.info.keep_alive(params.keep_alive_ms()) {
-            let _ = admin.execute(&SetKeepAliveTimer { ms });
+            admin.offer(&SetKeepAliveTimer { ms });
         }
     }
 }
@@ -137,7 +138,7 @@ impl Shared {
         hardware.set_abort_limit(info.abort_limit.into());
         identified.configure(admin, params);
         // CAST: at most 8 MiB.
-        let mappable = dma::max_mapping(dev).min(MAX_TRANSFER as usize) as u32;
+        let mappable = dma::max_mapping(dev).min(u32_as_usize(MAX_TRANSFER)) as u32;
         let shared = Self {
             hardware: hardware.clone(),
             admin: admin.clone(),

@@ -12,6 +12,10 @@ use super::{
 use crate::{
     data::SglThreshold,
     io::Io,
+    num::{
+        u32_as_usize,
+        usize_as_u64, //
+    },
     nvme::{
         cmb,
         regs,
@@ -141,8 +145,7 @@ impl Shared {
         let share_vector = vectors.count() == 1;
         let served = vectors.count().saturating_sub(1).max(1);
         let counts = QueueCounts::plan(made, served, wanted);
-        // CAST: u32 to usize widens.
-        pairs.truncate(counts.total() as usize);
+        pairs.truncate(u32_as_usize(counts.total()));
         let queues = references(pairs.iter().map(|(queue, _)| queue))?;
         let dev: &Device<Bound> = pdev.as_ref();
         let device: &Device = pdev.as_ref();
@@ -222,8 +225,7 @@ impl Shared {
             bar.write_hi_lo(cmb::CMBMSC, cmb::CMBMSC_CRE)?;
         }
         let last = regs::cq_doorbell(count.try_into()?, caps.doorbell_stride);
-        // CAST: usize to u64 is lossless on 64-bit machines.
-        let registers_end = last as u64 + 4;
+        let registers_end = usize_as_u64(last) + 4;
         let (location, size) = (bar.read(CMBLOC), bar.read(CMBSZ));
         let layout = CmbLayout::decode(location, size, registers_end, |bar| memory_bar(pdev, bar));
         let layout = match layout {
