@@ -159,7 +159,7 @@ impl Hardware {
                 Some(admin) if self.is_coming_up() => admin.queue.clone(),
                 _ => return Err(ENODEV),
             };
-            // Before: whatever becomes of it, the controller must be stopped.
+            // Before the writes: if one of them fails, the controller must be stopped all the same.
             inner.life.apply_power(PowerEvent::Enable);
             self.registers
                 .enable(queue.submission_ring(), queue.completion_ring())?;

@@ -5,7 +5,8 @@ import os
 import tempfile
 import unittest
 
-from scripts.lib.lint import locks, names, prose, rust, shell, source, structure
+from scripts.lib.lint import (locks, names, prose, rust, shell, source, structure, tables,
+                              times)
 from scripts.lib.lint.kernel import Kernel
 
 LOWER = {
@@ -211,7 +212,8 @@ class Locks(unittest.TestCase):
         crate = project(queue=INNER, io=OUTER)
         crate.text[locks.PAGE] = page
         self.assertIn("the table of locks is not", "\n".join(locks.check_locks(crate)))
-        crate.text[locks.PAGE] = locks.with_table(page, locks.locks(crate)[0])
+        crate.text[locks.PAGE] = tables.with_table(page, locks.BEGIN, locks.END,
+                                                   locks.table(locks.locks(crate)[0]))
         self.assertEqual(locks.check_locks(crate), [])
         rows = crate.text[locks.PAGE].split("\n")[5:7]
         self.assertEqual(rows, [
@@ -237,6 +239,31 @@ class Locks(unittest.TestCase):
         self.assertIn("in a circle", said(locks.check_locks, io=OUTER, queue=back))
         but = INNER.replace("nothing", "all other locks but `Io::state`")
         self.assertNotIn("in a circle", said(locks.check_locks, io=OUTER, queue=but))
+
+
+class Times(unittest.TestCase):
+    """The table of times."""
+
+    CODE = ("/// Between two looks, see [`OTHER`].\n///\n/// TIMEOUT: as Linux.\n"
+            "pub(crate) const LOOK_MS: u32 = 1_500;\n"
+            "/// The interval.\npub(crate) const OTHER: Delta = Delta::from_secs(5);\n")
+
+    def test_table(self):
+        crate = project(policy__timing=self.CODE)
+        self.assertEqual(times.times(crate), [("LOOK_MS", 1500, "Between two looks, see `OTHER`."),
+                                              ("OTHER", 5000, "The interval.")])
+        page = f"before\n{times.BEGIN}\nold\n{times.END}\nafter\n"
+        crate.text[times.PAGE] = page
+        self.assertIn("the table of times is not", "\n".join(times.check_times(crate)))
+        crate.text[times.PAGE] = tables.with_table(page, times.BEGIN, times.END,
+                                                   times.table(times.times(crate)))
+        self.assertEqual(times.check_times(crate), [])
+        self.assertIn("| `LOOK_MS` | 1500 |", crate.text[times.PAGE])
+
+    def test_no_markers(self):
+        crate = project(policy__timing=self.CODE)
+        crate.text[times.PAGE] = "no table\n"
+        self.assertTrue(times.check_times(crate))
 
 
 class Pages(unittest.TestCase):

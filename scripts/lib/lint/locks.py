@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 
 from scripts.lib.lint.source import around, blocks, line_at
+from scripts.lib.lint.tables import PAGE, with_table, write_table
 
-PAGE = "docs/ARCHITECTURE.md"
 BEGIN = "<!-- locks: begin. Made from the LOCK: comments by `scripts/lint --write-tables`. -->"
 END = "<!-- locks: end -->"
 KINDS = {"Mutex": "mutex", "SpinLock": "spinlock, never in interrupts",
@@ -107,19 +107,10 @@ def ordered(found):
 
 
 def table(found):
-    """The table of the page, between its markers."""
+    """The lines of the page's table."""
     rows = [f"| `{lock.name}` ({lock.kind}) | `{lock.file}` | {lock.protects} | {lock.inside} |"
             for lock in ordered(found)[0]]
-    return "\n".join([BEGIN, "", "| lock | file | protects | inside it |", "|---|---|---|---|",
-                      *rows, "", END])
-
-
-def with_table(page, found):
-    """The page with the table as it should be; None if it has no place for it."""
-    start, end = page.find(BEGIN), page.find(END)
-    if not 0 <= start < end:
-        return None
-    return page[:start] + table(found) + page[end + len(END):]
+    return ["| lock | file | protects | inside it |", "|---|---|---|---|", *rows]
 
 
 def check_locks(project):
@@ -131,7 +122,7 @@ def check_locks(project):
                 re.findall(r"`(\w+::\w+|[A-Z_]+)`", lock.inside) if other not in names]
     bad += ordered(found)[1]
     page = project.text.get(PAGE, "")
-    if with_table(page, found) != page:
+    if with_table(page, BEGIN, END, table(found)) != page:
         bad.append(f"{PAGE}: the table of locks is not what the comments say: "
                    "scripts/lint --write-tables")
     return bad
@@ -140,9 +131,4 @@ def check_locks(project):
 def write_locks(project):
     """Write the table into the page; what kept it from that."""
     found, bad = locks(project)
-    page = with_table(project.text[PAGE], found)
-    if page is None:
-        return bad + [f"{PAGE}: has no markers for the table of locks"]
-    with open(PAGE, "w", encoding="utf-8") as out:
-        out.write(page)
-    return bad
+    return bad + write_table("locks", BEGIN, END, table(found))

@@ -3,7 +3,7 @@
 
 import re
 
-from scripts.lib.lint.locks import PAGE
+from scripts.lib.lint.tables import PAGE, with_table, write_table
 
 SOURCE = "policy/timing.rs"
 BEGIN = "<!-- times: begin. Made from policy/timing.rs by `scripts/lint --write-tables`. -->"
@@ -27,17 +27,9 @@ def times(project):
 
 
 def table(found):
-    """The table of the page, between its markers."""
+    """The lines of the page's table."""
     rows = [f"| `{name}` | {ms} | {words} |" for name, ms, words in found]
-    return "\n".join([BEGIN, "", "| constant | ms | time |", "|---|---|---|", *rows, "", END])
-
-
-def with_table(page, found):
-    """The page with the table as it should be; None if it has no place for it."""
-    start, end = page.find(BEGIN), page.find(END)
-    if not 0 <= start < end:
-        return None
-    return page[:start] + table(found) + page[end + len(END):]
+    return ["| constant | ms | time |", "|---|---|---|", *rows]
 
 
 def check_times(project):
@@ -45,7 +37,7 @@ def check_times(project):
     if SOURCE not in project.text:
         return []
     page = project.text.get(PAGE, "")
-    if with_table(page, times(project)) != page:
+    if with_table(page, BEGIN, END, table(times(project))) != page:
         return [f"{PAGE}: the table of times is not what {SOURCE} says: "
                 "scripts/lint --write-tables"]
     return []
@@ -53,10 +45,4 @@ def check_times(project):
 
 def write_times(project):
     """Write the table into the page; what kept it from that."""
-    with open(PAGE, encoding="utf-8") as source:
-        page = with_table(source.read(), times(project))
-    if page is None:
-        return [f"{PAGE}: has no markers for the table of times"]
-    with open(PAGE, "w", encoding="utf-8") as out:
-        out.write(page)
-    return []
+    return write_table("times", BEGIN, END, table(times(project)))
