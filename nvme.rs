@@ -66,6 +66,7 @@ pub(crate) use self::{
         SetKeepAliveTimer,
         SetNumberOfQueues,
         SetTimestamp,
+        SetWriteCache,
         Sqe,
         ZeroesControl, //
     },

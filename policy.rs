@@ -10,6 +10,8 @@ pub(crate) mod params;
 mod disk_limits;
 // Every time and bound, and their sum.
 pub(crate) mod timing;
+// Whether a controller may go on after a reset, and what holds of it then.
+mod continuation;
 // Which failed commands are tried again, and when.
 mod retry;
 // States of a controller, and the actions on each event.
@@ -20,6 +22,7 @@ mod namespace_registry;
 mod log_budget;
 
 pub(crate) use self::{
+    continuation::Continuation,
     disk_limits::{
         Atomic,
         DiskLimits,

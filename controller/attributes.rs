@@ -42,10 +42,12 @@ impl Attributes {
         }),
         Attribute::wo(c"reset_controller", |a, _| a.reset()),
         Attribute::wo(c"rescan_controller", |a, _| a.rescan()),
-        Attribute::ro(c"model", |a, f| f.write_str(a.shared.info.model.as_str())),
-        Attribute::ro(c"serial", |a, f| f.write_str(a.shared.info.serial.as_str())),
+        Attribute::ro(c"model", |a, f| f.write_str(a.shared.info().model.as_str())),
+        Attribute::ro(c"serial", |a, f| {
+            f.write_str(a.shared.info().serial.as_str())
+        }),
         Attribute::ro(c"firmware_rev", |a, f| {
-            f.write_str(a.shared.info.firmware.as_str())
+            f.write_str(a.shared.info().firmware.as_str())
         }),
         Attribute::ro(c"version", |a, f| {
             write!(
@@ -57,7 +59,7 @@ impl Attributes {
             )
         }),
         Attribute::ro(c"subsysnqn", |a, f| f.write_str(a.shared.nqn.as_str())),
-        Attribute::ro(c"cntlid", |a, f| write!(f, "{}", a.shared.info.id)),
+        Attribute::ro(c"cntlid", |a, f| write!(f, "{}", a.shared.info().id)),
         Attribute::ro(c"transport", |_, f| f.write_str("pcie")),
         Attribute::ro(c"address", |a, f| f.write_str(a.shared.hardware.name())),
         Attribute::ro(c"numa_node", |a, f| {

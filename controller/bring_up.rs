@@ -21,10 +21,7 @@ use crate::{
         AdminRequestData,
         CommandTimeout, //
     },
-    nvme::{
-        ControllerInfo,
-        KeepAlive, //
-    },
+    nvme::KeepAlive,
     policy::{
         timing,
         Event,
@@ -109,21 +106,21 @@ impl Core {
 
     /// Tells the controller which asynchronous events the driver wants, and requests the first.
     pub(super) fn begin_events(&self) {
-        self.events.begin(&self.shared.admin, &self.shared.info);
+        self.events.begin(&self.shared.admin, &self.shared.info());
     }
 
     /// Writes the lines of a controller that was bound into the log.
     pub(super) fn announce(&self, dev: &Device) {
         let shared = &self.shared;
-        let version = shared.version();
+        let (version, info) = (shared.version(), shared.info());
         let counts = &self.io.counts;
         dev_info!(
             dev,
             "rnvme{}: {}, serial {}, firmware {}, NVMe {}.{}, {}/{}/{} default/read/poll queues of {}, transfers up to {} KiB\n",
             shared.number,
-            shared.info.model,
-            shared.info.serial,
-            shared.info.firmware,
+            info.model,
+            info.serial,
+            info.firmware,
             version.mjr().get(),
             version.mnr().get(),
             counts.default,
@@ -201,44 +198,10 @@ impl Core {
         let dev = self.namespaces.device();
         hardware.restart()?;
         let identified = Identified::get(admin, dev)?;
-        if let Some(what) = self.shared.lost_capability(&identified.info) {
-            dev_err!(
-                dev,
-                "another controller, or one that does less than before: {}\n",
-                what
-            );
-            return Err(ENODEV);
-        }
+        self.shared.adopt(&identified, dev)?;
         identified.configure(admin, &self.shared.params);
         self.namespaces.check()?;
         self.io.create_again()
-    }
-}
-
-impl Shared {
-    /// What a controller of `info` lacks to continue in place of this one, if there is anything.
-    fn lost_capability(&self, info: &ControllerInfo) -> Option<&'static str> {
-        let before = &self.info;
-        if before.serial.as_str() != info.serial.as_str() {
-            return Some("serial number");
-        }
-        if before.model.as_str() != info.model.as_str() {
-            return Some("model");
-        }
-        if info
-            .max_transfer
-            .is_some_and(|mdts| mdts < self.max_transfer)
-        {
-            return Some("largest transfer (MDTS)");
-        }
-        if before.sgls && !info.sgls {
-            return Some("SGLs");
-        }
-        // The disks were added without a cache, so the block layer sends no flush.
-        if info.volatile_write_cache && !before.volatile_write_cache {
-            return Some("volatile write cache");
-        }
-        None
     }
 }
 

@@ -188,7 +188,7 @@ impl EventHandler {
             EventKind::Notice(Notice::FirmwareActivationStarting) => {
                 let longest = self
                     .shared
-                    .info
+                    .info()
                     .activation_ms
                     .unwrap_or(timing::ACTIVATION_MS);
                 let longest = timing::millis(longest.min(timing::LONGEST_ACTIVATION_MS));

@@ -17,11 +17,13 @@ use crate::{
         SetHostBehavior,
         SetKeepAliveTimer,
         SetTimestamp,
+        SetWriteCache,
         SubsystemName,
         Text,
         VS, //
     },
     policy::{
+        Continuation,
         Params,
         RetryPolicy, //
     },
@@ -36,14 +38,19 @@ use kernel::{
         Device, //
     },
     io::Io as _,
+    new_mutex,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        Arc,
+        Mutex, //
+    }, //
 };
 
 /// Bytes of the largest transfer that the driver offers, whatever MDTS allows: as Linux.
 const MAX_TRANSFER: u32 = 8 << 20;
 
 /// What everything that works on a controller shares.
+#[pin_data]
 pub(super) struct Shared {
     /// Registers, interrupts and queues.
     pub(super) hardware: Arc<Hardware>,
@@ -55,13 +62,14 @@ pub(super) struct Shared {
     pub(super) params: Params,
     /// The controller's number.
     pub(super) number: u32,
-    /// Identify controller, as it was when the driver was bound.
-    pub(super) info: ControllerInfo,
+    /// LOCK: what the last Identify Controller said; inside: nothing. A reset takes it.
+    #[pin]
+    present: Mutex<ControllerInfo>,
     /// The controller's subsystem.
     pub(super) subsystem: Arc<SubsystemName>,
     /// The NVM subsystem's qualified name.
     pub(super) nqn: Text<256>,
-    /// Bytes of the largest transfer.
+    /// Bytes of the largest transfer: the queues were made for it.
     pub(super) max_transfer: u32,
 }
 
@@ -134,25 +142,61 @@ impl Shared {
     ) -> Result<Arc<Self>> {
         let identified = Identified::get(admin, dev)?;
         let info = identified.info;
-        hardware.set_shutdown_time(info.rtd3e_us);
-        hardware.set_abort_limit(info.abort_limit.into());
+        hardware.set_limits(&info);
         identified.configure(admin, params);
         // CAST: at most 8 MiB.
         let mappable = dma::max_mapping(dev).min(u32_as_usize(MAX_TRANSFER)) as u32;
-        let shared = Self {
-            hardware: hardware.clone(),
-            admin: admin.clone(),
-            jobs: jobs.clone(),
-            params: *params,
-            number: hardware.number(),
-            info,
-            subsystem: Arc::new(identified.subsystem, GFP_KERNEL)?,
-            nqn: identified.nqn,
-            max_transfer: info
-                .max_transfer
-                .map_or(mappable, |mdts| mdts.min(mappable)),
-        };
-        Ok(Arc::new(shared, GFP_KERNEL)?)
+        let subsystem = Arc::new(identified.subsystem, GFP_KERNEL)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                hardware: hardware.clone(),
+                admin: admin.clone(),
+                jobs: jobs.clone(),
+                params: *params,
+                number: hardware.number(),
+                present <- new_mutex!(info),
+                subsystem,
+                nqn: identified.nqn,
+                max_transfer: info
+                    .max_transfer
+                    .map_or(mappable, |mdts| mdts.min(mappable)),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// What the last Identify Controller said: at probe, in the last reset, or with the firmware that
+    /// was activated since.
+    pub(super) fn info(&self) -> ControllerInfo {
+        *self.present.lock()
+    }
+
+    /// The controller identifies itself as `identified` now: that holds from here on.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the controller may not go on, with a line in the log; what executing Set Features
+    /// returns, if a new cache cannot be switched off.
+    pub(super) fn adopt(&self, identified: &Identified, dev: &Device) -> Result {
+        let next = Continuation::new(&self.info(), &identified.info, self.max_transfer);
+        let next = next.map_err(|what| {
+            dev_err!(
+                dev,
+                "another controller, or one that does less than before: {}\n",
+                what
+            );
+            ENODEV
+        })?;
+        if next.has_new_cache {
+            dev_warn!(
+                dev,
+                "the controller has a volatile write cache now: switching it off until the driver is bound again\n"
+            );
+            self.admin.execute(&SetWriteCache { enable: false })?;
+        }
+        self.hardware.set_limits(&next.info);
+        *self.present.lock() = next.info;
+        Ok(())
     }
 
     /// The version of the specification that the controller states (VS).
@@ -162,11 +206,11 @@ impl Shared {
 
     /// Milliseconds of the controller's keep alive timer, if it has one that the user wants.
     pub(super) fn keep_alive(&self) -> Option<u32> {
-        self.info.keep_alive(self.params.keep_alive_ms())
+        self.info().keep_alive(self.params.keep_alive_ms())
     }
 
     /// Which failed commands are tried again.
     pub(super) fn retries(&self) -> RetryPolicy {
-        RetryPolicy::new(self.params.retries(), self.info.retry_delays)
+        RetryPolicy::new(self.params.retries(), self.info().retry_delays)
     }
 }

@@ -44,7 +44,8 @@ pub(crate) use self::{
         SetInterruptCoalescing,
         SetKeepAliveTimer,
         SetNumberOfQueues,
-        SetTimestamp, //
+        SetTimestamp,
+        SetWriteCache, //
     },
     log_page::{
         GetLogPage,

@@ -22,22 +22,39 @@ use kernel::{
 
 /// The budget of Abort commands.
 pub(super) struct Aborts {
-    pub(super) pdev: ARef<pci::Device>,
-    /// How many more Aborts the controller takes (ACL).
-    pub(super) left: AtomicU32,
+    pdev: ARef<pci::Device>,
+    /// How many Aborts the controller takes at a time (ACL).
+    limit: AtomicU32,
+    /// How many Aborts the controller has.
+    used: AtomicU32,
 }
 
 impl Aborts {
+    /// No budget yet.
+    pub(super) fn new(pdev: &pci::Device) -> Self {
+        Self {
+            pdev: pdev.into(),
+            limit: AtomicU32::new(0),
+            used: AtomicU32::new(0),
+        }
+    }
+
+    /// Sets how many Aborts the controller takes at a time; those that it has count.
+    pub(super) fn set_limit(&self, limit: u32) {
+        self.limit.store(limit, Relaxed);
+    }
+
     /// Takes one Abort from the budget; returns whether there was one.
     pub(super) fn take(&self) -> bool {
-        self.left
-            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
+        let limit = self.limit.load(Relaxed);
+        self.used
+            .fetch_update(Relaxed, Relaxed, |used| (used < limit).then_some(used + 1))
             .is_ok()
     }
 
     /// Returns one Abort to the budget.
     pub(super) fn give_back(&self) {
-        self.left.fetch_add(1, Relaxed);
+        self.used.fetch_sub(1, Relaxed);
     }
 }
 

@@ -19,7 +19,10 @@ use crate::{
         AdminQueue, //
     },
     io::Io,
-    nvme::Capabilities,
+    nvme::{
+        Capabilities,
+        ControllerInfo, //
+    },
     policy::{
         timing,
         Lifecycle,
@@ -46,11 +49,7 @@ use crate::{
 };
 use core::{
     mem::take,
-    sync::atomic::{
-        AtomicU32,
-        AtomicU8,
-        Ordering::Relaxed, //
-    }, //
+    sync::atomic::AtomicU8, //
 };
 use kernel::{
     new_mutex,
@@ -81,11 +80,7 @@ impl Hardware {
     ///
     /// `ENOMEM`; what [`Registers::disable`] returns, with a line in the log.
     pub(crate) fn new(pdev: &pci::Device, identity: Identity) -> Result<Arc<Self>> {
-        let aborts = Aborts {
-            pdev: pdev.into(),
-            left: AtomicU32::new(0),
-        };
-        let aborts = Arc::new(aborts, GFP_KERNEL)?;
+        let aborts = Arc::new(Aborts::new(pdev), GFP_KERNEL)?;
         let registers = Registers {
             pdev: pdev.into(),
             bar: identity.bar,
@@ -178,15 +173,12 @@ impl Hardware {
         self.open(&queue)
     }
 
-    /// Sets how many Abort commands the controller takes at a time (ACL + 1).
-    pub(crate) fn set_abort_limit(&self, limit: u32) {
-        self.aborts.left.store(limit, Relaxed);
-    }
-
-    /// Sets how long an orderly shutdown may take: `typical_us`, as the controller states (RTD3E),
-    /// but [`timing::SHUTDOWN_MS`] to [`timing::LONGEST_SHUTDOWN_MS`].
-    pub(crate) fn set_shutdown_time(&self, typical_us: u32) {
-        self.inner.lock().shutdown = Delta::from_micros(typical_us.into())
+    /// Sets what the controller of `info` states: how many Abort commands it takes at a time (ACL),
+    /// and how long an orderly shutdown takes (RTD3E), but [`timing::SHUTDOWN_MS`] to
+    /// [`timing::LONGEST_SHUTDOWN_MS`].
+    pub(crate) fn set_limits(&self, info: &ControllerInfo) {
+        self.aborts.set_limit(info.abort_limit.into());
+        self.inner.lock().shutdown = Delta::from_micros(info.rtd3e_us.into())
             .max(timing::millis(timing::SHUTDOWN_MS))
             .min(timing::millis(timing::LONGEST_SHUTDOWN_MS));
     }

@@ -157,8 +157,9 @@ impl Namespaces {
     /// The limits of a namespace. Fields that contradict others are named in the log and ignored.
     pub(super) fn limits(&self, nsid: Nsid, info: &NamespaceInfo, controller: &Common) -> Limits {
         let is_2_1 = controller.version >= (2, 1);
+        let now = self.shared.info();
         let (disk, ignored) = DiskLimits::new(&Source {
-            controller: &self.shared.info,
+            controller: &now,
             nvm: &controller.nvm,
             namespace: info,
             large: self.large_hints(nsid, info, is_2_1),
@@ -178,12 +179,8 @@ impl Namespaces {
             max_transfer: self.shared.max_transfer,
             max_segments: MAX_SEGMENTS,
             // SGLs take segments that begin and end anywhere.
-            boundary: if self.shared.info.sgls {
-                1
-            } else {
-                regs::PAGE_SIZE
-            },
-            write_cache: self.shared.info.volatile_write_cache,
+            boundary: if now.sgls { 1 } else { regs::PAGE_SIZE },
+            write_cache: now.volatile_write_cache,
         }
     }
 }

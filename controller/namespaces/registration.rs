@@ -49,7 +49,7 @@ impl Namespaces {
             subsystem: self.shared.subsystem.clone(),
             nsid,
             ids,
-            shared: self.shared.info.multi_controller && info.shared,
+            shared: self.shared.info().multi_controller && info.shared,
         };
         let relation = with_registry(|registry| registry.add(entry))??;
         Ok(Registration {

@@ -193,7 +193,7 @@ impl Shared {
     ) -> Result<Option<Arc<Shadows>>> {
         let stride = self.hardware.caps().doorbell_stride;
         let last = regs::cq_doorbell(count.try_into()?, stride);
-        if !self.info.doorbell_buffer
+        if !self.info().doorbell_buffer
             || !Doorbell::has_shadow(regs::DOORBELLS, last)
             || !has_messages(pdev)
         {
@@ -268,7 +268,7 @@ impl Shared {
         let dev: &Device<Bound> = pdev.as_ref();
         let bar = self.hardware.bar();
         let sgl = self
-            .info
+            .info()
             .sgls
             .then_some(SglThreshold(self.params.sgl_threshold));
         let mut pairs = KVec::new();

@@ -162,6 +162,33 @@ impl AdminCommand for SetAsyncEvents {
     fn reply(&self, _dw0: u32) {}
 }
 
+/// Set Features, Volatile Write Cache (Base 5.27.1.4): whether the controller uses its cache.
+pub(crate) struct SetWriteCache {
+    /// Whether the cache is used.
+    pub(crate) enable: bool,
+}
+
+impl SetWriteCache {
+    /// Feature Identifier.
+    pub(crate) const FEATURE: u32 = 0x06;
+}
+
+impl AdminCommand for SetWriteCache {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = " (Volatile Write Cache)";
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: Self::FEATURE,
+            cdw11: self.enable.into(),
+            ..Sqe::new(Self::OPCODE, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
 /// Set Features, Autonomous Power State Transition (Base 5.27.1.9): whether an idle controller
 /// changes its power state by itself. Its data is a table of 32 entries, one for each power state.
 pub(crate) struct SetAutonomousPower {
@@ -324,6 +351,14 @@ mod tests {
                 command.sqe(),
                 &[(0, &[9]), (40, &[0x0c]), (44, &[field])]
             ));
+        }
+    }
+
+    #[test]
+    fn write_cache_images() {
+        for (enable, field) in [(false, 0), (true, 1)] {
+            let command = SetWriteCache { enable };
+            assert!(is(command.sqe(), &[(0, &[9]), (40, &[6]), (44, &[field])]));
         }
     }
 
