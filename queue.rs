@@ -101,12 +101,11 @@ struct LineBegins;
 pub(crate) struct Queue<T: Types> {
     // Never written. Each command reads the first two lines; a small read needs no other.
     ring: Ring,
-    doorbell: Doorbell,
     transfers: Transfers,
     // Written by each submission.
     _submission: [LineBegins; 0],
-    /// LOCK: the tail of the ring, the commands in flight, the gate; inside: only locks of the
-    /// kernel's own (timers, the IOMMU's address space).
+    /// LOCK: the tail of the ring and its doorbell, the commands in flight, the gate; inside: only
+    /// locks of the kernel's own (timers, the IOMMU's address space).
     #[pin]
     submission: SpinLock<Submission<T>>,
     // Written by each completion, if the queue is polled.
@@ -206,14 +205,14 @@ impl<T: Queued> Queue<T> {
         let id = shape.id;
         let shadows = shape.shadows;
         let doorbell = |offset| Doorbell::new(bar, regs::DOORBELLS, offset, shadows);
+        let tail_doorbell = doorbell(regs::sq_doorbell(id.raw(), stride))?;
         let queue = Arc::pin_init(
             try_pin_init!(Self {
                 ring: Ring::new(shape.submission_ring(dev)?)?,
-                doorbell: doorbell(regs::sq_doorbell(id.raw(), stride))?,
                 transfers: Transfers::new(dev, tags, shape.max_transfer, shape.sgl)?,
                 _submission: [],
                 submission <- SpinLock::new(
-                    Submission::new(in_flight, shape.entries),
+                    Submission::new(in_flight, tail_doorbell, shape.entries),
                     c"rnvme_submission",
                     static_lock_class!(),
                 ),
@@ -242,6 +241,12 @@ impl<T: Queued> Queue<T> {
     /// The queue identifier.
     pub(crate) fn id(&self) -> QueueId {
         self.id
+    }
+
+    /// Whether the submission doorbell uses its shadow from now on, if there is one. The controller
+    /// must not know the queue.
+    pub(crate) fn use_shadow(&self, is_used: bool) {
+        self.submission.lock().doorbell.use_shadow(is_used);
     }
 
     /// Entries of either ring.

@@ -138,7 +138,7 @@ impl Attributes {
         Err(EIO)
     }
 
-    /// Scans for namespaces and waits for the end of the scan.
+    /// Identifies the controller again, scans for namespaces and waits for the end of the scan.
     ///
     /// # Errors
     ///
@@ -147,6 +147,7 @@ impl Attributes {
         if !self.shared.hardware.is_live() {
             return Err(ENODEV);
         }
+        self.shared.identify_again(self.shared.hardware.device());
         self.shared.jobs.scan.queue();
         self.shared.jobs.scan.flush();
         Ok(())

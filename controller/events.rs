@@ -194,6 +194,8 @@ impl EventHandler {
                 let longest = timing::millis(longest.min(timing::LONGEST_ACTIVATION_MS));
                 self.shared.hardware.wait_while_paused(longest);
                 self.tell_firmware();
+                self.shared.identify_again(dev);
+                self.shared.jobs.scan.queue();
             }
             EventKind::Error => self.tell_errors(),
             _ => {}

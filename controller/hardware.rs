@@ -73,6 +73,7 @@ use core::sync::atomic::{
     Ordering::Relaxed, //
 };
 use kernel::{
+    device::Device,
     fmt,
     prelude::*,
     sync::{
@@ -177,6 +178,11 @@ impl Hardware {
             .name()
             .to_str()
             .unwrap_or_default()
+    }
+
+    /// The device, for log lines.
+    pub(crate) fn device(&self) -> &Device {
+        self.registers.pdev.as_ref()
     }
 
     /// The NUMA node of the device; -1 if it has none.

@@ -100,6 +100,14 @@ fn references<'a>(
     Ok(more)
 }
 
+/// The command that announces `shadows`.
+fn shadows_of(shadows: &Shadows) -> DoorbellBufferConfig {
+    DoorbellBufferConfig {
+        doorbells: shadows.doorbells(),
+        events: shadows.events(),
+    }
+}
+
 impl Shared {
     /// Deletes I/O queues 1 to `count`, as long as the controller answers; returns whether it deleted
     /// all. Other queues go when the controller is disabled.
@@ -174,26 +182,23 @@ impl IoQueues {
     ///
     /// # Errors
     ///
-    /// What executing Number of Queues and Doorbell Buffer Config returns; `EIO` if the controller
-    /// does not answer.
+    /// `EIO` if the controller does not answer; what announcing the controller memory returns.
     pub(super) fn create_again(&self) -> Result {
         let Shared {
             hardware, admin, ..
         } = &*self.shared;
+        let all = self.queues.len();
         let request = SetNumberOfQueues {
-            pairs: self.queues.len().try_into()?,
+            pairs: all.try_into()?,
         };
-        let granted = u32_as_usize(admin.execute(&request)?);
-        if let Some(shadows) = &self.memory.shadows {
-            admin.execute(&DoorbellBufferConfig {
-                doorbells: shadows.doorbells(),
-                events: shadows.events(),
-            })?;
-        }
+        // A controller that refuses says with the first queue that it does not create how many there
+        // are.
+        let granted = admin.execute(&request).map_or(all, u32_as_usize);
+        self.announce_shadows();
         if let Some(memory) = &self.memory.buffer {
             memory.tell()?;
         }
-        let made = self.create(granted.min(self.queues.len())).queues;
+        let made = self.create(granted.min(all)).queues;
         if hardware.is_halted() {
             // The controller did not refuse: it did not answer.
             return Err(EIO);
@@ -204,6 +209,26 @@ impl IoQueues {
         self.made.store(made, Relaxed);
         self.set_coalescing();
         Ok(())
+    }
+
+    /// Announces the shadow doorbells again, if there are any, to a controller that knows no I/O queue.
+    /// If the controller does not take them this time, the driver writes the registers only.
+    fn announce_shadows(&self) {
+        let Shared {
+            hardware, admin, ..
+        } = &*self.shared;
+        let Some(shadows) = &self.memory.shadows else {
+            return;
+        };
+        let are_taken =
+            self.shared.info().doorbell_buffer && admin.execute(&shadows_of(shadows)).is_ok();
+        hardware.use_shadows(are_taken);
+        if !are_taken && !hardware.is_halted() {
+            dev_warn!(
+                hardware.device(),
+                "the controller takes no shadow doorbells this time: I/O goes on with the registers alone\n"
+            );
+        }
     }
 
     /// Has the block layer use the queues that the controller has now, and no others; returns how

@@ -24,6 +24,7 @@ use crate::{
     },
     policy::{
         Continuation,
+        Event,
         Params,
         RetryPolicy, //
     },
@@ -64,13 +65,21 @@ pub(super) struct Shared {
     pub(super) number: u32,
     /// LOCK: what the last Identify Controller said; inside: nothing. A reset takes it.
     #[pin]
-    present: Mutex<ControllerInfo>,
+    present: Mutex<Present>,
     /// The controller's subsystem.
     pub(super) subsystem: Arc<SubsystemName>,
     /// The NVM subsystem's qualified name.
     pub(super) nqn: Text<256>,
     /// Bytes of the largest transfer: the queues were made for it.
     pub(super) max_transfer: u32,
+}
+
+/// What holds of the controller.
+struct Present {
+    /// What the last Identify Controller said.
+    info: ControllerInfo,
+    /// How many resets have identified the controller, modulo 2^32.
+    round: u32,
 }
 
 /// What Identify says of the controller.
@@ -154,7 +163,7 @@ impl Shared {
                 jobs: jobs.clone(),
                 params: *params,
                 number: hardware.number(),
-                present <- new_mutex!(info),
+                present <- new_mutex!(Present { info, round: 0 }),
                 subsystem,
                 nqn: identified.nqn,
                 max_transfer: info
@@ -168,17 +177,51 @@ impl Shared {
     /// What the last Identify Controller said: at probe, in the last reset, or with the firmware that
     /// was activated since.
     pub(super) fn info(&self) -> ControllerInfo {
-        *self.present.lock()
+        self.present.lock().info
     }
 
-    /// The controller identifies itself as `identified` now: that holds from here on.
+    /// A reset found the controller as `identified`: that holds from here on.
     ///
     /// # Errors
     ///
     /// `ENODEV` if the controller may not go on, with a line in the log; what executing Set Features
     /// returns, if a new cache cannot be switched off.
     pub(super) fn adopt(&self, identified: &Identified, dev: &Device) -> Result {
-        let next = Continuation::new(&self.info(), &identified.info, self.max_transfer);
+        let next = self.next(identified, dev)?;
+        let mut present = self.present.lock();
+        present.info = next;
+        present.round = present.round.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Identifies a controller that works: new firmware may run, activated with a notice or without.
+    /// A controller that may not go on is reset.
+    pub(super) fn identify_again(&self, dev: &Device) {
+        let round = self.present.lock().round;
+        let Ok(identified) = Identified::get(&self.admin, dev) else {
+            return;
+        };
+        match self.next(&identified, dev) {
+            Ok(next) => {
+                let mut present = self.present.lock();
+                // What a reset has found since is newer.
+                if present.round == round {
+                    present.info = next;
+                }
+            }
+            // A reset ends commands, and identifies the controller itself.
+            Err(_) if !self.hardware.is_live() => {}
+            Err(_) => {
+                let why = "it identifies itself as another controller, or one that does less";
+                self.hardware.notify(Event::Fault, why);
+            }
+        }
+    }
+
+    /// What holds of the controller that identifies itself as `identified` now.
+    fn next(&self, identified: &Identified, dev: &Device) -> Result<ControllerInfo> {
+        let before = self.info();
+        let next = Continuation::new(&before, &identified.info, self.max_transfer);
         let next = next.map_err(|what| {
             dev_err!(
                 dev,
@@ -194,9 +237,16 @@ impl Shared {
             );
             self.admin.execute(&SetWriteCache { enable: false })?;
         }
+        if before.firmware.as_str() != next.info.firmware.as_str() {
+            dev_info!(
+                dev,
+                "firmware {} runs now, it was {}\n",
+                next.info.firmware,
+                before.firmware
+            );
+        }
         self.hardware.set_limits(&next.info);
-        *self.present.lock() = next.info;
-        Ok(())
+        Ok(next.info)
     }
 
     /// The version of the specification that the controller states (VS).

@@ -308,6 +308,12 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         self.doorbell.mute();
     }
 
+    /// Whether the doorbell uses its shadow from now on, if there is one. The controller must not know
+    /// the queue.
+    pub(crate) fn use_shadow(&mut self, is_used: bool) {
+        self.doorbell.use_shadow(is_used);
+    }
+
     /// Empties the completion ring and unmutes the doorbell: the controller was reset and lost the
     /// queue.
     pub(crate) fn reset(&mut self) {

@@ -13,6 +13,7 @@ use crate::{
             InFlight,
             Types, //
         },
+        pci::Doorbell, //
     },
 };
 
@@ -31,16 +32,19 @@ pub(crate) enum Gate {
 pub(super) struct Submission<T: Types> {
     pub(super) in_flight: InFlight<T>,
     pub(super) tail: Tail,
+    /// Tells the controller the tail.
+    pub(super) doorbell: Doorbell,
     /// Unless it is open, no command is put in flight.
     gate: Gate,
 }
 
 impl<T: Types> Submission<T> {
     /// The state of an empty ring of `entries`, closed.
-    pub(super) const fn new(in_flight: InFlight<T>, entries: u16) -> Self {
+    pub(super) const fn new(in_flight: InFlight<T>, doorbell: Doorbell, entries: u16) -> Self {
         Self {
             in_flight,
             tail: Tail::new(entries),
+            doorbell,
             gate: Gate::Closed,
         }
     }

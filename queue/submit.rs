@@ -101,7 +101,7 @@ impl<T: Queued> Queue<T> {
             }
         }
         if submission.tail.is_pending() {
-            self.ring_doorbell(&mut submission);
+            Self::ring_doorbell(&mut submission);
         }
     }
 
@@ -128,7 +128,7 @@ impl<T: Queued> Queue<T> {
         // entries, and a slot is armed for one request at a time.
         submission.tail.advance();
         if last {
-            self.ring_doorbell(submission);
+            Self::ring_doorbell(submission);
         }
     }
 
@@ -138,7 +138,7 @@ impl<T: Queued> Queue<T> {
             return;
         };
         if submission.tail.is_pending() {
-            self.ring_doorbell(&mut submission);
+            Self::ring_doorbell(&mut submission);
         }
     }
 
@@ -146,8 +146,9 @@ impl<T: Queued> Queue<T> {
     ///
     /// [`Doorbell::ring`]: crate::sys::pci::Doorbell::ring
     #[inline(always)]
-    fn ring_doorbell(&self, submission: &mut Submission<T>) {
-        self.doorbell.ring(submission.tail.ring());
+    fn ring_doorbell(submission: &mut Submission<T>) {
+        let values = submission.tail.ring();
+        submission.doorbell.ring(values);
     }
 }
 

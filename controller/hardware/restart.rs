@@ -89,6 +89,17 @@ impl Hardware {
         self.start_admin()
     }
 
+    /// Whether the doorbells of I/O queues use their shadows from now on, if they have any. The
+    /// controller must not know the queues.
+    pub(crate) fn use_shadows(&self, are_used: bool) {
+        let mut inner = self.inner.lock();
+        inner.lines.for_each(|vector| vector.use_shadows(are_used));
+        for queue in inner.io_queues() {
+            queue.use_shadow(are_used);
+            let _ = queue.with_polled(|polled| polled.use_shadow(are_used));
+        }
+    }
+
     /// Resets the PCI function of a controller that does not stop, with `inner` released during the
     /// reset: I/O that waits too long for it fails, see [`Self::check_function_reset`].
     fn reset_function<'a>(

@@ -116,6 +116,11 @@ impl VectorHandler {
         }
     }
 
+    /// Whether the doorbells of I/O queues use their shadows from now on.
+    pub(crate) fn use_shadows(&mut self, are_used: bool) {
+        self.queues_mut().for_each(|io| io.use_shadow(are_used));
+    }
+
     /// Makes the completion sides as new: the controller has forgotten the queues.
     pub(crate) fn reset(&mut self) {
         self.queues_mut().for_each(Completions::reset);

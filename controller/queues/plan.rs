@@ -5,6 +5,7 @@
 use super::{
     super::shared::Shared,
     references,
+    shadows_of,
     Created,
     IoQueues,
     Memory, //
@@ -20,7 +21,6 @@ use crate::{
         cmb,
         regs,
         CmbLayout,
-        DoorbellBufferConfig,
         QueueId,
         SetNumberOfQueues,
         CMBLOC,
@@ -200,12 +200,9 @@ impl Shared {
             return Ok(None);
         }
         let shadows = Shadows::new(pdev.as_ref())?;
-        let config = DoorbellBufferConfig {
-            doorbells: shadows.doorbells(),
-            events: shadows.events(),
-        };
         self.hardware.keep_shadows(shadows.clone());
-        Ok(self.admin.execute(&config).is_ok().then_some(shadows))
+        let result = self.admin.execute(&shadows_of(&shadows));
+        Ok(result.is_ok().then_some(shadows))
     }
 
     /// The controller memory buffer for the submission rings of `count` queues, if the user wants it

@@ -78,9 +78,10 @@ impl Shadows {
 /// # Invariants
 ///
 /// `ptr` is 4-byte aligned and points into the mapping that `home` keeps, or to `home.nowhere`.
-/// `shadow` points into the first of the pages that `home` keeps.
+/// `shadow` and `home.shadow` point into the first of the pages that `home` keeps.
 pub(crate) struct Doorbell {
     ptr: *mut u32,
+    /// `None` while the register alone is written.
     shadow: Option<Shadow>,
     /// Boxed, so that the doorbell shares a cache line with the other data that a command needs.
     home: KBox<Home>,
@@ -94,6 +95,8 @@ struct Home {
     /// The target of the stores of a muted doorbell, which is never read. It saves
     /// [`Doorbell::ring`] a test.
     nowhere: UnsafeCell<u32>,
+    /// The shadow, whether it is used or not.
+    shadow: Option<Shadow>,
     _shadows: Option<Arc<Shadows>>,
 }
 
@@ -144,6 +147,7 @@ impl Doorbell {
             bar: bar.clone(),
             offset,
             nowhere: UnsafeCell::new(0),
+            shadow,
             _shadows: shadows.cloned(),
         };
         // INVARIANT: aligned and inside the mapping, as checked; `home` keeps mapping and pages.
@@ -164,6 +168,13 @@ impl Doorbell {
     pub(crate) fn unmute(&mut self) {
         // INVARIANT: as in `new`.
         self.ptr = self.home.register();
+    }
+
+    /// Whether [`Self::ring`] uses the shadow from now on, if there is one. The controller must not
+    /// know the queue.
+    pub(crate) fn use_shadow(&mut self, is_used: bool) {
+        // INVARIANT: as in `new`.
+        self.shadow = self.home.shadow.filter(|_| is_used);
     }
 
     /// Whether a page of shadows has room for the doorbell at `offset`. `base` is the offset of the

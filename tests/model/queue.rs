@@ -23,6 +23,7 @@ use crate::{
             Started,
             Types, //
         },
+        pci::Doorbell, //
     },
 };
 
@@ -35,7 +36,7 @@ impl<T: Types> Queue<T> {
     /// Its gate is closed.
     pub(crate) fn new(in_flight: InFlight<T>, entries: u16) -> Self {
         Self {
-            submission: SpinLock::new(Submission::new(in_flight, entries)),
+            submission: SpinLock::new(Submission::new(in_flight, Doorbell::new(0), entries)),
         }
     }
 

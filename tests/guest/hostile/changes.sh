@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# What a reset, a rescan or new firmware finds otherwise than before: what the last
+# Identify Controller says holds, what the controller refuses now is done without, and
+# verified I/O goes on.
+#@ machine: hostile
+#@ timeout: 90
+. /tests/guest/lib/recovery.sh
+
+firmware() {
+    local revision
+    revision=$(<$ctrl/firmware_rev)
+    echo "${revision%% *}"
+}
+
+# A reset must succeed, and I/O must work after it.
+expect_reset() { # WHAT
+    reset_controller || die "$1: the reset failed, state $(ctrl_state): $(klog | tail -n 5)"
+    within "$took" "$back_bound" || die "$1: the reset took $took s"
+    expect "$1: state" live "$(ctrl_state)"
+    fio_outcome --number_ios=200
+    expect "$1: I/O" "no error" "$outcome"
+}
+
+# The firmware is another one: FR of Identify Controller in hexadecimal digits.
+firmware_is() { # HEX
+    hostile "disarm identify; arm identify cns=1 at=64:$1 times=always"
+}
+
+hostile "new; set dbbuf=1"
+start_driver
+put_noise $disk 8
+expect "firmware" 1.0 "$(firmware)"
+firmware_is 322e302020202020
+expect_reset "new firmware"
+expect "firmware after a reset" 2.0 "$(firmware)"
+firmware_is 332e302020202020
+echo 1 >$ctrl/rescan_controller
+expect "firmware after a rescan" 3.0 "$(firmware)"
+firmware_is 342e302020202020
+hostile "activate 500"
+# shellcheck disable=SC2317,SC2329 # called by wait_for
+activated() { [[ $(firmware) == 4.0 ]]; }
+wait_for 20 activated
+# Another controller answers: nothing of it is used.
+enables=$(hostile count enables)
+hostile "disarm identify; arm identify cns=1 at=4:58585858"
+echo 1 >$ctrl/rescan_controller || true
+wait_for 20 is_state live
+(($(hostile count enables) > enables)) || die "expected a reset of a controller with another serial number"
+expect "firmware of the right controller" 1.0 "$(firmware)"
+
+# Shadow doorbells are refused, then offered again, then not offered at all.
+mark
+hostile "arm status queue=admin op=0x7c value=0x4001 times=always"
+expect_reset "Doorbell Buffer Config refused"
+expect_klog "no shadow doorbells this time"
+doorbells=$(hostile count doorbells)
+fio_outcome --number_ios=200
+(($(hostile count doorbells) - doorbells >= 100)) || die "expected doorbell registers for I/O without shadows"
+hostile "disarm status"
+expect_reset "Doorbell Buffer Config taken again"
+hostile "set dbbuf=0"
+expect_reset "no Doorbell Buffer Config"
+
+# Every feature is refused, and so is the number of queues.
+mark
+hostile "arm status queue=admin op=9 value=0x4002 times=always"
+expect_reset "Set Features refused"
+hostile "disarm status"
+expect_reset "Set Features taken again"
+
+# A volatile write cache that is new: the disks send no flush, so it is switched off.
+hostile "arm identify cns=1 at=525:00 times=always"
+expect_reset "no cache"
+hostile "disarm identify"
+mark
+expect_reset "a cache"
+expect_klog "switching it off"
+expect_noise $disk 8
+hostile new
+stop_driver
