@@ -187,7 +187,7 @@ impl AdminQueue {
             timeout_ms,
             QueueMap {
                 counts: QueueCounts::plan(1, 1, Wanted { write: 0, poll: 0 }),
-                vectors: None,
+                cpus: None,
             },
         )?;
         let requests = DriverQueue::new(

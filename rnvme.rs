@@ -68,6 +68,7 @@ use self::{
     },
     sys::{
         base::{
+            is_kdump_kernel,
             work,
             Class, //
         },
@@ -169,6 +170,11 @@ impl Driver for Rnvme {
         }
     }
 
+    fn before_restore(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
+        // The bus was frozen, which ended any reset: its job only has to notice.
+        this.with(Controller::wait_for_reset);
+    }
+
     fn slot_reset(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) -> Verdict {
         this.with(Controller::begin_wake);
         Verdict::Recovered
@@ -205,7 +211,10 @@ impl kernel::InPlaceModule for RnvmeModule {
                 pr_err!("{}\n", e);
                 EINVAL
             })?;
-            PARAMS.populate(params);
+            PARAMS.populate(match is_kdump_kernel() {
+                true => params.frugal(),
+                false => params,
+            });
             sys::base::init_registry();
             let work = work::Queues::new()?;
             let class = Class::register(c"rnvme")?;

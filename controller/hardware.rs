@@ -12,6 +12,8 @@
 
 // What one interrupt vector serves.
 mod vector_handler;
+// The vectors: handlers and their lines.
+mod vectors;
 // Abort commands under way.
 mod aborts;
 // Starting and stopping by registers.
@@ -34,7 +36,7 @@ use self::{
         Fate,
         Stop, //
     },
-    vector_handler::VectorHandler, //
+    vectors::Lines, //
 };
 use crate::{
     admin::{
@@ -62,7 +64,6 @@ use crate::{
         pci::{
             Bar,
             ControllerMemory,
-            Line,
             Shadows, //
         },
     },
@@ -102,13 +103,6 @@ struct IoHardware {
     queues: KVec<Arc<Queue<Io>>>,
     /// The block layer's side of the queues.
     set: Arc<TagSet<Io>>,
-}
-
-/// Interrupt lines. The first serves the admin queue.
-struct Lines {
-    lines: KVec<Line<VectorHandler>>,
-    /// The admin queue's handler, while it has no line.
-    parked: Option<KBox<VectorHandler>>,
 }
 
 struct Inner {
@@ -320,18 +314,6 @@ impl Hardware {
     pub(crate) fn close_queue(&self, queue: &Queue<Io>) {
         let _inner = self.inner.lock();
         queue.set_gate(Gate::Closed);
-    }
-}
-
-impl Lines {
-    /// Calls `f` on each vector's handler, which does not run at the same time.
-    fn for_each(&mut self, mut f: impl FnMut(&mut VectorHandler)) {
-        for line in &mut self.lines {
-            line.with_disabled(&mut f);
-        }
-        if let Some(vector) = &mut self.parked {
-            f(vector);
-        }
     }
 }
 

@@ -42,12 +42,8 @@ use core::sync::atomic::{
     Ordering::Relaxed, //
 };
 use kernel::{
-    device::Device,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    sync::Arc, //
 };
 
 /// The I/O queues of a controller.
@@ -60,15 +56,11 @@ pub(super) struct IoQueues {
     /// Entries of a ring.
     pub(super) entries: u16,
     queues: KVec<Arc<Queue<Io>>>,
-    /// Whether all queues share one vector.
-    share_vector: bool,
     /// How many queues the controller has: fewer after a reset in which it lost some.
     made: AtomicUsize,
     /// How many queues the block layer uses.
     used: AtomicUsize,
     memory: Memory,
-    /// The device whose vectors map the queues to CPUs, if each queue has its own vector.
-    vectors: Option<ARef<Device>>,
     /// The longest time that the controller states for a change of CSTS.RDY, in milliseconds.
     ready_ms: u32,
 }
@@ -157,7 +149,11 @@ impl IoQueues {
             hardware, admin, ..
         } = &*self.shared;
         let id = queue.id();
-        let own = if self.share_vector { 0 } else { id.raw() };
+        let own = if hardware.shares_vector() {
+            0
+        } else {
+            id.raw()
+        };
         let cq = CreateIoCq {
             id,
             entries: queue.entries(),
@@ -198,11 +194,7 @@ impl IoQueues {
         if let Some(memory) = &self.memory.buffer {
             memory.tell()?;
         }
-        let made = self.create(granted.min(all)).queues;
-        if hardware.is_halted() {
-            // The controller did not refuse: it did not answer.
-            return Err(EIO);
-        }
+        let made = self.create_fitting(granted.min(all))?;
         for queue in self.queues.iter().skip(made) {
             hardware.close_queue(queue);
         }
@@ -231,6 +223,34 @@ impl IoQueues {
         }
     }
 
+    /// Creates the first `count` queues, or as many as controller and vectors allow, with vectors
+    /// that are spread over just these queues. Returns how many that are.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the controller does not answer, or does not delete a queue; what
+    /// [`Hardware::fit_vectors`](super::hardware::Hardware::fit_vectors) returns.
+    fn create_fitting(&self, mut count: usize) -> Result<usize> {
+        let Shared { hardware, .. } = &*self.shared;
+        while count > 0 {
+            let counts = self.counts.first(count.try_into()?);
+            let served = u32_as_usize(hardware.fit_vectors(counts)?.total());
+            let made = self.create(served).queues;
+            if hardware.is_halted() {
+                // The controller did not refuse: it did not answer.
+                return Err(EIO);
+            }
+            if made == served {
+                return Ok(made);
+            }
+            if !self.shared.delete_queues(made.try_into()?) {
+                return Err(EIO);
+            }
+            count = made;
+        }
+        Ok(0)
+    }
+
     /// Has the block layer use the queues that the controller has now, and no others; returns how
     /// many that are, if the number has changed. Waits for I/O; a request on its way to a lost queue
     /// goes through queue 1.
@@ -255,23 +275,26 @@ impl IoQueues {
     fn update(&self, made: usize) -> Result {
         let queues = references(self.queues.iter().take(made))?;
         let counts = self.counts.first(made.try_into()?);
-        // The vectors of lost queues would leave CPUs without a queue.
-        let vectors = self.vectors.clone().filter(|_| made == self.queues.len());
-        self.set
-            .update_queues(queues, QueueMap { counts, vectors })?;
+        let cpus = self.shared.hardware.cpus();
+        self.set.update_queues(queues, QueueMap { counts, cpus })?;
         Ok(())
     }
 
     /// Sets interrupt coalescing, where the user wants it. A controller that refuses does without it;
     /// the log has a line.
     fn set_coalescing(&self) {
-        let Shared { admin, params, .. } = &*self.shared;
+        let Shared {
+            hardware,
+            admin,
+            params,
+            ..
+        } = &*self.shared;
         let Some((time, entries)) = params.coalescing() else {
             return;
         };
         // Admin commands come one at a time, so their vector gains nothing. Disabled before
         // coalescing is enabled, so that it never waits; not at all where I/O queues share the vector.
-        if !self.share_vector {
+        if !hardware.shares_vector() {
             admin.offer(&DisableCoalescing { vector: 0 });
         }
         admin.offer(&SetInterruptCoalescing { time, entries });

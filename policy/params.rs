@@ -103,6 +103,18 @@ impl Params {
         Ok(())
     }
 
+    /// These parameters for a kernel with little memory, which saves that of a crashed one: one I/O
+    /// queue of at most 64 entries.
+    pub(crate) fn frugal(self) -> Self {
+        Self {
+            io_queues: 1,
+            write_queues: 0,
+            poll_queues: 0,
+            io_queue_depth: self.io_queue_depth.min(64),
+            ..self
+        }
+    }
+
     /// How many I/O queues to ask for on a machine of `cpus` CPUs: at least 1. Queues for writes
     /// and for polling come on top of one for each CPU.
     pub(crate) fn queues_to_ask_for(&self, cpus: u32) -> u32 {
@@ -260,6 +272,21 @@ mod tests {
             ]);
             let asked = params.ok().map(|p| p.queues_to_ask_for(cpus));
             assert_eq!(asked, Some(expected));
+        }
+    }
+
+    #[test]
+    fn the_kernel_of_a_crash_gets_one_short_queue() {
+        for (depth, expected) in [(1024, 64), (64, 64), (3, 3)] {
+            let params = with(&[
+                ("io_queue_depth", depth),
+                ("io_queues", 8),
+                ("write_queues", 1),
+                ("poll_queues", 2),
+            ]);
+            let frugal = params.ok().map(Params::frugal);
+            let seen = frugal.map(|p| (p.queues_to_ask_for(64), p.io_queue_depth));
+            assert_eq!(seen, Some((1, expected)));
         }
     }
 

@@ -16,6 +16,8 @@ mod rate_limit;
 pub(crate) mod clock;
 // The registry that all controllers share.
 mod global;
+// The kernel that saves the memory of a crashed one.
+mod crash;
 
 pub(crate) use self::{
     class::{
@@ -23,6 +25,7 @@ pub(crate) use self::{
         Class,
         ClassDevice, //
     },
+    crash::is_kdump_kernel,
     global::{
         init_registry,
         with_registry, //

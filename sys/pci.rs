@@ -12,12 +12,15 @@ pub(crate) mod numa;
 mod bar;
 // Vectors with affinity, handlers that own their state.
 mod irq;
+// Which queue's vector interrupts a CPU.
+mod affinity;
 // Doorbells and their shadows.
 mod doorbell;
 // The controller memory buffer.
 mod controller_memory;
 
 pub(crate) use self::{
+    affinity::CpuMap,
     bar::Bar,
     controller_memory::ControllerMemory,
     doorbell::{

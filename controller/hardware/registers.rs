@@ -176,7 +176,7 @@ impl Registers {
     /// Announces the loss of power (CC.SHN) and waits for at most `longest` until the shutdown is
     /// complete. A controller that is not ready is not told.
     ///
-    /// TIMEOUT: `Hardware::set_shutdown_time`.
+    /// TIMEOUT: `Hardware::set_limits`.
     pub(super) fn shut_down(&self, longest: Delta) {
         let csts = self.csts();
         if gone(csts) || csts.rdy() == 0 {

@@ -19,7 +19,6 @@ use crate::{
     queue::Gate,
     sys::block::TagSet, //
 };
-use core::mem::take;
 use kernel::{
     io::poll::read_poll_timeout,
     prelude::*,
@@ -191,10 +190,9 @@ impl Hardware {
         // `Event::Leave` does not stop a live controller: its disks went first.
         self.halt(&mut inner, Stop::Orderly, Fate::Fail);
         let is_stopped = inner.life.power() == Power::Off;
-        for line in take(&mut inner.lines.lines) {
-            free_or_leak(line.free(), is_stopped);
-        }
-        free_or_leak(inner.lines.parked.take(), is_stopped);
+        inner
+            .lines
+            .take_all(|handler| free_or_leak(handler, is_stopped));
         let (admin, io) = (inner.admin.take(), inner.io.take());
         drop(inner);
         for queue in io.iter().flat_map(|io| &io.queues) {

@@ -52,22 +52,32 @@ impl VectorHandler {
         })
     }
 
-    /// Adds an I/O queue to the handler of the admin queue.
+    /// Makes room for `queues` I/O queues in the handler of the admin queue.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn push(&mut self, completions: Completions<Io>) -> Result {
+    pub(crate) fn reserve(&mut self, queues: usize) -> Result {
+        if let Some(more) = &mut self.more {
+            more.io.reserve(queues, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the I/O queue of `other`, if it has one, into the handler of the admin queue.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` without [`Self::reserve`].
+    pub(crate) fn adopt(&mut self, other: &mut Self) -> Result {
+        let Some(completions) = other.io.take() else {
+            return Ok(());
+        };
         match &mut self.more {
             Some(more) if self.io.is_some() => more.io.push(completions, GFP_KERNEL)?,
             _ => self.io = Some(completions),
         }
         Ok(())
-    }
-
-    /// Whether the vector serves the admin queue.
-    pub(crate) fn has_admin(&self) -> bool {
-        self.more.is_some()
     }
 
     /// Removes all I/O queues.

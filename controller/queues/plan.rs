@@ -44,6 +44,7 @@ use crate::{
             memory_bar,
             node,
             ControllerMemory,
+            CpuMap,
             Doorbell,
             Shadows, //
         },
@@ -58,10 +59,7 @@ use kernel::{
     io::Io as _,
     pci,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    sync::Arc, //
 };
 
 impl Shared {
@@ -142,17 +140,17 @@ impl Shared {
         let vectors = self
             .hardware
             .reallocate_vectors(plan.interrupt(), wanted.write)?;
-        let share_vector = vectors.count() == 1;
         let served = vectors.count().saturating_sub(1).max(1);
         let counts = QueueCounts::plan(made, served, wanted);
         pairs.truncate(u32_as_usize(counts.total()));
         let queues = references(pairs.iter().map(|(queue, _)| queue))?;
         let dev: &Device<Bound> = pdev.as_ref();
-        let device: &Device = pdev.as_ref();
-        let vectors_of: Option<ARef<Device>> = (!share_vector).then(|| device.into());
         let map = QueueMap {
             counts,
-            vectors: vectors_of.clone(),
+            cpus: match vectors.count() {
+                1 => None,
+                _ => Some(CpuMap::new(&vectors, counts)?),
+            },
         };
         let entries = self.entries();
         let set = TagSet::new(
@@ -161,10 +159,10 @@ impl Shared {
             entries - 1,
             node(dev),
             self.params.io_timeout_ms(),
-            map,
+            map.clone(),
         )?;
         self.hardware
-            .attach_io(&vectors, pairs, counts.interrupt(), set.clone())?;
+            .attach_io(&vectors, pairs, set.clone(), &map)?;
         Ok(IoQueues {
             shared: self.clone(),
             set,
@@ -173,9 +171,7 @@ impl Shared {
             made: AtomicUsize::new(queues.len()),
             used: AtomicUsize::new(queues.len()),
             queues,
-            share_vector,
             memory: memory.clone(),
-            vectors: vectors_of,
             ready_ms: self.hardware.ready_ms(),
         })
     }

@@ -4,20 +4,24 @@
 
 use crate::{
     policy::QueueCounts,
-    sys::ffi as bindings, //
+    sys::{
+        ffi as bindings,
+        pci::CpuMap, //
+    },
 };
 use kernel::{
     prelude::*,
-    sync::aref::ARef, //
+    sync::Arc, //
 };
 
 /// How CPUs are mapped to hardware queues.
+#[derive(Clone)]
 pub(crate) struct QueueMap {
     /// The number of queues of each kind, in the order of their indices: default, read, poll.
     pub(crate) counts: QueueCounts,
-    /// The device whose vector `i` interrupts the CPUs of queue `i` (from 1 on), if each queue with
-    /// interrupts has a vector of its own; else CPUs are spread by topology.
-    pub(crate) vectors: Option<ARef<kernel::device::Device>>,
+    /// The CPUs that the vector of each queue interrupts, if each queue with interrupts has a vector
+    /// of its own; else CPUs are spread by topology.
+    pub(crate) cpus: Option<Arc<CpuMap>>,
 }
 
 impl QueueMap {
@@ -30,6 +34,19 @@ impl QueueMap {
             _ => (self.counts.default, 0),
         };
         (count.min(total.saturating_sub(first)), first)
+    }
+
+    /// The queue of `kind` for each CPU, if vectors say so for the `count` queues from `first` on.
+    pub(super) fn queues(
+        &self,
+        kind: bindings::hctx_type,
+        count: u32,
+        first: u32,
+    ) -> Option<&[u32]> {
+        let queues = self.cpus.as_ref()?.queues(kind);
+        // The map may be that of more queues, after a reset that gave the controller more.
+        let fits = |queue: &u32| (first..first + count).contains(queue);
+        (!queues.is_empty() && queues.iter().all(fits)).then_some(queues)
     }
 }
 
@@ -50,7 +67,7 @@ mod tests {
                 read: 2,
                 poll: 1,
             },
-            vectors: None,
+            cpus: None,
         };
         for (total, counts) in [
             (6, [3, 2, 1]),

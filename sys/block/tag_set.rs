@@ -321,13 +321,14 @@ impl<T: Operations> TagSet<T> {
             if count == 0 {
                 continue;
             }
-            match &hardware.map.vectors {
-                // SAFETY: `map` is the set's, `dev` a valid device; vector 0 is the admin queue's.
-                Some(dev) if kind != bindings::hctx_type_HCTX_TYPE_POLL => unsafe {
-                    bindings::blk_mq_map_hw_queues(map, crate::sys::pci::raw_device(dev), first + 1)
+            match hardware.map.queues(kind, count, first) {
+                // SAFETY: blk-mq allocated the map with an entry for each possible number of a CPU
+                // (`nr_cpu_ids`), and `queues` has as many. No other code has the map now.
+                Some(queues) => unsafe {
+                    core::ptr::copy_nonoverlapping(queues.as_ptr(), map.mq_map, queues.len())
                 },
                 // SAFETY: `map` is the set's.
-                _ => unsafe { bindings::blk_mq_map_queues(map) },
+                None => unsafe { bindings::blk_mq_map_queues(map) },
             }
         }
     }

@@ -101,6 +101,10 @@ pub(crate) trait Driver: pci::Driver {
         channel: Channel,
     ) -> Verdict;
 
+    /// The slot has been reset, and config space is about to be restored: no vectors may be allocated
+    /// or freed from the end of this call until [`Self::slot_reset`] begins.
+    fn before_restore(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
+
     /// The slot has been reset. Config space has been restored as it was after probe, or after the
     /// last [`super::function::save`].
     fn slot_reset(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Verdict;
@@ -277,6 +281,7 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: as above.
         let verdict = unsafe {
             with::<T, _>(pdev, |dev, data| {
+                T::before_restore(dev, data);
                 restore(dev);
                 T::slot_reset(dev, data)
             })

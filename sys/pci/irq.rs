@@ -104,6 +104,11 @@ impl Vectors {
         numa::of(self.pdev.as_ref())
     }
 
+    /// The device.
+    pub(super) fn device(&self) -> &pci::Device {
+        &self.pdev
+    }
+
     /// The number of vectors.
     pub(crate) fn count(&self) -> u32 {
         self.count
