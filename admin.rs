@@ -17,7 +17,8 @@ use crate::{
         IdentifyData,
         LogPage,
         QueueId,
-        Sqe, //
+        Sqe,
+        Status, //
     },
     policy::{
         timing,
@@ -288,6 +289,31 @@ impl AdminQueue {
         self.read(command, identify::page(0)?)
     }
 
+    /// Reads the data structure `D`, which the controller may refuse: its status is the caller's to
+    /// judge, and the log has no line.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the controller did not complete the command; `ENOMEM`.
+    pub(crate) fn ask<D: IdentifyData>(
+        &self,
+        command: &Identify<D>,
+    ) -> Result<Result<Page<D>, Status>> {
+        let mut bytes = identify::page(0)?;
+        let answer = self.submit(command, Buffer::Read(&mut bytes), |data, result| {
+            let status = data.queue.status();
+            match result {
+                Ok(()) => Ok(Ok(())),
+                Err(_) if status.is_from_controller() => Ok(Err(status)),
+                Err(e) => Err(e),
+            }
+        })?;
+        Ok(answer.map(|()| Page {
+            bytes,
+            _data: PhantomData,
+        }))
+    }
+
     /// Reads the log page `P`.
     ///
     /// # Errors
@@ -319,6 +345,28 @@ impl AdminQueue {
 
     /// Executes a command with the data in `buffer`; logs a failure.
     fn run<C: AdminCommand>(&self, command: &C, buffer: Buffer<'_>) -> Result<C::Reply> {
+        self.submit(command, buffer, |data, result| match result {
+            Ok(()) => Ok(command.reply(data.result())),
+            Err(e) => {
+                dev_err!(
+                    self.queue.device(),
+                    "admin command {}{} failed: {}\n",
+                    opcode_name(QueueId::ADMIN, C::OPCODE),
+                    C::DETAIL,
+                    data.queue.status()
+                );
+                Err(e)
+            }
+        })
+    }
+
+    /// Executes a command with the data in `buffer`; `read` gets its end.
+    fn submit<C: AdminCommand, R>(
+        &self,
+        command: &C,
+        buffer: Buffer<'_>,
+        read: impl FnOnce(&AdminRequestData, Result) -> Result<R>,
+    ) -> Result<R> {
         let entry = command.sqe();
         self.requests.execute(
             buffer,
@@ -328,19 +376,7 @@ impl AdminQueue {
                 data.command = entry;
             },
             || self.queue.check(),
-            |data, result| match result {
-                Ok(()) => Ok(command.reply(data.result())),
-                Err(e) => {
-                    dev_err!(
-                        self.queue.device(),
-                        "admin command {}{} failed: {}\n",
-                        opcode_name(QueueId::ADMIN, C::OPCODE),
-                        C::DETAIL,
-                        data.queue.status()
-                    );
-                    Err(e)
-                }
-            },
+            read,
         )
     }
 }

@@ -5,19 +5,25 @@
 //! A read takes this path: [`Io::queue_rq`] has the queue map the data, checks the blocks and
 //! submits the command; the interrupt of the queue brings the request to [`Io::complete`].
 
+// The wait for a namespace that is not ready.
+mod readiness;
 // A namespace: logical blocks, limits.
 mod blocks;
 // How a command failed: block status, log line.
 mod status;
 
-pub(crate) use self::blocks::{
-    Blocks,
-    Geometry, //
+pub(crate) use self::{
+    blocks::{
+        Blocks,
+        Geometry, //
+    },
+    readiness::Readiness, //
 };
 
 use self::status::{
     block_status,
-    report, //
+    report,
+    report_wait, //
 };
 use crate::{
     data::RequestData,
@@ -259,6 +265,13 @@ fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
 fn fail(queue: &Queue<Io>, mut rq: Started<Io>, status: Status) {
     if rq.is_first_time() {
         rq.private_mut().reset_retries();
+    }
+    if status.is_not_ready() && !rq.is_failfast() {
+        if let Some(pause) = rq.queue_data().readiness.pause() {
+            report_wait(queue, rq.queue_data(), status, pause);
+            rq.requeue_after(pause.ms, |geometry| &geometry.requeue_timer);
+            return;
+        }
     }
     let policy = rq.queue_data().retries;
     if let Some(delay) = policy.decide(status, rq.is_failfast(), rq.private().retries()) {

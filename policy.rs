@@ -14,10 +14,14 @@ pub(crate) mod timing;
 mod continuation;
 // Which failed commands are tried again, and when.
 mod retry;
+// How long a namespace that is not ready is waited for.
+mod not_ready;
 // States of a controller, and the actions on each event.
 mod lifecycle;
 // Namespaces in use, and the relation of a new one to them.
 mod namespace_registry;
+// Whether a namespace is still the one of a disk.
+mod namespace_change;
 // Rate limit of log lines that a device can cause.
 mod log_budget;
 
@@ -26,6 +30,7 @@ pub(crate) use self::{
     disk_limits::{
         Atomic,
         DiskLimits,
+        Ignored,
         Source, //
     },
     lifecycle::{
@@ -38,11 +43,16 @@ pub(crate) use self::{
         State, //
     },
     log_budget::LogBudget,
+    namespace_change::{
+        Change,
+        Likeness, //
+    },
     namespace_registry::{
         Registry,
         RegistryEntry,
         Relation, //
     },
+    not_ready::NotReady,
     params::{
         with_parameters,
         Params, //

@@ -169,11 +169,11 @@ impl Core {
     }
 
     /// About how many admin commands a reset takes: eight for the controller, two for each queue
-    /// pair, one for each disk.
+    /// pair, two for each disk.
     fn commands_of_a_reset(&self) -> u32 {
         self.io
             .commands_of_a_reset()
-            .saturating_add(self.namespaces.count())
+            .saturating_add(self.namespaces.commands_of_a_check())
     }
 
     /// Brings the stopped controller up again.
@@ -241,7 +241,7 @@ impl ScanJob {
     fn scan(&self) -> Result {
         let core = &self.0;
         core.use_queues()?;
-        core.namespaces.scan().inspect_err(|e| {
+        let pause = core.namespaces.scan().inspect_err(|e| {
             // A controller that is being reset is scanned again afterwards.
             if core.shared.hardware.is_live() {
                 dev_err!(
@@ -250,7 +250,11 @@ impl ScanJob {
                     e.to_errno()
                 );
             }
-        })
+        })?;
+        if let Some(ms) = pause {
+            core.shared.jobs.scan.queue_after(ms);
+        }
+        Ok(())
     }
 }
 

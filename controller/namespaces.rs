@@ -3,15 +3,21 @@
 //! The namespaces of a controller as disks: Identify data, checked, becomes limits, and limits become
 //! a `gendisk`.
 
+// What the controller says of a namespace.
+mod identify;
+// Which namespaces there are.
+mod active;
 // Namespaces that have disks.
 mod live;
-// What the controller says of its namespaces.
-mod identify;
 // Namespaces in use, told apart by their identifiers.
 mod registration;
 
 use self::{
-    identify::Common,
+    identify::{
+        Common,
+        Description,
+        Skip, //
+    },
     live::{
         LiveNamespaces,
         Membership, //
@@ -23,13 +29,16 @@ use crate::{
     io::{
         Blocks,
         Geometry,
-        Io, //
+        Io,
+        Readiness, //
     },
     num::SECTOR_SHIFT,
-    nvme::{
-        NamespaceInfo,
-        Nsid,
-        UniqueIds, //
+    nvme::Nsid,
+    policy::{
+        Change,
+        Ignored,
+        NotReady,
+        RetryPolicy, //
     },
     sys::{
         base::RateLimit,
@@ -54,6 +63,10 @@ use kernel::{
         Arc,
         Mutex, //
     },
+    time::{
+        Instant,
+        Monotonic, //
+    },
 };
 
 /// A namespace with its disk, which goes when this is dropped.
@@ -63,10 +76,28 @@ struct Namespace {
     registration: Registration,
     /// The disk's number.
     number: u32,
-    /// The identifiers that the controller states.
-    ids: UniqueIds,
-    /// What the disk was made from, for the check that a reset makes.
+    /// What the disk was made of.
+    recipe: Recipe,
+    /// What the namespace is recognised by, for the check that a reset makes.
     membership: Membership,
+}
+
+/// What a disk is made of, besides its number and its identifiers. A disk is updated when any of it
+/// has changed, whichever data structure says so.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Recipe {
+    limits: Limits,
+    /// The size in units of 512 bytes.
+    sectors: u64,
+    lba_shift: u32,
+    retries: RetryPolicy,
+}
+
+/// The disks of a controller.
+struct Disks {
+    list: KVec<Namespace>,
+    /// The wait for namespaces that are not ready.
+    not_ready: Option<NotReady>,
 }
 
 /// The namespaces of a controller and their disks.
@@ -79,10 +110,12 @@ pub(super) struct Namespaces {
     parent: ARef<Device>,
     /// The namespaces that have disks, for resets.
     live: Arc<LiveNamespaces>,
+    /// The time from which `Disks::not_ready` counts.
+    born: Instant<Monotonic>,
     /// LOCK: the list of disks, while disks are added and removed, and so while I/O is waited for;
     /// inside: all other locks but `Bound::controller`. A reset does not take it.
     #[pin]
-    disks: Mutex<KVec<Namespace>>,
+    disks: Mutex<Disks>,
 }
 
 impl Namespaces {
@@ -96,13 +129,18 @@ impl Namespaces {
         set: &Arc<TagSet<Io>>,
         parent: &Device,
     ) -> Result<Arc<Self>> {
+        let disks = Disks {
+            list: KVec::new(),
+            not_ready: None,
+        };
         Arc::pin_init(
             try_pin_init!(Self {
                 shared: shared.clone(),
                 set: set.clone(),
                 parent: parent.into(),
                 live: LiveNamespaces::new()?,
-                disks <- new_mutex!(KVec::new()),
+                born: Instant::now(),
+                disks <- new_mutex!(disks),
             }? Error),
             GFP_KERNEL,
         )
@@ -113,15 +151,10 @@ impl Namespaces {
         &self.parent
     }
 
-    /// How many namespaces have disks.
-    pub(super) fn count(&self) -> u32 {
-        self.live.count()
-    }
-
     /// Removes all disks, whose I/O ends first. `is_gone`: the device is not on the bus any more,
     /// which users of the disks are told.
     pub(super) fn remove(&self, is_gone: bool) {
-        let mut disks = take(&mut *self.disks.lock());
+        let mut disks = take(&mut self.disks.lock().list);
         if is_gone {
             for namespace in &mut disks {
                 namespace.disk.mark_dead();
@@ -131,96 +164,167 @@ impl Namespaces {
 
     /// Makes the disks what the active namespaces are now: a new namespace gets a disk, a namespace
     /// that is gone loses its disk, all other disks are updated. A namespace that cannot be used is
-    /// named in the log and left out.
+    /// named in the log and left out. Returns after how many milliseconds to scan again, if a
+    /// namespace is not ready and may become so.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EIO` if the list of namespaces cannot be read; `ENODEV` if the controller does not
     /// work any more. The disks that were changed until then stay as they are.
-    pub(super) fn scan(&self) -> Result {
+    pub(super) fn scan(&self) -> Result<Option<u32>> {
         let disks = &mut *self.disks.lock();
-        let controller = self.describe();
-        let (active, is_all) = self.active()?;
+        let common = self.common();
+        let active = self.active(&common)?;
         // An inconsistent list says nothing of the namespaces that it lacks.
-        disks.retain(|disk| !is_all || active.binary_search(&disk.registration.nsid).is_ok());
-        for nsid in active {
+        disks.list.retain(|disk| {
+            !active.is_complete || active.nsids.binary_search(&disk.registration.nsid).is_ok()
+        });
+        // CAST: the clock does not go back.
+        let now = self.born.elapsed().as_millis().max(0) as u64;
+        let wait = NotReady::again(disks.not_ready, now);
+        let pause = wait.pause(self.shared.hardware.ready_ms());
+        let mut is_unready = false;
+        for nsid in active.nsids {
             if !self.shared.hardware.is_live() {
                 return Err(ENODEV);
             }
-            match self.update(nsid, disks, &controller) {
-                Ok(()) => {}
-                Err(_) if !self.shared.hardware.is_live() => return Err(ENODEV),
-                Err(e) => dev_err!(
-                    self.parent,
-                    "namespace {} left out: error {}\n",
-                    nsid.get(),
-                    e.to_errno()
-                ),
+            let Err(skip) = self.update(nsid, &mut disks.list, &common, pause.is_some()) else {
+                continue;
+            };
+            if !self.shared.hardware.is_live() {
+                return Err(ENODEV);
             }
+            is_unready |= skip == Skip::NotReady;
+            let is_final = pause.is_none();
+            self.skip(nsid, skip, &mut disks.list, active.is_listed, is_final);
         }
-        if disks.is_empty() {
+        if is_unready {
+            disks.not_ready = Some(wait);
+        }
+        let pause = pause.filter(|_| is_unready);
+        if disks.list.is_empty() && pause.is_none() {
             dev_warn!(self.parent, "no usable namespace\n");
         }
-        Ok(())
+        Ok(pause)
     }
 
-    /// Makes a disk for namespace `nsid`, or updates its disk.
-    fn update(&self, nsid: Nsid, disks: &mut KVec<Namespace>, controller: &Common) -> Result {
-        let info = self.namespace_info(nsid).inspect_err(|e| {
-            if *e == ENODEV {
-                // The namespace is not what the disk was made from any more.
-                disks.retain(|disk| disk.registration.nsid != nsid);
-            }
-        })?;
+    /// Namespace `nsid` was not looked at to the end: drops its disk if the namespace is not there or
+    /// cannot be used, and tells the log what it does not say yet. `is_final`: the driver does not
+    /// wait for the namespace any longer.
+    fn skip(
+        &self,
+        nsid: Nsid,
+        skip: Skip,
+        disks: &mut KVec<Namespace>,
+        is_listed: bool,
+        is_final: bool,
+    ) {
+        let is_gone = match skip {
+            Skip::Inactive | Skip::Unusable => true,
+            Skip::Unknown => !is_listed,
+            Skip::NotReady | Skip::Failed(_) => false,
+        };
+        if is_gone {
+            disks.retain(|disk| disk.registration.nsid != nsid);
+        }
+        let nsid = nsid.get();
+        match skip {
+            Skip::Inactive | Skip::Unknown if is_listed => dev_err!(
+                self.parent,
+                "namespace {} left out: it is in the list of active namespaces, but inactive\n",
+                nsid
+            ),
+            Skip::NotReady if is_final => dev_err!(
+                self.parent,
+                "namespace {} left out: not ready; a rescan, or its event, adds it later\n",
+                nsid
+            ),
+            Skip::Failed(e) => dev_err!(
+                self.parent,
+                "namespace {} left out: error {}\n",
+                nsid,
+                e.to_errno()
+            ),
+            _ => {}
+        }
+    }
+
+    /// Makes a disk for namespace `nsid`, or updates its disk. `is_patient`: a namespace that says
+    /// that it is not ready is left for later.
+    fn update(
+        &self,
+        nsid: Nsid,
+        disks: &mut KVec<Namespace>,
+        common: &Common,
+        is_patient: bool,
+    ) -> Result<(), Skip> {
         let resets = self.shared.hardware.counters.resets.load(Relaxed);
-        let (ids, said) = self.unique_ids(nsid, &info, controller.version);
+        let now = self.describe(nsid)?;
+        if !now.attributes.ready && is_patient {
+            return Err(Skip::NotReady);
+        }
         let index = disks.iter().position(|disk| disk.registration.nsid == nsid);
-        if said.is_err() {
+        let disk = index.and_then(|index| disks.get_mut(index));
+        let change = disk
+            .as_ref()
+            .map(|disk| disk.membership.change(&now.likeness, self));
+        if now.ids_stated.is_err() {
             let undisturbed = self.shared.hardware.is_live()
                 && resets == self.shared.hardware.counters.resets.load(Relaxed);
             // A controller that refuses to state more identifiers has a line in the log. Its disk
             // is not taken for another because of that.
-            let is_other = index
-                .and_then(|index| disks.get(index))
-                .is_some_and(|disk| disk.ids != ids);
-            if is_other || !undisturbed || said == Err(ENOMEM) {
-                return said;
+            let is_other = change == Some(Change::Replaced);
+            if is_other || !undisturbed || now.ids_stated == Err(ENOMEM) {
+                return now.ids_stated.map_err(Skip::Failed);
+            }
+        }
+        let mut number = None;
+        if let (Some(disk), Some(change)) = (disk, change) {
+            match change {
+                Change::None | Change::IdsUnknown => return Ok(self.refresh(disk, &now, common)?),
+                Change::Formatted => match self.reformat(disk, &now, common) {
+                    // A file system on a partition hears of it when the disk goes.
+                    Err(e) if e == EBUSY => number = Some(disk.number),
+                    result => return Ok(result?),
+                },
+                Change::Replaced => {}
             }
         }
         if let Some(index) = index {
-            let disk = disks.get_mut(index).ok_or(EINVAL)?;
-            if disk.ids == ids {
-                return self.refresh(disk, info, controller);
-            }
             dev_warn!(
                 self.parent,
-                "namespace {} was replaced by another\n",
-                nsid.get()
+                "namespace {} was {}: its disk is made anew\n",
+                nsid.get(),
+                match number {
+                    Some(_) => "formatted while partitions are open",
+                    None => "replaced by another",
+                }
             );
             drop(disks.remove(index));
         }
-        let disk = self.add(nsid, free_number(disks), info, ids, controller)?;
-        Ok(disks.push(disk, GFP_KERNEL)?)
+        let number = number.unwrap_or_else(|| free_number(disks));
+        let disk = self.add(nsid, number, &now, common)?;
+        Ok(disks.push(disk, GFP_KERNEL).map_err(Error::from)?)
     }
 
-    /// What the data path needs to know of a namespace with `limits`.
+    /// What the data path needs to know of a namespace whose disk is made of `recipe`.
     fn geometry(
         &self,
         registration: &Registration,
         number: u32,
-        info: &NamespaceInfo,
-        limits: &Limits,
+        recipe: &Recipe,
     ) -> Result<Arc<Geometry>> {
-        let disk = &limits.disk;
+        let disk = &recipe.limits.disk;
         Arc::pin_init(
             try_pin_init!(Geometry {
                 nsid: registration.nsid,
-                blocks: Blocks::new(info.lba_shift),
+                blocks: Blocks::new(recipe.lba_shift),
                 atomic: disk.atomic,
                 many_ranges: disk.discard.ranges > 1,
                 deallocating_zeroes: disk.deallocating_zeroes,
                 ids: registration.usable,
-                retries: self.shared.retries(),
+                retries: recipe.retries,
+                readiness: Readiness::new(self.shared.hardware.ready_ms()),
                 requeue_timer: RequeueTimer::new(),
                 name: (self.shared.number, number),
                 log <- RateLimit::new(),
@@ -229,60 +333,107 @@ impl Namespaces {
         )
     }
 
+    /// What the disk of `namespace` is made of, and the fields that it leaves out.
+    fn recipe(&self, nsid: Nsid, namespace: &Description, common: &Common) -> (Recipe, Ignored) {
+        let (limits, ignored) = self.limits(nsid, namespace, common);
+        let recipe = Recipe {
+            limits,
+            sectors: namespace.info.sectors,
+            lba_shift: namespace.info.lba_shift,
+            retries: self.shared.retries(),
+        };
+        (recipe, ignored)
+    }
+
     /// Makes the disk of namespace `nsid`.
     fn add(
         &self,
         nsid: Nsid,
         number: u32,
-        info: NamespaceInfo,
-        ids: UniqueIds,
-        controller: &Common,
+        now: &Description,
+        common: &Common,
     ) -> Result<Namespace> {
-        let registration = self.register(nsid, &info, ids)?;
-        let limits = self.limits(nsid, &info, controller);
-        let geometry = self.geometry(&registration, number, &info, &limits)?;
-        let membership = self.live.enter(&geometry, info)?;
+        let registration = self.register(nsid, now, common)?;
+        let (recipe, ignored) = self.recipe(nsid, now, common);
+        self.tell_ignored(nsid, ignored);
+        let geometry = self.geometry(&registration, number, &recipe)?;
+        let membership = self.live.enter(&geometry, now.likeness)?;
         let disk = Disk::add(
             self.set.clone(),
             &self.parent,
             fmt!("rnvme{}n{}", self.shared.number, number),
             geometry,
-            &limits,
-            info.sectors,
+            &recipe.limits,
+            recipe.sectors,
         )?;
         Ok(Namespace {
             disk,
             registration,
             number,
-            ids,
+            recipe,
             membership,
         })
     }
 
-    /// Updates the disk of `namespace`, of which the controller says `info` now.
-    fn refresh(
-        &self,
-        namespace: &mut Namespace,
-        info: NamespaceInfo,
-        controller: &Common,
-    ) -> Result {
-        if namespace.membership.is_still(&info) {
+    /// Updates the disk of `namespace`, which is as `now` says.
+    fn refresh(&self, namespace: &mut Namespace, now: &Description, common: &Common) -> Result {
+        let (nsid, number) = (namespace.registration.nsid, namespace.number);
+        let (recipe, ignored) = self.recipe(nsid, now, common);
+        if recipe == namespace.recipe && !namespace.membership.is_refused() {
+            if namespace.membership.gave_up() {
+                // The table may have been read before the namespace was ready.
+                namespace.disk.read_partitions();
+            }
             return Ok(());
         }
-        let (nsid, number) = (namespace.registration.nsid, namespace.number);
-        let limits = self.limits(nsid, &info, controller);
-        let geometry = self.geometry(&namespace.registration, number, &info, &limits)?;
-        let membership = self.live.enter(&geometry, info)?;
-        namespace.disk.update(geometry, &limits, info.sectors)?;
+        self.tell_ignored(nsid, ignored);
+        let geometry = self.geometry(&namespace.registration, number, &recipe)?;
+        let likeness = namespace.membership.likeness(&now.likeness);
+        let membership = self.live.enter(&geometry, likeness)?;
+        namespace
+            .disk
+            .update(geometry, &recipe.limits, recipe.sectors)?;
         namespace.membership = membership;
+        namespace.recipe = recipe;
         dev_info!(
             self.parent,
-            "namespace {} has changed: {} blocks of {} bytes\n",
+            "namespace {} has changed: {} blocks of {} bytes{}\n",
             nsid.get(),
-            info.sectors >> (info.lba_shift - SECTOR_SHIFT),
-            1u32 << info.lba_shift
+            recipe.sectors >> (recipe.lba_shift - SECTOR_SHIFT),
+            1u32 << recipe.lba_shift,
+            if recipe.limits.read_only {
+                ", write protected"
+            } else {
+                ""
+            }
         );
         Ok(())
+    }
+
+    /// Updates the disk of `namespace`, whose data is gone: its partitions go, and the new partition
+    /// table is read. I/O of before fails.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if a partition is open; what updating the disk returns.
+    fn reformat(&self, namespace: &mut Namespace, now: &Description, common: &Common) -> Result {
+        namespace.membership.refuse();
+        namespace.disk.remove_partitions()?;
+        self.refresh(namespace, now, common)?;
+        namespace.disk.read_partitions();
+        Ok(())
+    }
+
+    /// Names the fields that the limits of namespace `nsid` leave out.
+    fn tell_ignored(&self, nsid: Nsid, ignored: Ignored) {
+        if !ignored.is_empty() {
+            dev_warn!(
+                self.parent,
+                "namespace {}: ignoring {}: inconsistent, or out of range\n",
+                nsid.get(),
+                ignored
+            );
+        }
     }
 }
 

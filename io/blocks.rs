@@ -2,6 +2,7 @@
 
 //! A namespace as the data path sees it: its logical blocks, its limits, its log.
 
+use super::readiness::Readiness;
 use crate::{
     num::SECTOR_SHIFT,
     nvme::{
@@ -45,6 +46,8 @@ pub(crate) struct Geometry {
     pub(crate) ids: UniqueIds,
     /// Which failed commands are retried.
     pub(crate) retries: RetryPolicy,
+    /// The wait while the namespace is not ready.
+    pub(crate) readiness: Readiness,
     /// The delay of requests that are queued again.
     pub(crate) requeue_timer: RequeueTimer,
     /// The numbers of the controller and of the disk, for log lines.

@@ -2,7 +2,10 @@
 
 //! How a command failed: a block status for the submitter, a line for the log.
 
-use super::blocks::Geometry;
+use super::{
+    blocks::Geometry,
+    readiness::Pause, //
+};
 use crate::{
     data::Queued,
     nvme::{
@@ -65,6 +68,25 @@ where
         geometry.blocks.first(rq.sector()),
         status,
         Missed(missed)
+    );
+}
+
+/// Logs that I/O begins to wait for a namespace that is not ready, if `pause` is the first.
+pub(super) fn report_wait<T>(queue: &Queue<T>, geometry: &Geometry, status: Status, pause: Pause)
+where
+    T: Queued<QueueData = Geometry>,
+{
+    let (Some(limit_ms), Some(_)) = (pause.begins, geometry.log.admit()) else {
+        return;
+    };
+    let (controller, disk) = geometry.name;
+    dev_warn!(
+        queue.device(),
+        "rnvme{}n{}: not ready: {}: I/O is tried again for up to {} ms\n",
+        controller,
+        disk,
+        status,
+        limit_ms
     );
 }
 

@@ -177,6 +177,23 @@ impl Status {
         (self.0 & Self::CRD) >> 11
     }
 
+    /// Whether the controller has completed the command; otherwise the driver ended it.
+    pub(crate) fn is_from_controller(self) -> bool {
+        self != Self::HOST_ABORTED
+    }
+
+    /// Whether the namespace, or the media of the controller, are not ready yet or being formatted,
+    /// so that the same command succeeds later: Admin Command Media Not Ready, Namespace Not Ready,
+    /// Format In Progress.
+    pub(crate) const fn is_not_ready(self) -> bool {
+        matches!(self.code(), 0x024 | 0x082 | 0x084) && !self.do_not_retry()
+    }
+
+    /// Whether the controller does not know the namespace: Invalid Namespace or Format.
+    pub(crate) const fn is_invalid_namespace(self) -> bool {
+        self.code() == 0x00b
+    }
+
     /// The class of the status.
     pub(crate) fn outcome(self) -> Outcome {
         status::find(self.code()).map_or(Outcome::IoError, |row| row.outcome)
@@ -341,9 +358,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_ready_yet() {
+        for code in 0..=0x7ff {
+            let status = Status::from_raw(code);
+            assert_eq!(status.is_not_ready(), matches!(code, 0x024 | 0x082 | 0x084));
+            assert!(!Status::from_raw(code | Status::DNR).is_not_ready());
+            assert_eq!(status.is_invalid_namespace(), code == 0x00b);
+        }
+        assert!(Status::from_raw(0x400b).is_invalid_namespace());
+    }
+
+    #[test]
     fn host_aborted_is_a_path_status() {
         let status = Status::HOST_ABORTED;
         assert_eq!((status.sct(), status.sc()), (3, 0x71));
+        assert!(!status.is_from_controller() && Status::from_raw(0).is_from_controller());
         assert_eq!(status.outcome(), Outcome::IoError);
     }
 

@@ -19,6 +19,8 @@ mod descriptors;
 mod namespace;
 // What the NVM command set adds (CNS 05h, 06h).
 mod nvm;
+// A namespace of any command set (CNS 08h).
+mod independent;
 
 pub(crate) use self::{
     active::NamespaceList,
@@ -29,11 +31,18 @@ pub(crate) use self::{
         SubsystemName, //
     },
     descriptors::{
+        CommandSet,
         NamespaceDescriptors,
+        SameNamespace,
         UniqueIds, //
+    },
+    independent::{
+        IdentifyNamespaceIndependent,
+        NamespaceAttributes, //
     },
     namespace::{
         IdentifyNamespace,
+        NamespaceError,
         NamespaceHints,
         NamespaceInfo, //
     },

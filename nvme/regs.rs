@@ -99,6 +99,8 @@ pub(crate) const SHN_NORMAL: u32 = 1;
 bitfield! {
     /// The fields of CAP that the driver uses.
     struct Cap(u64) {
+        /// Controller Ready Independent of Media Support (CRMS bit 1).
+        60:60 crims;
         /// Controller Ready With Media Support (CRMS bit 0): CRTO.CRWMT states how long it takes.
         59:59 crwms;
         /// Controller Memory Buffer Supported: CMBMSC enables the buffer.
@@ -130,6 +132,9 @@ pub(crate) struct Capabilities {
     pub(crate) cmb_control: bool,
     /// Whether CRTO states the time to become ready with media (CAP.CRMS bit 0).
     pub(crate) ready_with_media: bool,
+    /// Whether the controller can be ready before its media (CAP.CRMS bit 1); it reports whether a
+    /// namespace is ready then.
+    pub(crate) ready_independent: bool,
 }
 
 /// Why a controller with these capabilities cannot be driven.
@@ -200,6 +205,7 @@ impl Capabilities {
             command_sets: css & (1 << 6) != 0,
             cmb_control: cap.cmbs() != 0,
             ready_with_media: cap.crwms() != 0,
+            ready_independent: cap.crims() != 0,
         })
     }
 
@@ -345,6 +351,7 @@ mod tests {
             });
             assert_eq!(ready, ms);
             assert_eq!(reads, crms & 1);
+            assert_eq!(caps.ready_independent, crms & 2 != 0);
         }
         Ok(())
     }

@@ -34,9 +34,6 @@ use kernel::{
 
 /// Maximum blocks of one Write Zeroes: NLB has 16 bits.
 const MAX_ZEROES_BLOCKS: u32 = 1 << 16;
-/// Upper bound of a size hint in bytes; a larger hint is ignored. Read-ahead takes twice the
-/// optimal size of I/O in memory.
-const LARGEST_HINT: u64 = 64 << 20;
 /// The largest power of two that the block layer can express in bytes.
 const LARGEST_POWER: u64 = 1 << 31;
 
@@ -185,14 +182,14 @@ impl Calculation<'_> {
         (u64::from(count_z) + 1) * u64::from(self.block)
     }
 
-    /// A hint on writes in bytes; `None` if OPTPERF declares it invalid, or it exceeds
-    /// [`LARGEST_HINT`].
+    /// A hint on writes in bytes; `None` if OPTPERF declares it invalid, or no command carries as
+    /// much: programs take the hints for sizes of buffers and of read-ahead.
     fn hint(&mut self, count_z: u16, field: u8) -> Option<u32> {
         let bytes = self.bytes(count_z);
         if self.optperf() == 0 {
             return None;
         }
-        if bytes > LARGEST_HINT {
+        if bytes > self.source.max_transfer.into() {
             self.ignore(field);
             return None;
         }
@@ -290,6 +287,7 @@ mod tests {
                     sectors: 1 << 20,
                     deallocating_zeroes: true,
                     shared: false,
+                    write_protected: false,
                     hints: self.hints,
                     nguid: [0; 16],
                     eui64: [0; 8],
@@ -371,7 +369,7 @@ mod tests {
     #[test]
     fn write_hints() {
         // Shift, features, NPWG, NOWS, NAWUPF; physical block, least and best I/O, ignored.
-        let cases: [(u32, u8, u16, u16, u16, (u32, u32, u32), u8); 8] = [
+        let cases: [(u32, u8, u16, u16, u16, (u32, u32, u32), u8); 10] = [
             (9, ALL, 7, 255, 0, (512, 4096, 131072), 0),
             (9, ALL, 7, 255, 7, (4096, 4096, 131072), 0),
             (9, ALL, 7, 255, 3, (2048, 4096, 131072), 0),
@@ -379,8 +377,10 @@ mod tests {
             (9, ALL, 6, 0, 255, (2048, 3584, 0), 0),
             (12, 0x02, 7, 7, 7, (4096, 4096, 0), 0),
             (12, 0x22, 7, 7, 7, (4096, 4096, 0), 0),
-            // No larger than a transfer.
-            (12, ALL, 1023, 0, 1023, (512 << 10, 4 << 20, 0), 0),
+            // As much as a command carries, and more.
+            (12, ALL, 127, 127, 127, (512 << 10, 512 << 10, 512 << 10), 0),
+            (12, ALL, 128, 128, 1023, (4096, 4096, 0), 0b110),
+            (12, ALL, 127, 128, 1023, (512 << 10, 512 << 10, 0), 0b100),
             (16, ALL, 0xffff, 0xffff, 0, (65536, 65536, 0), 0b110),
         ];
         for (shift, features, npwg, nows, nawupf, expected, ignored) in cases {

@@ -13,8 +13,9 @@ use kernel::prelude::*;
 
 /// The unit of Command Retry Delay Times in milliseconds.
 const UNIT_MS: u32 = 100;
+
 /// Which failed commands the driver retries, and when.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RetryPolicy {
     most: u8,
     delays: RetryDelays,

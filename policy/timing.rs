@@ -96,6 +96,16 @@ pub(crate) const BUSY_RETRY_MS: u32 = 1;
 /// hours): the submitter waits.
 pub(crate) const LONGEST_RETRY_DELAY_MS: u32 = 60_000;
 
+/// The shortest pause before a command is tried again on a namespace that is not ready.
+pub(crate) const SHORTEST_READY_PAUSE_MS: u32 = 10;
+
+/// The longest pause before a command is tried again on a namespace that is not ready.
+pub(crate) const LONGEST_READY_PAUSE_MS: u32 = 500;
+
+/// After which a namespace that was not ready, and was not found so since, is waited for again:
+/// as long as CAP.TO (or CRTO).
+pub(crate) const NOT_READY_FORGOTTEN_MS: u32 = 10_000;
+
 /// In which [`super::LogBudget`] counts its lines.
 pub(crate) const LOG_INTERVAL: Delta = Delta::from_secs(5);
 

@@ -59,8 +59,22 @@ pub(crate) const BLK_STS_INVAL: blk_status_t = 19;
 pub(crate) const BLK_FEAT_WRITE_CACHE: blk_features_t = 1 << 0;
 /// Writes can bypass the volatile write cache.
 pub(crate) const BLK_FEAT_FUA: blk_features_t = 1 << 1;
+/// The media rotate.
+pub(crate) const BLK_FEAT_ROTATIONAL: blk_features_t = 1 << 2;
 /// The device has atomic writes.
 pub(crate) const BLK_FEAT_ATOMIC_WRITES: blk_features_t = 1 << 14;
+
+/// `BLK_OPEN_READ`, `include/linux/blkdev.h`: the file is for reading.
+pub(crate) const BLK_OPEN_READ: blk_mode_t = 1 << 0;
+
+/// `struct hd_geometry`, `include/uapi/linux/hdreg.h`, of which the kernel crate has the name only.
+#[repr(C)]
+pub(crate) struct HdGeometry {
+    pub(crate) heads: u8,
+    pub(crate) sectors: u8,
+    pub(crate) cylinders: u16,
+    pub(crate) start: kernel::ffi::c_ulong,
+}
 
 /// `DMA_MAPPING_ERROR`, `include/linux/dma-mapping.h`.
 pub(crate) const DMA_MAPPING_ERROR: dma_addr_t = !0;

@@ -13,6 +13,7 @@ use crate::nvme::{
     AsyncEvent,
     AsyncEventRequest,
     ChangedNamespaces,
+    CommandSet,
     Cqe,
     CreateIoCq,
     CreateIoSq,
@@ -28,6 +29,7 @@ use crate::nvme::{
     IdentifyControllerNvm,
     IdentifyData,
     IdentifyNamespace,
+    IdentifyNamespaceIndependent,
     IdentifyNamespaceNvm,
     KeepAlive,
     LogPage,
@@ -88,6 +90,8 @@ const _: () = {
     assert!(Range::WORDS * size_of::<u64>() == size_of::<ffi::nvme_dsm_range>());
     assert!(size_of::<IdentifyNamespace>() == size_of::<ffi::nvme_id_ns>());
     assert!(size_of::<IdentifyNamespaceNvm>() == size_of::<ffi::nvme_id_ns_nvm>());
+    assert!(size_of::<IdentifyNamespaceIndependent>() == size_of::<ffi::nvme_id_ns_cs_indep>());
+    assert!(offset_of!(IdentifyNamespace, nsattr) == offset_of!(ffi::nvme_id_ns, nsattr));
     assert!(SetHostBehavior::DATA.len() == size_of::<ffi::nvme_feat_host_behavior>());
     assert!(offset_of!(IdentifyController, crdt) == offset_of!(ffi::nvme_id_ctrl, crdt1));
     assert!(ApstTable::LEN == size_of::<ffi::nvme_feat_auto_pst>());
@@ -106,12 +110,14 @@ same_offsets! {
 same_offsets! {
     IdentifyController => nvme_id_ctrl:
     sn, mn, fr, cmic, mdts, cntlid, ver, rtd3r, rtd3e, oaes, ctratt, oacs, acl, aerl, frmw,
-    lpa, elpe, npss, apsta, mtfa, kas, sqes, cqes, oncs, vwc, sgls, subnqn, psd,
+    lpa, elpe, npss, apsta, mtfa, kas, sqes, cqes, nn, oncs, vwc, sgls, subnqn, psd,
 }
 
 same_offsets! {
     RawPowerState => nvme_id_power_state: max_power, flags, entry_lat, exit_lat,
 }
+
+same_offsets!(IdentifyNamespaceIndependent => nvme_id_ns_cs_indep: nsfeat, nsattr, nstat);
 
 same_offsets!(FirmwareSlots => nvme_fw_slot_info_log: afi, frs);
 
@@ -130,6 +136,13 @@ same! {
     NamespaceDescriptors::EUI64 => NVME_NIDT_EUI64,
     NamespaceDescriptors::NGUID => NVME_NIDT_NGUID,
     NamespaceDescriptors::UUID => NVME_NIDT_UUID,
+    NamespaceDescriptors::COMMAND_SET => NVME_NIDT_CSI,
+    CommandSet::NVM.0 => NVME_CSI_NVM,
+    IdentifyNamespaceIndependent::CNS => NVME_ID_CNS_NS_CS_INDEP,
+    IdentifyNamespaceIndependent::ROTATIONAL => NVME_NS_ROTATIONAL,
+    IdentifyNamespaceIndependent::NO_WRITE_CACHE => NVME_NS_VWC_NOT_PRESENT,
+    IdentifyNamespaceIndependent::WRITE_PROTECTED => NVME_NS_ATTR_RO,
+    IdentifyNamespaceIndependent::READY => NVME_NSTAT_NRDY,
     DeleteIoSq::OPCODE => nvme_admin_opcode_nvme_admin_delete_sq,
     CreateIoSq::OPCODE => nvme_admin_opcode_nvme_admin_create_sq,
     DeleteIoCq::OPCODE => nvme_admin_opcode_nvme_admin_delete_cq,

@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a controller says of its namespaces: which there are, their identifiers, their limits.
+//! What a controller says of one of its namespaces: identifiers, size, attributes, limits.
 
 use super::Namespaces;
 use crate::{
     nvme::{
         regs,
+        CommandSet,
+        ControllerInfo,
         Identify,
         LargeHints,
+        NamespaceAttributes,
+        NamespaceError,
         NamespaceInfo,
-        NamespaceList,
         Nsid,
         NvmLimits,
+        Status,
         UniqueIds, //
     },
     policy::{
         DiskLimits,
+        Ignored,
+        Likeness,
         Source, //
     },
     sys::{
@@ -25,56 +31,68 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// The most namespaces that a scan looks at: a device may claim four billion.
-const MAX_NAMESPACES: usize = 8192;
+/// Major and minor version of the specification (VS).
+type Version = (u16, u8);
 
 /// What a controller says that matters to all of its namespaces.
 pub(super) struct Common {
-    /// Major and minor version of the specification (VS).
-    pub(super) version: (u16, u8),
+    /// What the last Identify Controller said.
+    pub(super) info: ControllerInfo,
+    version: Version,
     /// Limits of commands without data.
     nvm: NvmLimits,
 }
 
+impl Common {
+    /// Whether the controller has a list of active namespaces (CNS 02h).
+    pub(super) fn has_active_list(&self) -> bool {
+        self.version >= (1, 1)
+    }
+}
+
+/// Why a namespace gets no disk now, or its disk stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Skip {
+    /// No namespace is attached under the identifier.
+    Inactive,
+    /// The controller does not know the identifier.
+    Unknown,
+    /// The driver cannot use the namespace: the log has a line.
+    Unusable,
+    /// The namespace is not ready: the same question may get an answer later.
+    NotReady,
+    /// The question failed.
+    Failed(Error),
+}
+
+impl From<Error> for Skip {
+    fn from(e: Error) -> Self {
+        Self::Failed(e)
+    }
+}
+
+/// A namespace as the controller describes it.
+pub(super) struct Description {
+    /// By what the namespace is recognised.
+    pub(super) likeness: Likeness,
+    /// Whether the controller stated all identifiers.
+    pub(super) ids_stated: Result,
+    /// Identify Namespace, checked.
+    pub(super) info: NamespaceInfo,
+    /// What does not depend on its command set.
+    pub(super) attributes: NamespaceAttributes,
+}
+
 impl Namespaces {
-    /// The active namespaces in ascending order (Identify, CNS 02h), page by page, and whether the list
-    /// is complete.
-    pub(super) fn active(&self) -> Result<(KVec<Nsid>, bool)> {
-        let mut found = KVec::new();
-        let mut after = 0;
-        while found.len() < MAX_NAMESPACES {
-            let page = self
-                .shared
-                .admin
-                .identify(&Identify::active_namespaces(after))?;
-            let before = found.len();
-            for nsid in page.get()?.iter(after) {
-                match nsid {
-                    Ok(nsid) => found.push(nsid, GFP_KERNEL)?,
-                    Err(e) => {
-                        dev_err!(self.parent, "{}: the namespaces after it are left out\n", e);
-                        return Ok((found, false));
-                    }
-                }
-            }
-            if found.len() - before < NamespaceList::LEN {
-                return Ok((found, true));
-            }
-            after = found.last().map_or(0, |nsid| nsid.get());
-        }
-        dev_warn!(
-            self.parent,
-            "more than {} namespaces: the rest is left out\n",
-            found.len()
-        );
-        Ok((found, false))
+    fn version(&self) -> Version {
+        let version = self.shared.version();
+        // CAST: 16 and 8 bits.
+        (version.mjr().get() as u16, version.mnr().get() as u8)
     }
 
     /// What matters to all namespaces.
-    pub(super) fn describe(&self) -> Common {
-        let version = self.shared.version();
-        // CAST: 16 and 8 bits.
-        let version = (version.mjr().get() as u16, version.mnr().get() as u8);
+    pub(super) fn common(&self) -> Common {
+        let version = self.version();
         let nvm = if self.shared.hardware.caps().command_sets || version >= (2, 0) {
             // A controller that refuses states no limits; the log has a line.
             self.shared
@@ -85,7 +103,137 @@ impl Namespaces {
         } else {
             NvmLimits::default()
         };
-        Common { version, nvm }
+        Common {
+            info: self.shared.info(),
+            version,
+            nvm,
+        }
+    }
+
+    /// Describes namespace `nsid`.
+    pub(super) fn describe(&self, nsid: Nsid) -> Result<Description, Skip> {
+        let (likeness, info, ids_stated) = self.recognise(nsid)?;
+        Ok(Description {
+            likeness,
+            ids_stated,
+            info,
+            attributes: self.attributes(nsid, &info)?,
+        })
+    }
+
+    /// What namespace `nsid` is recognised by, with what Identify Namespace says, checked, and
+    /// whether the controller stated all identifiers.
+    pub(super) fn recognise(&self, nsid: Nsid) -> Result<(Likeness, NamespaceInfo, Result), Skip> {
+        let (mut ids, command_set, ids_stated) = self.descriptors(nsid)?;
+        if command_set != CommandSet::NVM {
+            dev_err!(
+                self.parent,
+                "namespace {} left out: its command set is {}, only NVM is supported\n",
+                nsid.get(),
+                command_set
+            );
+            return Err(Skip::Unusable);
+        }
+        let info = self.namespace_info(nsid)?;
+        let version = self.version();
+        let eui64 = Some(info.eui64).filter(|_| version >= (1, 1));
+        let nguid = Some(info.nguid).filter(|_| version >= (1, 2));
+        ids.complete(eui64.unwrap_or_default(), nguid.unwrap_or_default());
+        let likeness = Likeness {
+            ids,
+            lba_shift: info.lba_shift,
+            sectors: info.sectors,
+        };
+        Ok((likeness, info, ids_stated))
+    }
+
+    /// The identifiers and the command set of namespace `nsid` by its descriptors, and whether the
+    /// controller stated them.
+    fn descriptors(&self, nsid: Nsid) -> Result<(UniqueIds, CommandSet, Result), Skip> {
+        let mut ids = UniqueIds::default();
+        if self.version() < (1, 3) {
+            return Ok((ids, CommandSet::NVM, Ok(())));
+        }
+        let page = match self.shared.admin.ask(&Identify::descriptors(nsid)) {
+            Ok(Ok(page)) => page,
+            Ok(Err(status)) if status.is_not_ready() => return Err(Skip::NotReady),
+            Ok(Err(status)) => {
+                // Identify Namespace says the same of a namespace that is not there.
+                if !status.is_invalid_namespace() {
+                    self.refused(nsid, "its identification descriptors", status);
+                }
+                return Ok((ids, CommandSet::NVM, Err(EIO)));
+            }
+            Err(e) => return Ok((ids, CommandSet::NVM, Err(e))),
+        };
+        let list = page.get()?;
+        if let Err(e) = ids.take(list) {
+            dev_warn!(self.parent, "namespace {}: {}\n", nsid.get(), e);
+        }
+        Ok((ids, list.command_set(), Ok(())))
+    }
+
+    /// Identify Namespace for `nsid`, checked.
+    fn namespace_info(&self, nsid: Nsid) -> Result<NamespaceInfo, Skip> {
+        let page = match self.shared.admin.ask(&Identify::namespace(nsid))? {
+            Ok(page) => page,
+            Err(status) if status.is_not_ready() => return Err(Skip::NotReady),
+            Err(status) if status.is_invalid_namespace() => return Err(Skip::Unknown),
+            Err(status) => {
+                self.refused(nsid, "Identify Namespace", status);
+                return Err(Skip::Failed(EIO));
+            }
+        };
+        let info = NamespaceInfo::decode(page.get()?).map_err(|e| {
+            if e == NamespaceError::Inactive {
+                return Skip::Inactive;
+            }
+            dev_err!(self.parent, "namespace {} left out: {}\n", nsid.get(), e);
+            Skip::Unusable
+        })?;
+        let block = 1u32.checked_shl(info.lba_shift).ok_or(EINVAL)?;
+        if block > self.shared.max_transfer {
+            dev_err!(
+                self.parent,
+                "namespace {} left out: a block of {} bytes is more than a transfer of {}\n",
+                nsid.get(),
+                block,
+                self.shared.max_transfer
+            );
+            return Err(Skip::Unusable);
+        }
+        Ok(info)
+    }
+
+    /// What does not depend on the command set of namespace `nsid`: CNS 08h, where the controller has
+    /// it.
+    fn attributes(&self, nsid: Nsid, info: &NamespaceInfo) -> Result<NamespaceAttributes, Skip> {
+        let mut attributes = NamespaceAttributes::UNREPORTED;
+        if self.version() >= (2, 0) || self.shared.hardware.caps().ready_independent {
+            match self
+                .shared
+                .admin
+                .ask(&Identify::namespace_independent(nsid))?
+            {
+                Ok(page) => attributes = NamespaceAttributes::decode(page.get()?),
+                Err(status) if status.is_not_ready() => return Err(Skip::NotReady),
+                // The structure is optional.
+                Err(_) => {}
+            }
+        }
+        attributes.write_protected |= info.write_protected;
+        Ok(attributes)
+    }
+
+    /// Logs that the controller refused to say `what` of namespace `nsid`.
+    fn refused(&self, nsid: Nsid, what: &str, status: Status) {
+        dev_err!(
+            self.parent,
+            "namespace {}: {} cannot be read: {}\n",
+            nsid.get(),
+            what,
+            status
+        );
     }
 
     /// The hints of a namespace that need more than 16 bits, if it has any.
@@ -101,86 +249,33 @@ impl Namespaces {
             .unwrap_or_default()
     }
 
-    /// The globally unique identifiers of namespace `nsid` that the controller states, and whether it
-    /// stated all.
-    pub(super) fn unique_ids(
+    /// The limits of a namespace, and the fields that contradict others, which they leave out.
+    pub(super) fn limits(
         &self,
         nsid: Nsid,
-        info: &NamespaceInfo,
-        version: (u16, u8),
-    ) -> (UniqueIds, Result) {
-        let mut ids = UniqueIds::default();
-        if version >= (1, 1) {
-            ids.eui64 = info.eui64;
-        }
-        if version >= (1, 2) {
-            ids.nguid = info.nguid;
-        }
-        if version >= (1, 3) {
-            let page = match self.shared.admin.identify(&Identify::descriptors(nsid)) {
-                Ok(page) => page,
-                Err(e) => return (ids, Err(e)),
-            };
-            if let Ok(Err(e)) = page.get().map(|list| ids.take(list)) {
-                dev_warn!(self.parent, "namespace {}: {}\n", nsid.get(), e);
-            }
-        }
-        (ids, Ok(()))
-    }
-
-    /// Identify namespace for `nsid`, checked.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` if the namespace cannot be used, with a line in the log; what executing the command
-    /// returns.
-    pub(super) fn namespace_info(&self, nsid: Nsid) -> Result<NamespaceInfo> {
-        let page = self.shared.admin.identify(&Identify::namespace(nsid))?;
-        let info = NamespaceInfo::decode(page.get()?).map_err(|e| {
-            dev_err!(self.parent, "namespace {}: {}\n", nsid.get(), e);
-            ENODEV
-        })?;
-        let block = 1u32.checked_shl(info.lba_shift).ok_or(EINVAL)?;
-        if block > self.shared.max_transfer {
-            dev_err!(
-                self.parent,
-                "namespace {}: a block of {} bytes is more than a transfer of {}\n",
-                nsid.get(),
-                block,
-                self.shared.max_transfer
-            );
-            return Err(ENODEV);
-        }
-        Ok(info)
-    }
-
-    /// The limits of a namespace. Fields that contradict others are named in the log and ignored.
-    pub(super) fn limits(&self, nsid: Nsid, info: &NamespaceInfo, controller: &Common) -> Limits {
-        let is_2_1 = controller.version >= (2, 1);
-        let now = self.shared.info();
+        namespace: &Description,
+        common: &Common,
+    ) -> (Limits, Ignored) {
+        let is_2_1 = common.version >= (2, 1);
+        let (info, attributes) = (&namespace.info, &namespace.attributes);
         let (disk, ignored) = DiskLimits::new(&Source {
-            controller: &now,
-            nvm: &controller.nvm,
+            controller: &common.info,
+            nvm: &common.nvm,
             namespace: info,
             large: self.large_hints(nsid, info, is_2_1),
             max_transfer: self.shared.max_transfer,
             is_2_1,
         });
-        if !ignored.is_empty() {
-            dev_warn!(
-                self.parent,
-                "namespace {}: ignoring inconsistent {}\n",
-                nsid.get(),
-                ignored
-            );
-        }
-        Limits {
+        let limits = Limits {
             disk,
             max_transfer: self.shared.max_transfer,
             max_segments: MAX_SEGMENTS,
             // SGLs take segments that begin and end anywhere.
-            boundary: if now.sgls { 1 } else { regs::PAGE_SIZE },
-            write_cache: now.volatile_write_cache,
-        }
+            boundary: if common.info.sgls { 1 } else { regs::PAGE_SIZE },
+            write_cache: common.info.volatile_write_cache && !attributes.no_write_cache,
+            rotational: attributes.rotational,
+            read_only: attributes.write_protected,
+        };
+        (limits, ignored)
     }
 }

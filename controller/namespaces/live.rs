@@ -3,11 +3,21 @@
 //! Namespaces with disks. A reset checks them again: I/O held across it must not reach a namespace
 //! that was replaced or reformatted.
 
-use super::Namespaces;
+use super::{
+    identify::Skip,
+    Namespaces, //
+};
 use crate::{
     io::Geometry,
-    nvme::NamespaceInfo,
+    policy::{
+        Change,
+        Likeness, //
+    },
     sys::base::NoIo, //
+};
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering::Relaxed, //
 };
 use kernel::{
     new_mutex,
@@ -17,6 +27,10 @@ use kernel::{
         Mutex, //
     }, //
 };
+
+/// Admin commands that [`Namespaces::check`] takes for a disk: Identify for the descriptors and for
+/// the namespace.
+const COMMANDS_OF_A_CHECK: u32 = 2;
 
 /// The namespaces of a controller that have disks.
 #[pin_data]
@@ -30,7 +44,9 @@ pub(super) struct LiveNamespaces {
 /// A namespace as its disk was made from it.
 struct Member {
     geometry: Arc<Geometry>,
-    info: NamespaceInfo,
+    likeness: Likeness,
+    /// Whether its identifiers read as zero now: the log has a line.
+    has_lost_ids: AtomicBool,
 }
 
 /// Keeps a namespace in the list until dropped.
@@ -48,15 +64,16 @@ impl LiveNamespaces {
         )
     }
 
-    /// Adds the namespace of `info`, whose disk has `geometry`.
+    /// Adds the namespace of `likeness`, whose disk has `geometry`.
     pub(super) fn enter(
         self: &Arc<Self>,
         geometry: &Arc<Geometry>,
-        info: NamespaceInfo,
+        likeness: Likeness,
     ) -> Result<Membership> {
         let member = Member {
             geometry: geometry.clone(),
-            info,
+            likeness,
+            has_lost_ids: AtomicBool::new(false),
         };
         let member = Arc::new(member, GFP_KERNEL)?;
         let _noio = NoIo::new();
@@ -68,7 +85,7 @@ impl LiveNamespaces {
     }
 
     /// The number of namespaces.
-    pub(super) fn count(&self) -> u32 {
+    fn count(&self) -> u32 {
         // CAST: there is memory for fewer.
         self.list.lock().len() as u32
     }
@@ -84,11 +101,54 @@ impl LiveNamespaces {
     }
 }
 
+impl Member {
+    /// What the namespace that is `now` under its identifier is to the disk.
+    fn change(&self, now: &Likeness, namespaces: &Namespaces) -> Change {
+        let change = now.change(&self.likeness);
+        let has_lost_ids = change == Change::IdsUnknown;
+        if has_lost_ids && !self.has_lost_ids.swap(has_lost_ids, Relaxed) {
+            dev_warn!(
+                namespaces.device(),
+                "namespace {} does not report the identifiers that it had: all else is the same, the disk stays\n",
+                self.geometry.nsid.get()
+            );
+        }
+        self.has_lost_ids.store(has_lost_ids, Relaxed);
+        change
+    }
+}
+
 impl Membership {
-    /// Whether the disk is what `info` makes of it, and its I/O is not refused (see
-    /// [`Namespaces::check`]).
-    pub(super) fn is_still(&self, info: &NamespaceInfo) -> bool {
-        self.member.info == *info && !self.member.geometry.blocks.are_refused()
+    /// What the namespace that is `now` under its identifier is to the disk.
+    pub(super) fn change(&self, now: &Likeness, namespaces: &Namespaces) -> Change {
+        match self.member.change(now, namespaces) {
+            // A reset has found other blocks, and I/O is refused: the data is gone.
+            Change::None | Change::IdsUnknown if self.is_refused() => Change::Formatted,
+            change => change,
+        }
+    }
+
+    /// What the disk was made from, with the size of `now`.
+    pub(super) fn likeness(&self, now: &Likeness) -> Likeness {
+        Likeness {
+            ids: self.member.likeness.ids,
+            ..*now
+        }
+    }
+
+    /// Whether I/O to the namespace fails.
+    pub(super) fn is_refused(&self) -> bool {
+        self.member.geometry.blocks.are_refused()
+    }
+
+    /// I/O to the namespace fails from here on.
+    pub(super) fn refuse(&self) {
+        self.member.geometry.blocks.refuse();
+    }
+
+    /// Whether I/O failed since the last call, because the namespace was not ready for too long.
+    pub(super) fn gave_up(&self) -> bool {
+        self.member.geometry.readiness.take_gave_up()
     }
 }
 
@@ -101,6 +161,11 @@ impl Drop for Membership {
 }
 
 impl Namespaces {
+    /// How many admin commands [`Self::check`] takes at most.
+    pub(in crate::controller) fn commands_of_a_check(&self) -> u32 {
+        self.live.count().saturating_mul(COMMANDS_OF_A_CHECK)
+    }
+
     /// Identifies the namespaces with disks again. I/O to a namespace that is another now fails from
     /// here on, until [`Namespaces::scan`] has updated its disk.
     ///
@@ -109,19 +174,20 @@ impl Namespaces {
     /// `ENOMEM`. A namespace that the controller says nothing of counts as unchanged.
     pub(in crate::controller) fn check(&self) -> Result {
         for member in self.live.all()? {
-            let nsid = member.geometry.nsid;
-            match self.namespace_info(nsid) {
-                Ok(now) if now.is_alike(&member.info) => {}
-                Err(e) if e == ENOMEM => return Err(e),
-                Err(e) if e != ENODEV => {}
-                Ok(_) | Err(_) => {
-                    dev_warn!(
-                        self.parent,
-                        "namespace {} has changed in the reset: I/O that waited for it fails\n",
-                        nsid.get()
-                    );
-                    member.geometry.blocks.refuse();
-                }
+            member.geometry.readiness.begin_anew();
+            let change = match self.recognise(member.geometry.nsid) {
+                Ok((now, ..)) => member.change(&now, self),
+                Err(Skip::Failed(e)) if e == ENOMEM => return Err(e),
+                Err(Skip::Failed(_) | Skip::NotReady | Skip::Unknown) => Change::None,
+                Err(Skip::Inactive | Skip::Unusable) => Change::Replaced,
+            };
+            if matches!(change, Change::Formatted | Change::Replaced) {
+                dev_warn!(
+                    self.parent,
+                    "namespace {} has changed in the reset: I/O that waited for it fails\n",
+                    member.geometry.nsid.get()
+                );
+                member.geometry.blocks.refuse();
             }
         }
         Ok(())

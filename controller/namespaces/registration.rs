@@ -2,10 +2,15 @@
 
 //! Namespaces in use, told apart by their identifiers.
 
-use super::Namespaces;
+use super::{
+    identify::{
+        Common,
+        Description, //
+    },
+    Namespaces, //
+};
 use crate::{
     nvme::{
-        NamespaceInfo,
         Nsid,
         UniqueIds, //
     },
@@ -41,15 +46,16 @@ impl Namespaces {
     pub(super) fn register(
         &self,
         nsid: Nsid,
-        info: &NamespaceInfo,
-        ids: UniqueIds,
+        namespace: &Description,
+        common: &Common,
     ) -> Result<Registration> {
+        let ids = namespace.likeness.ids;
         let entry = RegistryEntry {
             instance: self.shared.number,
             subsystem: self.shared.subsystem.clone(),
             nsid,
             ids,
-            shared: self.shared.info().multi_controller && info.shared,
+            shared: common.info.multi_controller && namespace.info.shared,
         };
         let relation = with_registry(|registry| registry.add(entry))??;
         Ok(Registration {

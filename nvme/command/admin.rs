@@ -16,6 +16,7 @@ use crate::{
             IdentifyController,
             IdentifyControllerNvm,
             IdentifyNamespace,
+            IdentifyNamespaceIndependent,
             IdentifyNamespaceNvm,
             NamespaceDescriptors,
             NamespaceList, //
@@ -82,6 +83,10 @@ impl IdentifyData for IdentifyControllerNvm {
     const CNS: u8 = 0x06;
 }
 
+impl IdentifyData for IdentifyNamespaceIndependent {
+    const CNS: u8 = 0x08;
+}
+
 /// Identify (Base 5.17), for the data structure `D`. The admin queue adds the data pointer.
 pub(crate) struct Identify<D> {
     nsid: u32,
@@ -138,6 +143,13 @@ impl Identify<IdentifyNamespaceNvm> {
     /// The data of namespace `nsid` for the NVM command set (NVM 4.1.5.3), whose identifier (CSI)
     /// is 0.
     pub(crate) const fn namespace_nvm(nsid: Nsid) -> Self {
+        Self::new(nsid.get())
+    }
+}
+
+impl Identify<IdentifyNamespaceIndependent> {
+    /// Namespace `nsid` independent of its command set (Base 5.17.2.8).
+    pub(crate) const fn namespace_independent(nsid: Nsid) -> Self {
         Self::new(nsid.get())
     }
 }

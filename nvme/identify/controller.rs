@@ -61,7 +61,8 @@ pub(crate) struct IdentifyController {
     _hctma: [u8; 190],
     pub(crate) sqes: u8,
     pub(crate) cqes: u8,
-    _maxcmd: [u8; 6],
+    _maxcmd: [u8; 2],
+    pub(crate) nn: u32,
     pub(crate) oncs: u16,
     _fuses: [u8; 3],
     pub(crate) vwc: u8,
@@ -105,7 +106,7 @@ impl IdentifyController {
 }
 
 /// Command Retry Delay Times (CRDT1 to CRDT3), in units of 100 ms.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RetryDelays(pub(crate) [u16; 3]);
 
 impl RetryDelays {
@@ -154,6 +155,8 @@ pub(crate) struct ControllerInfo {
     pub(crate) activation_ms: Option<u32>,
     /// Granularity of the keep alive timer in milliseconds (KAS); `None` if it has no timer.
     pub(crate) keep_alive_ms: Option<u32>,
+    /// Largest valid namespace identifier (NN).
+    pub(crate) namespaces: u32,
     /// Whether it supports the Timestamp feature (ONCS bit 6).
     pub(crate) timestamp: bool,
     /// Command Retry Delay Times.
@@ -231,6 +234,7 @@ impl ControllerInfo {
             events: Events::wanted(raw.oaes),
             activation_ms: hundreds(raw.mtfa),
             keep_alive_ms: hundreds(raw.kas),
+            namespaces: raw.nn,
             timestamp: raw.oncs & (1 << 6) != 0,
             retry_delays: RetryDelays(raw.crdt),
         })
@@ -279,10 +283,12 @@ mod tests {
                 (76, &[0x02, 5]),
                 (88, &[0x40, 0x42, 0x0f, 0x00]),
                 (128, &[1, 2, 3, 4, 5, 6]),
+                (516, &[4, 3, 2, 1]),
                 (525, &[0x07]),
             ],
         )?;
         let info = controller(&page).map_err(|_| EINVAL)?;
+        assert_eq!(info.namespaces, 0x0102_0304);
         assert_eq!(info.serial.as_str(), "S/N 1");
         assert_eq!(info.model.as_str(), "Model?name??");
         assert_eq!(info.firmware.as_str(), "fw 1.2");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The globally unique identifiers of a namespace: EUI64, NGUID and UUID.
+//! The globally unique identifiers of a namespace: EUI64, NGUID and UUID; its I/O command set.
 //!
 //! Base 5.17.2.3 (Namespace Identification Descriptor list), 4.5 (the identifiers).
 
@@ -31,6 +31,53 @@ impl NamespaceDescriptors {
     pub(crate) const NGUID: u8 = 2;
     /// Descriptor type: UUID.
     pub(crate) const UUID: u8 = 3;
+    /// Descriptor type: Command Set Identifier (CSI).
+    pub(crate) const COMMAND_SET: u8 = 4;
+
+    /// The descriptors in order: type and identifier. A length of 0, or a descriptor that is cut
+    /// off, ends the list.
+    fn iter(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        core::iter::from_fn(move || {
+            let ([kind, len, _, _], after) = rest.split_first_chunk()?;
+            let (id, after) = after
+                .split_at_checked(usize::from(*len))
+                .filter(|_| *len != 0)?;
+            rest = after;
+            Some((*kind, id))
+        })
+    }
+
+    /// The I/O command set of the namespace; that of a list without one is the NVM command set.
+    pub(crate) fn command_set(&self) -> CommandSet {
+        self.iter()
+            .find(|(kind, id)| *kind == Self::COMMAND_SET && id.len() == 1)
+            .and_then(|(_, id)| id.first())
+            .map_or(CommandSet::NVM, |csi| CommandSet(*csi))
+    }
+}
+
+/// An I/O command set, by its identifier (CSI; Base 3.1.3.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CommandSet(pub(crate) u8);
+
+impl CommandSet {
+    /// The NVM command set, which the driver uses.
+    pub(crate) const NVM: Self = Self(0);
+}
+
+impl fmt::Display for CommandSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.0 {
+            0 => "NVM",
+            1 => "Key Value",
+            2 => "Zoned Namespace",
+            3 => "Subsystem Local Memory",
+            4 => "Computational Programs",
+            _ => "unknown",
+        };
+        write!(f, "{name} (CSI {})", self.0)
+    }
 }
 
 /// The globally unique identifiers of a namespace; all zeroes: not reported.
@@ -42,6 +89,17 @@ pub(crate) struct UniqueIds {
     pub(crate) nguid: [u8; 16],
     /// Universally Unique Identifier (RFC 4122).
     pub(crate) uuid: [u8; 16],
+}
+
+/// What the identifiers of a namespace say of whether it is the same as before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SameNamespace {
+    /// An identifier is the same, or there was none and is none.
+    Yes,
+    /// The identifiers of one time are not reported at the other: they read as zero.
+    Unknown,
+    /// An identifier is another.
+    No,
 }
 
 /// A descriptor has the wrong length for its type. The driver ignores it and those after it.
@@ -72,12 +130,7 @@ impl UniqueIds {
     /// [`WrongLength`] names the descriptor that is wrong. The identifiers before it have been
     /// taken.
     pub(crate) fn take(&mut self, list: &NamespaceDescriptors) -> Result<(), WrongLength> {
-        let mut rest = list.bytes.as_slice();
-        while let Some(([kind, len, _, _], after)) = rest.split_first_chunk() {
-            let (kind, len) = (*kind, *len);
-            let Some((id, after)) = after.split_at_checked(len.into()).filter(|_| len != 0) else {
-                break;
-            };
+        for (kind, id) in list.iter() {
             let place: &mut [u8] = match kind {
                 NamespaceDescriptors::EUI64 => &mut self.eui64,
                 NamespaceDescriptors::NGUID => &mut self.nguid,
@@ -87,11 +140,44 @@ impl UniqueIds {
             if place.len() == id.len() {
                 place.copy_from_slice(id);
             } else if !place.is_empty() {
+                // CAST: a descriptor has at most 255 bytes.
+                let len = id.len() as u8;
                 return Err(WrongLength { kind, len });
             }
-            rest = after;
         }
         Ok(())
+    }
+
+    /// Adds the identifiers of Identify Namespace where the descriptors have none.
+    pub(crate) fn complete(&mut self, eui64: [u8; 8], nguid: [u8; 16]) {
+        if given(&self.eui64).is_none() {
+            self.eui64 = eui64;
+        }
+        if given(&self.nguid).is_none() {
+            self.nguid = nguid;
+        }
+    }
+
+    /// Whether the namespace with these identifiers now is the one that had those of `before`.
+    pub(crate) fn is_same_as(&self, before: &Self) -> SameNamespace {
+        let pairs: [(&[u8], &[u8]); 3] = [
+            (&self.uuid, &before.uuid),
+            (&self.nguid, &before.nguid),
+            (&self.eui64, &before.eui64),
+        ];
+        let (mut is_proven, mut is_missing) = (false, false);
+        for (now, before) in pairs {
+            match (given(now), given(before)) {
+                (Some(now), Some(before)) if now != before => return SameNamespace::No,
+                (Some(_), Some(_)) => is_proven = true,
+                (None, None) => {}
+                _ => is_missing = true,
+            }
+        }
+        if is_missing && !is_proven {
+            return SameNamespace::Unknown;
+        }
+        SameNamespace::Yes
     }
 
     /// Copies the designator of the namespace, in the sense of SCSI, to the beginning of `to`: the
@@ -217,6 +303,68 @@ mod tests {
             ..other
         };
         assert_eq!(close.clash(&other), Some("NGUID"));
+    }
+
+    #[test]
+    fn descriptors_outweigh_identify_namespace() {
+        let mut ids = UniqueIds {
+            eui64: [1; 8],
+            ..NONE
+        };
+        ids.complete([7; 8], [8; 16]);
+        assert_eq!((ids.eui64, ids.nguid, ids.uuid), ([1; 8], [8; 16], [0; 16]));
+        ids.complete([7; 8], [0; 16]);
+        assert_eq!((ids.eui64, ids.nguid), ([1; 8], [8; 16]));
+    }
+
+    #[test]
+    fn the_same_namespace_or_another() {
+        // EUI64, NGUID, UUID before; the same now.
+        let cases: [([u8; 3], [u8; 3], SameNamespace); 12] = [
+            ([0, 0, 0], [0, 0, 0], SameNamespace::Yes),
+            ([1, 2, 3], [1, 2, 3], SameNamespace::Yes),
+            ([1, 2, 3], [0, 2, 0], SameNamespace::Yes),
+            ([1, 0, 0], [1, 2, 3], SameNamespace::Yes),
+            ([1, 2, 3], [0, 0, 0], SameNamespace::Unknown),
+            ([0, 0, 0], [1, 2, 3], SameNamespace::Unknown),
+            ([1, 0, 0], [0, 2, 0], SameNamespace::Unknown),
+            ([0, 0, 3], [0, 0, 4], SameNamespace::No),
+            ([0, 2, 0], [0, 4, 0], SameNamespace::No),
+            ([1, 0, 0], [4, 0, 0], SameNamespace::No),
+            // One that differs outweighs one that is the same.
+            ([1, 2, 3], [1, 2, 4], SameNamespace::No),
+            ([1, 2, 3], [4, 0, 3], SameNamespace::No),
+        ];
+        for (before, now, same) in cases {
+            let [before, now] = [before, now].map(|[eui64, nguid, uuid]| UniqueIds {
+                eui64: [eui64; 8],
+                nguid: [nguid; 16],
+                uuid: [uuid; 16],
+            });
+            assert_eq!(now.is_same_as(&before), same);
+            assert_eq!(before.is_same_as(&now), same);
+        }
+    }
+
+    #[test]
+    fn command_sets() -> Result {
+        // The list, the command set.
+        let cases: [(&[u8], u8); 7] = [
+            (&[], 0),
+            (&[4, 1, 0, 0, 0], 0),
+            (&[4, 1, 0, 0, 2], 2),
+            (&[1, 2, 0, 0, 9, 9, 4, 1, 0, 0, 1], 1),
+            // A list without a length, or with a wrong one, does not name it.
+            (&[4, 0, 0, 0, 2], 0),
+            (&[4, 2, 0, 0, 2, 2], 0),
+            (&[3, 16, 4, 1, 0, 2], 0),
+        ];
+        for (bytes, csi) in cases {
+            let page = page(0, &[(0, bytes)])?;
+            let list = NamespaceDescriptors::ref_from_bytes(&page).map_err(|_| EINVAL)?;
+            assert_eq!(list.command_set(), CommandSet(csi));
+        }
+        Ok(())
     }
 
     #[test]

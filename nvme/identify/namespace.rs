@@ -53,7 +53,9 @@ pub(crate) struct IdentifyNamespace {
     nows_z: u16,
     _mssrl: [u8; 8],
     nulbaf: u8,
-    _kpiodaag: [u8; 21],
+    _kpiodaag: [u8; 16],
+    pub(crate) nsattr: u8,
+    _nvmsetid: [u8; 4],
     nguid: [u8; 16],
     eui64: [u8; 8],
     lbaf: [LbaFormat; 64],
@@ -77,6 +79,7 @@ const _: () = {
     assert!(offset_of!(IdentifyNamespace, npda_z) == 70);
     assert!(offset_of!(IdentifyNamespace, nows_z) == 72);
     assert!(offset_of!(IdentifyNamespace, nulbaf) == 82);
+    assert!(offset_of!(IdentifyNamespace, nsattr) == 99);
     assert!(offset_of!(IdentifyNamespace, nguid) == 104);
     assert!(offset_of!(IdentifyNamespace, eui64) == 120);
     assert!(offset_of!(IdentifyNamespace, lbaf) == 128);
@@ -124,7 +127,7 @@ impl NamespaceHints {
 }
 
 /// A namespace that can be a disk.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct NamespaceInfo {
     /// log2 of the bytes of a logical block: 9 to 16.
     pub(crate) lba_shift: u32,
@@ -134,20 +137,14 @@ pub(crate) struct NamespaceInfo {
     pub(crate) deallocating_zeroes: bool,
     /// Whether it may be attached to other controllers, too (NMIC bit 0).
     pub(crate) shared: bool,
+    /// Whether it is write protected now (NSATTR bit 0).
+    pub(crate) write_protected: bool,
     /// Hints, unchecked.
     pub(crate) hints: NamespaceHints,
     /// NGUID; all zeroes: not reported.
     pub(crate) nguid: [u8; 16],
     /// EUI64; all zeroes: not reported.
     pub(crate) eui64: [u8; 8],
-}
-
-impl NamespaceInfo {
-    /// Whether I/O meant for `other` may reach this namespace instead: both have the same block
-    /// size and the same identifiers.
-    pub(crate) fn is_alike(&self, other: &Self) -> bool {
-        (self.lba_shift, self.nguid, self.eui64) == (other.lba_shift, other.nguid, other.eui64)
-    }
 }
 
 /// Why a namespace cannot be a disk.
@@ -238,6 +235,7 @@ impl NamespaceInfo {
             // Bits 2:0: what deallocated blocks read as, 1 is zeroes; bit 3: DEAC is supported.
             deallocating_zeroes: raw.dlfeat & 0xf == 0x9,
             shared: raw.nmic & 1 != 0,
+            write_protected: raw.nsattr & 1 != 0,
             hints: NamespaceHints {
                 features: raw.nsfeat,
                 atomic_z: raw.nawupf_z,
@@ -387,6 +385,17 @@ mod tests {
         assert_eq!(hints.write_size_z.to_le_bytes(), [72, 73]);
         assert_eq!((info.nguid[0], info.nguid[15]), (104, 119));
         assert_eq!((info.eui64[0], info.eui64[7]), (120, 127));
+        Ok(())
+    }
+
+    #[test]
+    fn write_protection() -> Result {
+        for (nsattr, expected) in [(0x00, false), (0x01, true), (0xfe, false), (0xff, true)] {
+            let page = page(0, &[(0, &[1]), (99, &[nsattr]), (130, &[9])])?;
+            let raw = IdentifyNamespace::ref_from_bytes(&page).map_err(|_| EINVAL)?;
+            let info = NamespaceInfo::decode(raw).map_err(|_| EINVAL)?;
+            assert_eq!(info.write_protected, expected);
+        }
         Ok(())
     }
 

@@ -2,10 +2,16 @@
 
 //! A disk: `struct gendisk` with its request queue and limits.
 
+// Limits in the units of the block layer.
+mod limits;
+// Partitions, when the table is another one.
+mod partitions;
+
+pub(crate) use self::limits::Limits;
+
 use super::{freeze::Frozen, operations::Operations, requeue::RequeueTimer, tag_set::TagSet};
 use crate::{
     num::SECTOR_SHIFT,
-    policy::DiskLimits,
     sys::ffi as bindings, //
 };
 use core::{
@@ -33,63 +39,6 @@ use kernel::{
 };
 
 const _: () = assert!(SECTOR_SHIFT == bindings::SECTOR_SHIFT);
-
-/// The limits of a disk, in the units of the block layer. The caller has validated them: the block
-/// layer refuses inconsistent limits, with a warning.
-pub(crate) struct Limits {
-    /// The limits of the namespace.
-    pub(crate) disk: DiskLimits,
-    /// The largest transfer, in bytes.
-    pub(crate) max_transfer: u32,
-    /// The most segments of one transfer.
-    pub(crate) max_segments: u16,
-    /// Segments meet at multiples of this many bytes of memory: a power of two.
-    pub(crate) boundary: usize,
-    /// Whether the device has a volatile write cache, so that it needs flushes and supports FUA.
-    pub(crate) write_cache: bool,
-}
-
-impl Limits {
-    /// The features that [`Self::apply`] decides on.
-    const FEATURES: bindings::blk_features_t =
-        bindings::BLK_FEAT_WRITE_CACHE | bindings::BLK_FEAT_FUA | bindings::BLK_FEAT_ATOMIC_WRITES;
-
-    /// Writes the limits to `limits`. The other fields, set by the block layer or a user, stay.
-    fn apply(&self, limits: &mut bindings::queue_limits) {
-        let disk = &self.disk;
-        limits.features &= !Self::FEATURES;
-        if self.write_cache {
-            limits.features |= bindings::BLK_FEAT_WRITE_CACHE | bindings::BLK_FEAT_FUA;
-        }
-        if disk.atomic.max != 0 {
-            limits.features |= bindings::BLK_FEAT_ATOMIC_WRITES;
-        }
-        limits.logical_block_size = disk.logical_block;
-        limits.physical_block_size = disk.physical_block;
-        limits.io_min = disk.io_min;
-        limits.io_opt = disk.io_opt;
-        limits.chunk_sectors = disk.chunk_sectors;
-        limits.max_hw_discard_sectors = disk.discard.sectors;
-        limits.discard_granularity = disk.discard.granularity;
-        limits.max_discard_segments = disk.discard.ranges;
-        limits.max_write_zeroes_sectors = disk.zeroes_sectors;
-        limits.max_hw_wzeroes_unmap_sectors = if disk.deallocating_zeroes {
-            disk.zeroes_sectors
-        } else {
-            0
-        };
-        limits.atomic_write_hw_max = disk.atomic.max;
-        limits.atomic_write_hw_boundary = disk.atomic.boundary;
-        limits.atomic_write_hw_unit_min = disk.atomic.max.min(disk.logical_block);
-        limits.atomic_write_hw_unit_max = disk.atomic.unit();
-        limits.max_hw_sectors = self.max_transfer >> SECTOR_SHIFT;
-        limits.max_segments = self.max_segments;
-        limits.max_segment_size = u32::MAX;
-        limits.virt_boundary_mask = self.boundary.wrapping_sub(1);
-        // NVMe takes any dword-aligned buffer (PRP1: NVMe Base 2.0, 4.1.1).
-        limits.dma_alignment = 3;
-    }
-}
 
 /// A disk: made and added by [`Disk::add`], removed when dropped.
 ///
@@ -127,6 +76,7 @@ where
         owner: this_module::<crate::LocalModule>().as_ptr(),
         free_disk: Some(Self::free_disk),
         get_unique_id: Some(Self::get_unique_id),
+        getgeo: Some(Self::getgeo),
         ..pin_init::zeroed()
     };
 
@@ -166,7 +116,7 @@ where
             // SAFETY: as above.
             let added = unsafe { set.list(q) }.and_then(|()| {
                 // SAFETY: as above.
-                unsafe { Self::set_up(disk, parent, name, data.cast(), sectors) }
+                unsafe { Self::set_up(disk, parent, name, data.cast(), limits, sectors) }
             });
             added.inspect_err(|_| {
                 set.unlist(q);
@@ -276,9 +226,15 @@ where
             core::ptr::addr_of_mut!((*q).queuedata).write(data.cast());
             Self::private_data(disk).swap(data.cast(), Ordering::AcqRel)
         };
-        // SAFETY: as above.
-        unsafe { bindings::set_capacity_and_notify(disk, sectors) };
+        // SAFETY: as above. What a user has set with `blockdev --setro` is kept apart from the
+        // device's own state.
+        unsafe {
+            bindings::set_capacity_and_notify(disk, sectors);
+            bindings::set_disk_ro(disk, limits.read_only);
+        }
         drop(frozen);
+        // SAFETY: by the type invariant the disk was added; the limits are committed and unlocked.
+        unsafe { limits.bound_read_ahead(disk) };
         // SAFETY: by the type invariant `old` was a counted reference, which the disk does not have
         // any more.
         Ok(unsafe { Arc::from_raw(old.cast()) })
@@ -303,6 +259,7 @@ where
         parent: &Device,
         name: fmt::Arguments<'_>,
         data: *mut c_void,
+        limits: &Limits,
         sectors: u64,
     ) -> Result {
         // SAFETY: the caller owns the disk.
@@ -314,13 +271,16 @@ where
         // SAFETY: the disk is set up; `parent` is a valid device that the disk takes a reference
         // to.
         unsafe {
+            bindings::set_disk_ro(disk, limits.read_only);
             bindings::set_capacity(disk, sectors);
             to_result(bindings::device_add_disk(
                 crate::sys::pci::raw_device(parent),
                 disk,
                 core::ptr::null_mut(),
-            ))
+            ))?;
+            limits.bound_read_ahead(disk);
         }
+        Ok(())
     }
 
     /// # Safety
@@ -330,6 +290,29 @@ where
         // SAFETY: the block layer calls this once, when the last reference to an added disk is
         // gone. The disk's reference to the data ends here.
         drop(unsafe { Arc::from_raw((*disk).private_data.cast::<T::QueueData>()) })
+    }
+
+    /// `HDIO_GETGEO`: a geometry for old boot loaders and partitioning tools, that of Linux's
+    /// driver. The block layer adds the first sector of a partition.
+    ///
+    /// # Safety
+    ///
+    /// For `struct block_device_operations` only.
+    unsafe extern "C" fn getgeo(
+        disk: *mut bindings::gendisk,
+        geometry: *mut bindings::hd_geometry,
+    ) -> c_int {
+        const HEADS: u8 = 1 << 6;
+        const SECTORS: u8 = 1 << 5;
+        // SAFETY: the block layer calls this for a live disk.
+        let capacity = unsafe { (*(*disk).part0).bd_nr_sectors };
+        // SAFETY: the block layer passes a `struct hd_geometry` of its own.
+        let geometry = unsafe { &mut *geometry.cast::<bindings::HdGeometry>() };
+        geometry.heads = HEADS;
+        geometry.sectors = SECTORS;
+        // CAST: the field has 16 bits: a tool that needs more asks for the size instead.
+        geometry.cylinders = (capacity >> 11) as u16;
+        0
     }
 
     /// # Safety

@@ -147,7 +147,7 @@ class Admin:
         name, options = controller.name, controller.options
         if cns == 1:
             return identify.controller(name, options)
-        if cns in (2, 7):
+        if cns in (2, 7) and options["vs"] >= 0x10100:
             return identify.active(controller.active(), command.nsid, how)
         if cns in (6, 0x1c):
             return identify.command_set()

@@ -48,9 +48,10 @@ class Namespace:
             raise ValueError(f"there is no room for {blocks} blocks")
         self.size = blocks << self.shift
 
-    def format(self, shift):
-        """Set the block size and zero all blocks."""
-        self.data[:] = bytes(self.room)
+    def format(self, shift, keep=False):
+        """Set the block size and zero all blocks, or keep their bytes."""
+        if not keep:
+            self.data[:] = bytes(self.room)
         self.medium.clear()
         self.shift = shift
 

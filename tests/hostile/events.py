@@ -64,7 +64,7 @@ class Events:
         self.tell(CHANGED)
 
     def namespace(self, verb, nsid, words):
-        """attach, detach, resize BLOCKS, format SHIFT, identity NAME."""
+        """attach, detach, resize BLOCKS, format SHIFT [keep], identity NAME."""
         controller = self.controller
         if verb == "attach":
             controller.attach(nsid)
@@ -73,7 +73,7 @@ class Events:
         elif verb == "resize":
             controller.namespaces[nsid].resize(int(words[0], 0))
         elif verb == "format":
-            controller.namespaces[nsid].format(int(words[0], 0))
+            controller.namespaces[nsid].format(int(words[0], 0), "keep" in words)
         elif verb == "identity":
             controller.namespaces[nsid].identity = words[0]
         else:

@@ -457,7 +457,7 @@ class Controller:
         status, result = 0, 0
         if self.faults.armed:
             self.poster.stray(command)
-        fault = self.faults.armed and self.faults.take("status", queue=sq.kind, op=command.opcode)
+        fault = self.faults.armed and self.faults.take("status", **command.place())
         if fault:
             status = self.next_status(fault)
         else:

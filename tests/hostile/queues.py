@@ -26,6 +26,13 @@ class Command:
         """Command dword 10 to 15."""
         return self.dwords[number - 10]
 
+    def place(self):
+        """Where a fault of the command may be: queue and opcode; of Identify the data structure."""
+        place = {"queue": self.sq.kind, "op": self.opcode}
+        if self.sq.id == 0 and self.opcode == 6:
+            place["cns"] = self.dword(10) & 0xff
+        return place
+
 
 class CompletionQueue:
     """The controller's side of a completion queue."""

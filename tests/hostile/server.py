@@ -107,7 +107,7 @@ class Control:
         return f"{time.monotonic() - self.controller.faults.first[words[0]]:.2f}"
 
     def do_ns(self, words):
-        """ns attach|detach|resize|format|identity NSID [VALUE] [quiet]: change a namespace."""
+        """ns attach|detach|resize|format|identity NSID [VALUE] [keep] [quiet]: change a namespace."""
         self.controller.events.namespace(words[0], int(words[1], 0), words[2:])
 
     def do_smart(self, words):
