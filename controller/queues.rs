@@ -43,7 +43,8 @@ use core::sync::atomic::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::Arc,
+    time::Instant, //
 };
 
 /// The I/O queues of a controller.
@@ -101,19 +102,21 @@ fn shadows_of(shadows: &Shadows) -> DoorbellBufferConfig {
 }
 
 impl Shared {
-    /// Deletes I/O queues 1 to `count`, as long as the controller answers; returns whether it deleted
-    /// all. Other queues go when the controller is disabled.
-    fn delete_queues(&self, count: u16) -> bool {
-        let mut all = true;
-        for id in 1..=count {
-            if self.hardware.is_halted() {
-                return false;
-            }
-            let id = QueueId::new(id);
-            all &= self.admin.execute(&DeleteIoSq(id)).is_ok();
-            all &= self.admin.execute(&DeleteIoCq(id)).is_ok();
-        }
-        all
+    /// Deletes I/O queues 1 to `count`: all submission queues together, then all completion queues
+    /// together, within `ms` milliseconds. Returns whether the controller deleted all. If not, the caller
+    /// must stop the controller, whose other queues, and commands that have not ended, end with that.
+    fn delete_queues(&self, count: u16, ms: u32) -> bool {
+        let deadline = Instant::now() + timing::millis(ms);
+        let ids = (1..=count).map(QueueId::new);
+        let done = self
+            .admin
+            .execute_together(ids.clone().map(DeleteIoSq), deadline)
+            .and_then(|all| match all {
+                true => self.admin.execute_together(ids.map(DeleteIoCq), deadline),
+                // A completion queue goes after its submission queue.
+                false => Ok(false),
+            });
+        done.unwrap_or(false)
     }
 }
 
@@ -243,7 +246,8 @@ impl IoQueues {
             if made == served {
                 return Ok(made);
             }
-            if !self.shared.delete_queues(made.try_into()?) {
+            let ms = self.shared.admin.timeout();
+            if !self.shared.delete_queues(made.try_into()?, ms) {
                 return Err(EIO);
             }
             count = made;
@@ -312,9 +316,18 @@ impl IoQueues {
         timing::recovery_bound_ms(self.shared.params.io_timeout_ms(), self.ready_ms, commands)
     }
 
-    /// Deletes all queues. A queue that the controller does not delete goes when it is disabled.
+    /// Deletes all queues, before an orderly stop of the controller, which must follow: see
+    /// [`Shared::delete_queues`]. No I/O command may be in flight. Takes [`timing::DELETE_MS`] at most;
+    /// what the controller has not deleted then goes when it is disabled.
     pub(super) fn delete(&self) {
+        let Shared { hardware, .. } = &*self.shared;
         // CAST: ids have 16 bits.
-        let _ = self.shared.delete_queues(self.queues.len() as u16);
+        let count = self.made.load(Relaxed) as u16;
+        if !hardware.is_halted() && !self.shared.delete_queues(count, timing::DELETE_MS) {
+            dev_warn!(
+                hardware.device(),
+                "controller has not deleted its I/O queues: disabling it does\n"
+            );
+        }
     }
 }

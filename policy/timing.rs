@@ -63,6 +63,12 @@ pub(crate) const COMMANDS_MARGIN_MS: u32 = 3000;
 /// What each admin command of a reset adds to [`COMMANDS_MARGIN_MS`].
 pub(crate) const COMMAND_MARGIN_MS: u32 = 20;
 
+/// Until the controller has deleted its I/O queues, all of them together, before an orderly stop.
+///
+/// TIMEOUT: the controller has no I/O command then, so it has nothing to wait for. What it has not
+/// deleted goes when it is disabled.
+pub(crate) const DELETE_MS: u32 = 1000;
+
 /// Until I/O in flight has completed before a pause (sleep, function reset, shutdown).
 ///
 /// TIMEOUT: as long as Linux grants the shutdown itself. I/O that is still in flight is submitted

@@ -22,7 +22,7 @@ mod operations;
 mod tag_set;
 // Disks.
 mod disk;
-// The wait for the end of a request.
+// The waits for the ends of requests.
 mod wait;
 // Request queues for commands of the driver's own.
 mod driver_queue;
@@ -39,8 +39,9 @@ pub(crate) use self::{
     },
     driver_queue::{
         Buffer,
-        DriverQueue, //
+        DriverQueue,
         Ended,
+        Ends, //
     },
     in_flight::{
         InFlight,

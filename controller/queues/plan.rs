@@ -97,7 +97,8 @@ impl Shared {
             }
             // The vectors must be spread over the queues that there are: once more with these.
             count = created.try_into()?;
-            if has_leftover || !self.delete_queues(created.try_into()?) {
+            let ms = self.admin.timeout();
+            if has_leftover || !self.delete_queues(created.try_into()?, ms) {
                 // The controller may still write to the rings, which go when it has stopped.
                 return Err(EIO);
             }

@@ -11,14 +11,23 @@ use super::{
     },
     tag_set::TagSet,
     timeout::Timeout,
-    wait::CommandWait, //
+    wait::{
+        CommandWait,
+        Signal, //
+    },
 };
 use crate::{
     num::SECTOR_SHIFT,
     policy::timing,
     sys::ffi as bindings, //
 };
-use core::ptr::NonNull;
+use core::{
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicU32,
+        Ordering::Relaxed, //
+    },
+};
 use kernel::{
     error::{
         from_err_ptr,
@@ -204,6 +213,53 @@ pub(crate) trait Ended<T: Types>: Send + Sync {
     /// The command has ended; `ok`: with success. Called in any context, interrupts included. The
     /// last reference to `self` may be dropped there.
     fn ended(&self, data: &T::RequestData, ok: bool);
+}
+
+/// Counts the ends of posted commands, and waits for them.
+#[pin_data]
+pub(crate) struct Ends {
+    /// Given once for each end.
+    #[pin]
+    ended: Signal,
+    /// How many commands ended without success.
+    failed: AtomicU32,
+}
+
+impl Ends {
+    /// No command has ended yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        let ends = pin_init!(Self {
+            ended <- Signal::new(),
+            failed: AtomicU32::new(0),
+        });
+        Arc::pin_init(ends, GFP_KERNEL)
+    }
+
+    /// Waits for the end of one more command, at most `ms` milliseconds; returns whether one ended.
+    /// The caller may sleep.
+    pub(crate) fn wait(&self, ms: u32) -> bool {
+        self.ended.wait(ms)
+    }
+
+    /// How many of the commands that ended did so without success.
+    pub(crate) fn failed(&self) -> u32 {
+        self.failed.load(Relaxed)
+    }
+}
+
+impl<T: Types> Ended<T> for Ends {
+    fn ended(&self, _data: &T::RequestData, ok: bool) {
+        if !ok {
+            self.failed.fetch_add(1, Relaxed);
+        }
+        // SAFETY: `ended` is a signal, and the caller has a reference to `self` until this returns. The
+        // call orders the addition before the wakeup.
+        unsafe { Signal::give(&raw const self.ended) };
+    }
 }
 
 impl<T: Operations> Drop for DriverQueue<T> {

@@ -16,31 +16,69 @@ use kernel::{
     types::Opaque, //
 };
 
-/// The wait for the end of one request.
+/// A completion of the kernel's.
 ///
 /// # Invariants
 ///
-/// `done` is initialised and never moves.
+/// The completion is initialised and never moves.
 #[pin_data]
-pub(in crate::sys) struct CommandWait {
+pub(super) struct Signal {
     #[pin]
     done: Opaque<bindings::completion>,
-    /// The status of the request, once `done` is complete.
-    status: AtomicU8,
 }
 
-// SAFETY: several threads may use a completion; the rest is atomic.
-unsafe impl Sync for CommandWait {}
+// SAFETY: any thread may use a completion, and free its memory: it has no other resources.
+unsafe impl Send for Signal {}
+// SAFETY: several threads may use a completion at the same time.
+unsafe impl Sync for Signal {}
 
-impl CommandWait {
-    /// A wait for a request that is not executed yet.
-    pub(in crate::sys) fn new() -> impl PinInit<Self> {
+impl Signal {
+    /// A signal that was not given yet.
+    pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             // INVARIANT: initialised here, and pinned.
             done <- Opaque::ffi_init(|done| {
                 // SAFETY: the slot is valid and ours.
                 unsafe { bindings::init_completion(done) }
             }),
+        })
+    }
+
+    /// Waits until the signal is given once more, at most `ms` milliseconds; returns whether it was.
+    /// The caller may sleep.
+    pub(super) fn wait(&self, ms: u32) -> bool {
+        let interval: Jiffies = msecs_to_jiffies(ms);
+        // SAFETY: the completion is initialised by the type invariant. The caller may sleep.
+        unsafe { bindings::wait_for_completion_io_timeout(self.done.get(), interval) != 0 }
+    }
+
+    /// Gives the signal: one wait ends, now or later. In any context.
+    ///
+    /// # Safety
+    ///
+    /// `this` points to a signal. It may be freed as soon as a wait for this call can end.
+    pub(super) unsafe fn give(this: *const Self) {
+        // SAFETY: the caller promises that `this` points to a signal, whose completion is initialised
+        // by the type invariant. C allows that the completion is freed before the call returns, and
+        // nothing of it is used after the call.
+        unsafe { bindings::complete(Opaque::cast_into(&raw const (*this).done)) };
+    }
+}
+
+/// The wait for the end of one request.
+#[pin_data]
+pub(in crate::sys) struct CommandWait {
+    #[pin]
+    done: Signal,
+    /// The status of the request, once `done` is given.
+    status: AtomicU8,
+}
+
+impl CommandWait {
+    /// A wait for a request that is not executed yet.
+    pub(in crate::sys) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            done <- Signal::new(),
             status: AtomicU8::new(bindings::BLK_STS_IOERR),
         })
     }
@@ -59,7 +97,6 @@ impl CommandWait {
         mut meanwhile: impl FnMut(),
     ) -> bindings::blk_status_t {
         let this: &Self = &self;
-        let interval: Jiffies = msecs_to_jiffies(ms);
         // SAFETY: the caller promises that the request is its own, set up, and has a driver's
         // operation. blk-mq calls `end` once. `this` stays until then, because this function waits
         // for that call.
@@ -68,9 +105,7 @@ impl CommandWait {
             (*rq).end_io_data = core::ptr::from_ref(this).cast_mut().cast();
             bindings::blk_execute_rq_nowait(rq, false);
         }
-        // SAFETY: by the type invariant `done` is initialised. The callers may sleep, because this
-        // function waits.
-        while unsafe { bindings::wait_for_completion_io_timeout(this.done.get(), interval) } == 0 {
+        while !this.done.wait(ms) {
             meanwhile();
         }
         this.status.load(Relaxed)
@@ -87,11 +122,10 @@ impl CommandWait {
         // SAFETY: `execute` stored the pointer, and waits until `complete`, below, is called.
         let this = unsafe { &*(*rq).end_io_data.cast::<Self>() };
         this.status.store(status, Relaxed);
-        let done = this.done.get();
-        // SAFETY: `done` is initialised by the type invariant. `execute` may free it before the
-        // call returns; C allows that, and nothing of it is used after the call. The call orders
-        // the store of the status before the wakeup.
-        unsafe { bindings::complete(done) };
+        let done = &raw const this.done;
+        // SAFETY: `done` is a signal. `execute` may free it as soon as its wait ends, and nothing of it
+        // is used after the call. The call orders the store of the status before the wakeup.
+        unsafe { Signal::give(done) };
         // The caller of `execute` has the request again, and frees it.
         bindings::rq_end_io_ret_RQ_END_IO_NONE
     }

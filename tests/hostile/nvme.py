@@ -74,7 +74,7 @@ class Controller:
         self.health["warning"] = 0
         self.counts = dict.fromkeys(
             ("commands", "admin", "io", "interrupts", "doorbells", "enables", "resets",
-             "shutdowns", "aborts", "complaints"), 0)
+             "shutdowns", "orphans", "aborts", "complaints"), 0)
         self.set_options(self.initial)
         self.come_back()
 
@@ -335,6 +335,7 @@ class Controller:
         shn = value >> 14 & 3
         if shn and not old >> 14 & 3:
             self.counts["shutdowns"] += 1
+            self.counts["orphans"] += sum(cq.id > 0 for cq in self.cqs.values())
             if self.stops_at("shutdown"):
                 return
             if not self.faults.take("never", queue="shutdown"):

@@ -16,7 +16,7 @@ for way in rmmod unbind; do
         unload
     fi
     events=$(host trace-log "pci_nvme_*" | tail -n +$((old + 1)) | sed 's/ .*//; s/pci_nvme_//')
-    expect "events of $way" "del_sq del_cq del_sq del_cq mmio_shutdown_set mmio_shutdown_cleared mmio_stopped " "$(
+    expect "events of $way" "del_sq del_sq del_cq del_cq mmio_shutdown_set mmio_shutdown_cleared mmio_stopped " "$(
         tr '\n' ' ' <<<"$events")"
 done
 unload

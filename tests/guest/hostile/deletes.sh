@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Before an orderly shutdown the driver deletes the I/O queues: all submission queues
+# together, then all completion queues together, a second at most for both.  A controller
+# that deletes late, never, wrongly or without an interrupt is shut down all the same.
+#@ machine: hostile
+#@ timeout: 60
+#@ allow-hostile: queue 0: command id .* is used twice
+. /tests/guest/lib/recovery.sh
+start_driver write_queues=2 poll_queues=2
+put_noise $disk 8
+queues=(/sys/block/$disk/mq/*)
+queues=${#queues[@]}
+((queues >= 5)) || die "expected 5 I/O queues or more, saw $queues"
+# Unbinds after requests; $seconds is how long that took, $orphans how many I/O queues there were at
+# the shutdown.
+delete() { # REQUESTS
+    hostile "new; $1"
+    start=$EPOCHREALTIME
+    echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "$1: unbinding failed"
+    seconds=$(seconds_since "$start")
+    orphans=$(hostile count orphans)
+    echo "${1:-nothing}: $seconds s, $orphans queues left"
+    within "$seconds" 3 || die "$1: expected unbind within 3 s, it took $seconds s"
+    expect "$1: shutdowns" 1 "$(hostile count shutdowns)"
+    hostile new
+    bind_again "$bdf" $disk
+    expect_noise $disk 8
+}
+
+# A host with other work may let the second pass.
+for requests in "" "arm twice queue=admin op=0|4 times=always"; do
+    for _ in 1 2 3; do
+        delete "$requests"
+        ((orphans)) || break
+    done
+    expect "$requests: I/O queues at the shutdown" 0 "$orphans"
+done
+# One queue after the other, this would take more than four seconds.
+delete "arm late queue=admin op=0|4 ms=450 times=always"
+delete "arm nointr queue=admin op=0|4 times=always"
+for op in 0 4; do
+    delete "arm status value=0x4101 queue=admin op=$op times=always"
+    expect "refused, opcode $op: I/O queues at the shutdown" "$queues" "$orphans"
+    delete "arm never queue=admin op=$op times=always"
+done
+stop_driver
