@@ -176,14 +176,14 @@ impl Namespaces {
         let common = self.common();
         let active = self.active(&common)?;
         // An inconsistent list says nothing of the namespaces that it lacks.
-        disks.list.retain(|disk| {
-            !active.is_complete || active.nsids.binary_search(&disk.registration.nsid).is_ok()
+        remove_disks(&mut disks.list, |nsid| {
+            active.is_complete && active.nsids.binary_search(&nsid).is_err()
         });
         // CAST: the clock does not go back.
         let now = self.born.elapsed().as_millis().max(0) as u64;
         let wait = NotReady::again(disks.not_ready, now);
         let pause = wait.pause(self.shared.hardware.ready_ms());
-        let mut is_unready = false;
+        let (mut is_unready, mut inactive) = (false, None);
         for nsid in active.nsids {
             if !self.shared.hardware.is_live() {
                 return Err(ENODEV);
@@ -195,8 +195,25 @@ impl Namespaces {
                 return Err(ENODEV);
             }
             is_unready |= skip == Skip::NotReady;
-            let is_final = pause.is_none();
-            self.skip(nsid, skip, &mut disks.list, active.is_listed, is_final);
+            if matches!(skip, Skip::Inactive | Skip::Unknown) {
+                let (first, count) = inactive.unwrap_or((nsid, 0u32));
+                inactive = Some((first, count.saturating_add(1)));
+            }
+            self.skip(
+                nsid,
+                skip,
+                &mut disks.list,
+                active.is_listed,
+                pause.is_none(),
+            );
+        }
+        if let Some((first, count)) = inactive.filter(|_| active.is_listed) {
+            dev_err!(
+                self.parent,
+                "{} namespaces left out: in the list of active namespaces, but inactive; the first is {}\n",
+                count,
+                first.get()
+            );
         }
         if is_unready {
             disks.not_ready = Some(wait);
@@ -209,7 +226,8 @@ impl Namespaces {
     }
 
     /// Namespace `nsid` was not looked at to the end: drops its disk if the namespace is not there or
-    /// cannot be used, and tells the log what it does not say yet. `is_final`: the driver does not
+    /// cannot be used, and logs what is left out and has no line yet. `is_listed`: the controller
+    /// says that the namespace is active. `is_final`: the driver does not
     /// wait for the namespace any longer.
     fn skip(
         &self,
@@ -225,15 +243,10 @@ impl Namespaces {
             Skip::NotReady | Skip::Failed(_) => false,
         };
         if is_gone {
-            disks.retain(|disk| disk.registration.nsid != nsid);
+            remove_disks(disks, |other| other == nsid);
         }
         let nsid = nsid.get();
         match skip {
-            Skip::Inactive | Skip::Unknown if is_listed => dev_err!(
-                self.parent,
-                "namespace {} left out: it is in the list of active namespaces, but inactive\n",
-                nsid
-            ),
             Skip::NotReady if is_final => dev_err!(
                 self.parent,
                 "namespace {} left out: not ready; a rescan, or its event, adds it later\n",
@@ -290,7 +303,7 @@ impl Namespaces {
                 Change::Replaced => {}
             }
         }
-        if let Some(index) = index {
+        if index.is_some() {
             dev_warn!(
                 self.parent,
                 "namespace {} was {}: its disk is made anew\n",
@@ -300,7 +313,7 @@ impl Namespaces {
                     None => "replaced by another",
                 }
             );
-            drop(disks.remove(index));
+            remove_disks(disks, |other| other == nsid);
         }
         let number = number.unwrap_or_else(|| free_number(disks));
         let disk = self.add(nsid, number, &now, common)?;
@@ -435,6 +448,18 @@ impl Namespaces {
             );
         }
     }
+}
+
+/// Removes the disks of the namespaces that `is_gone` names. Data in the page cache is not written:
+/// another namespace may be in the place of theirs.
+fn remove_disks(disks: &mut KVec<Namespace>, is_gone: impl Fn(Nsid) -> bool) {
+    disks.retain(|disk| {
+        let is_gone = is_gone(disk.registration.nsid);
+        if is_gone {
+            disk.membership.refuse();
+        }
+        !is_gone
+    });
 }
 
 /// The lowest number that none of `disks` has. Disks are numbered from 1 on, in the order in which

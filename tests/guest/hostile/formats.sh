@@ -70,9 +70,22 @@ disk_number() {
     cat "$ctrl"/rnvme0n*/dev
 }
 
+# Whether the disk that was $before is not there any more, and another one is.
+is_another() {
+    [[ -e /sys/class/block/$disk && $before != "$(<"/sys/class/block/$disk/dev")" ]]
+}
+
 put_noise $disk 8
 before=$(disk_number)
 zero=000000000000000000000000000000000000000000000000
+# Data that is in the page cache only is not written to the namespace in the place of another.
+exec 5<>"/dev/$disk"
+dd if=/dev/zero of=/dev/$disk bs=64k seek=128 count=4 conv=notrunc status=none
+hostile "ns identity 1 other"
+wait_for 8 is_another
+exec 5>&-
+expect_noise $disk 8
+before=$(disk_number)
 # Identifiers that read as zero.
 reset_with "arm identify cns=0 at=104:$zero times=always; arm identify cns=3 fill=0 times=always"
 expect "the disk without identifiers" "$before" "$(disk_number)"
