@@ -50,6 +50,7 @@ use crate::{
 use core::{
     marker::PhantomData,
     sync::atomic::{
+        AtomicBool,
         AtomicI64,
         AtomicU32,
         Ordering::Relaxed, //
@@ -161,12 +162,14 @@ impl Operations for Admin {
 pub(crate) struct AdminQueue {
     requests: DriverQueue<Admin>,
     queue: Arc<Queue<Admin>>,
-    /// The timeout of a command outside of a reset, in milliseconds.
+    /// The timeout of a command outside of a bring-up, in milliseconds.
     usual_ms: AtomicU32,
     /// The time from which [`Self::deadline_ms`] counts.
     born: Instant<Monotonic>,
-    /// The deadline of all commands of a reset, in milliseconds; 0 outside of a reset.
+    /// The deadline of all commands of a bring-up, in milliseconds; 0 outside of one.
     deadline_ms: AtomicI64,
+    /// Whether a failed command leaves no line in the log.
+    is_silent: AtomicBool,
 }
 
 /// The timeout of a command that was posted.
@@ -205,35 +208,65 @@ impl AdminQueue {
             usual_ms: AtomicU32::new(timeout_ms),
             born: Instant::now(),
             deadline_ms: AtomicI64::new(0),
+            is_silent: AtomicBool::new(false),
         })
     }
 
-    /// Begins a reset: the timeout of a command is [`timing::RESET_COMMAND_MS`], and `deadline` is
-    /// that of all commands together. `None` ends the reset.
-    pub(crate) fn set_deadline(&self, deadline: Option<Instant<Monotonic>>) {
-        let ms = deadline.map_or(0, |at| (at - self.born).as_millis().max(1));
+    /// Begins the admin commands of a bring-up: `deadline` is that of all of them together. `logged`:
+    /// the log has a line for each that fails.
+    pub(crate) fn begin_bring_up(&self, deadline: Instant<Monotonic>, logged: bool) {
+        let ms = (deadline - self.born).as_millis().max(1);
         self.deadline_ms.store(ms, Relaxed);
+        self.is_silent.store(!logged, Relaxed);
     }
 
-    /// The timeout of a command outside of a reset, in milliseconds.
+    /// The bring-up is over.
+    pub(crate) fn end_bring_up(&self) {
+        self.deadline_ms.store(0, Relaxed);
+        self.is_silent.store(false, Relaxed);
+    }
+
+    /// The timeout of a command outside of a bring-up, in milliseconds.
     pub(crate) fn timeout_ms(&self) -> u32 {
         self.usual_ms.load(Relaxed)
     }
 
-    /// Sets the timeout of a command outside of a reset, in milliseconds.
+    /// Sets the timeout of a command outside of a bring-up, in milliseconds.
     pub(crate) fn set_timeout_ms(&self, ms: u32) {
         self.usual_ms.store(ms, Relaxed);
     }
 
-    /// The timeout of a command that is executed now, in milliseconds.
-    pub(crate) fn timeout(&self) -> u32 {
+    /// Milliseconds until the deadline of a bring-up; `None` outside of one.
+    fn left_ms(&self) -> Option<u32> {
         match self.deadline_ms.load(Relaxed) {
-            0 => self.timeout_ms(),
+            0 => None,
             deadline => {
                 let left = deadline.saturating_sub(self.born.elapsed().as_millis());
-                // CAST: at most `timing::RESET_COMMAND_MS`.
-                left.clamp(1, timing::RESET_COMMAND_MS.into()) as u32
+                Some(left.max(0).try_into().unwrap_or(u32::MAX))
             }
+        }
+    }
+
+    /// The timeout of a command that is executed now, in milliseconds.
+    pub(crate) fn timeout(&self) -> u32 {
+        self.left_ms()
+            .map_or_else(|| self.timeout_ms(), |left| left.max(1))
+    }
+
+    /// Milliseconds until the next look at a command that a thread waits for.
+    fn until_look(&self) -> u32 {
+        match self.left_ms() {
+            Some(left) if left > 0 => left.min(timing::WAIT_LOOK_MS),
+            _ => timing::WAIT_LOOK_MS,
+        }
+    }
+
+    /// Looks at a command that a thread waits for.
+    fn look(&self) {
+        match self.left_ms() {
+            // The block layer's timer would see it a second later.
+            Some(0) => self.queue.overdue(),
+            _ => self.queue.check(),
         }
     }
 
@@ -401,13 +434,15 @@ impl AdminQueue {
         self.submit(command, buffer, |data, result| match result {
             Ok(()) => Ok(command.reply(data.result())),
             Err(e) => {
-                dev_err!(
-                    self.queue.device(),
-                    "admin command {}{} failed: {}\n",
-                    opcode_name(QueueId::ADMIN, C::OPCODE),
-                    C::DETAIL,
-                    data.queue.status()
-                );
+                if !self.is_silent.load(Relaxed) {
+                    dev_err!(
+                        self.queue.device(),
+                        "admin command {}{} failed: {}\n",
+                        opcode_name(QueueId::ADMIN, C::OPCODE),
+                        C::DETAIL,
+                        data.queue.status()
+                    );
+                }
                 Err(e)
             }
         })
@@ -428,7 +463,8 @@ impl AdminQueue {
                 data.queue.begin();
                 data.command = entry;
             },
-            || self.queue.check(),
+            || self.until_look(),
+            || self.look(),
             read,
         )
     }

@@ -3,7 +3,7 @@
 //! A controller from probe to unbind: bring-up in typed steps, and all that it owns, in the order of
 //! its drop.
 //!
-//! [`Reset`] (registers mapped, controller disabled) → [`Enabled`] (admin commands work) →
+//! [`Reset`] (registers mapped) → [`Enabled`] (admin commands work) →
 //! [`Controller`] (I/O queues and disks). A step that fails drops what the steps before it made.
 
 // Numbers of controllers.
@@ -93,7 +93,7 @@ impl Drop for Working {
     }
 }
 
-/// Registers mapped and decoded, the controller disabled.
+/// Registers mapped and decoded; the controller is as others left it.
 struct Reset {
     hardware: Arc<Hardware>,
     jobs: Arc<Jobs>,
@@ -180,7 +180,7 @@ impl Reset {
         // From here on the hardware is stopped before the queue goes.
         let running = Running(self.hardware);
         running.0.attach_admin(&queue, completions, &admin)?;
-        running.0.start_admin()?;
+        running.0.bring_up(|| running.0.restart())?;
         Ok(Enabled {
             admin,
             running,

@@ -16,6 +16,10 @@ mod continuation;
 mod retry;
 // How long a namespace that is not ready is waited for.
 mod not_ready;
+// Whether a controller accesses memory, and how it is stopped.
+mod power;
+// When a dead controller is tried again.
+mod revival;
 // States of a controller, and the actions on each event.
 mod lifecycle;
 // Namespaces in use, and the relation of a new one to them.
@@ -37,8 +41,6 @@ pub(crate) use self::{
         Action,
         Event,
         Lifecycle,
-        Power,
-        PowerEvent,
         Snapshot,
         State, //
     },
@@ -56,6 +58,13 @@ pub(crate) use self::{
     params::{
         with_parameters,
         Params, //
+    },
+    power::{
+        stop_step,
+        Power,
+        PowerEvent,
+        Reading,
+        StopStep, //
     },
     queue_counts::{
         QueueCounts,

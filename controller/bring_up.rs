@@ -197,6 +197,8 @@ impl Core {
         } = &*self.shared;
         let dev = self.namespaces.device();
         hardware.restart()?;
+        let deadline = hardware.commands_deadline(self.commands_of_a_reset());
+        admin.begin_bring_up(deadline, hardware.is_bring_up_logged());
         let identified = Identified::get(admin, dev)?;
         self.shared.adopt(&identified, dev)?;
         identified.configure(admin, &self.shared.params);
@@ -214,13 +216,11 @@ impl Job for ResetJob {
         let Shared {
             hardware, admin, ..
         } = &*core.shared;
-        if hardware.state() != State::Resetting {
+        if !matches!(hardware.state(), State::Resetting | State::Trying) {
             return;
         }
-        let deadline = hardware.reset_deadline(core.commands_of_a_reset());
-        admin.set_deadline(Some(deadline));
-        let result = core.bring_up();
-        admin.set_deadline(None);
+        let result = hardware.bring_up(|| core.bring_up());
+        admin.end_bring_up();
         match result {
             Ok(()) => {
                 if hardware.brought_up() {
@@ -297,9 +297,12 @@ impl Job for WatchJob {
         let ticks = self.ticks.fetch_add(1, Relaxed);
         match hardware.state() {
             State::Live => self.attend(ticks),
-            // No retry is worth its delay.
-            State::Dead => self.core.io.set.kick_requeued(),
-            _ => {}
+            State::Dead | State::Trying => {
+                // No retry is worth its delay.
+                self.core.io.set.kick_requeued();
+                hardware.try_again_if_due();
+            }
+            State::New | State::Resetting | State::Deleting => {}
         }
         jobs.watch.queue_after(timing::WATCHDOG_MS);
     }

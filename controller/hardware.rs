@@ -47,6 +47,7 @@ use crate::{
     io::Io,
     nvme::Capabilities,
     policy::{
+        timing,
         Action,
         Event,
         Lifecycle,
@@ -83,7 +84,8 @@ use kernel::{
     },
     time::{
         Delta,
-        Instant, //
+        Instant,
+        Monotonic, //
     }, //
 };
 
@@ -107,6 +109,9 @@ struct IoHardware {
 
 struct Inner {
     life: Lifecycle,
+    /// Until when the controller that the driver enabled may become ready; `None` if it was not the
+    /// driver that enabled it last.
+    ready_by: Option<Instant<Monotonic>>,
     /// The longest that an orderly shutdown may take.
     shutdown: Delta,
     lines: Lines,
@@ -263,8 +268,10 @@ impl Hardware {
             Action::Nothing | Action::Abort => {}
             Action::Hold => self.halt(inner, Stop::Orderly, Fate::Wait),
             Action::Cancel => {
-                dev_warn!(pdev, "stopping the controller again: {}\n", why);
-                self.halt(inner, Stop::AtOnce, Fate::Wait);
+                if state != State::Trying {
+                    dev_warn!(pdev, "stopping the controller again: {}\n", why);
+                }
+                self.halt(inner, Stop::AtOnce, Fate::of(state));
             }
             Action::Reset => {
                 dev_warn!(pdev, "resetting the controller: {}\n", why);
@@ -279,8 +286,13 @@ impl Hardware {
                 dev_info!(pdev, "controller is back after {} ms\n", took);
             }
             Action::End => {
-                if state == State::Dead && before != State::Dead {
-                    dev_err!(pdev, "controller is dead: {}\n", why);
+                if state == State::Dead && !before.is_dead() {
+                    dev_err!(
+                        pdev,
+                        "controller is dead: {}: I/O fails, the next reset comes in {} s\n",
+                        why,
+                        timing::FIRST_RETRY_MS / 1000
+                    );
                 }
                 let how = match event {
                     Event::Leave => Stop::Orderly,

@@ -1,20 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The life of a controller: its state, its power, and what each event does to both.
+//! The life of a controller: its state, and what each event does to it.
 //!
 //! ```text
-//!   New ──► Live ◄──────────── brought up ─────────────┐
-//!            │ timeout, fault, request, pause           │
-//!            └──────────────────────────────────► Resetting ──► Dead ──┐
-//!                                                       ▲   failed     │ request
-//!                                                       └──────────────┘
+//!   New ──► Live ◄──────────── brought up ─────────────┬───────────────────────┐
+//!            │ timeout, fault, request, pause           │                       │
+//!            └──────────────────────────────────► Resetting ──► Dead ──────► Trying
+//!                                                       ▲ failed │ ▲  its time  │
+//!                                                       └────────┘ └────────────┘
+//!                                                        request       failed
 //!   any ── unbind, shutdown ──► Deleting                   any ── gone ──► Dead
 //! ```
 //!
-//! [`next`] and [`Power::next`] are total functions, tabled below. [`Lifecycle`] is the one value
+//! [`next`] is a total function, tabled below; so is [`Power::next`]. [`Lifecycle`] is the one value
 //! that they change; `controller/hardware.rs` carries the actions out. The words of the states are
 //! those of Linux's driver (`drivers/nvme/host/sysfs.c`).
 
+// State and pause in one byte.
+mod snapshot;
+
+pub(crate) use self::snapshot::Snapshot;
+
+use super::{
+    power::{
+        Power,
+        PowerEvent, //
+    },
+    revival::Revival, //
+};
 use kernel::time::{
     Delta,
     Instant,
@@ -35,16 +48,19 @@ pub(crate) enum State {
     Deleting,
     /// The controller does not work: I/O fails at once.
     Dead,
+    /// The controller is dead, and the driver tries to bring it up again: I/O fails at once.
+    Trying,
 }
 
 impl State {
     /// All states, in the order of their numbers.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::New,
         Self::Live,
         Self::Resetting,
         Self::Deleting,
         Self::Dead,
+        Self::Trying,
     ];
 
     /// The state of number `raw`; [`State::Dead`] for a number of no state.
@@ -55,6 +71,11 @@ impl State {
             .unwrap_or(Self::Dead)
     }
 
+    /// Whether the controller is dead, as far as I/O and users see.
+    pub(crate) const fn is_dead(self) -> bool {
+        matches!(self, Self::Dead | Self::Trying)
+    }
+
     /// The word of the state in sysfs.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -62,7 +83,7 @@ impl State {
             Self::Live => "live",
             Self::Resetting => "resetting",
             Self::Deleting => "deleting",
-            Self::Dead => "dead",
+            Self::Dead | Self::Trying => "dead",
         }
     }
 }
@@ -90,6 +111,8 @@ pub(crate) enum Event {
     Gone,
     /// The driver leaves the controller.
     Leave,
+    /// The time has come to try a dead controller again.
+    Retry,
 }
 
 /// What an event asks for.
@@ -107,7 +130,7 @@ pub(crate) enum Action {
     BringUp,
     /// Stop the controller at once: its bring-up must find out that it does not answer.
     Cancel,
-    /// Let I/O go on.
+    /// The controller works again: let I/O go on.
     Resume,
     /// Stop the controller; I/O fails from now on.
     End,
@@ -123,10 +146,10 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
         (New, Event::TimedOut | Event::Stuck | Event::Fault | Event::Failed | Event::Gone) => {
             (Dead, End)
         }
-        (New, Event::Requested | Event::Pause | Event::Wake) => (New, Nothing),
+        (New, Event::Requested | Event::Pause | Event::Wake | Event::Retry) => (New, Nothing),
         (New, Event::Leave) => (Deleting, End),
 
-        (Live, Event::Up) => (Live, Nothing),
+        (Live, Event::Up | Event::Retry) => (Live, Nothing),
         (Live, Event::TimedOut) => (Live, Abort),
         // A wake without a pause: the function was reset, or lost its power.
         (Live, Event::Stuck | Event::Fault | Event::Requested | Event::Wake) => (Resetting, Reset),
@@ -138,7 +161,7 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
         (Resetting, Event::Up) => (Live, Resume),
         (Resetting, Event::TimedOut | Event::Stuck) => (Resetting, Cancel),
         // A reset is under way.
-        (Resetting, Event::Fault | Event::Requested) => (Resetting, Nothing),
+        (Resetting, Event::Fault | Event::Requested | Event::Retry) => (Resetting, Nothing),
         // The bring-up that is under way must end.
         (Resetting, Event::Pause) => (Resetting, Hold),
         (Resetting, Event::Wake) => (Resetting, BringUp),
@@ -149,9 +172,7 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
         (Deleting, Event::TimedOut | Event::Stuck | Event::Fault | Event::Failed | Event::Gone) => {
             (Deleting, End)
         }
-        (Deleting, Event::Up | Event::Requested | Event::Pause | Event::Wake | Event::Leave) => {
-            (Deleting, Nothing)
-        }
+        (Deleting, _) => (Deleting, Nothing),
 
         // A request tries again what failed by itself, and so does the end of a pause.
         (Dead, Event::Requested | Event::Wake) => (Resetting, Reset),
@@ -160,50 +181,15 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
             (Dead, Nothing)
         }
         (Dead, Event::Leave) => (Deleting, End),
-    }
-}
+        (Dead, Event::Retry) => (Trying, BringUp),
 
-/// Whether the controller runs, as far as the driver knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Power {
-    /// The controller confirmed that it stopped, or is gone: it does not access memory.
-    Off,
-    /// The controller was enabled.
-    On,
-    /// The controller was told to stop and did not confirm it.
-    Unstoppable,
-    /// The PCI function is being reset.
-    FunctionReset,
-}
-
-/// What is done to the controller's power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PowerEvent {
-    /// CC.EN becomes 1.
-    Enable,
-    /// The controller was told to stop, and confirmed it.
-    Stopped,
-    /// The controller was told to stop, and did not confirm it in time.
-    NotStopped,
-    /// A reset of the PCI function begins.
-    FunctionReset,
-    /// The reset of the PCI function is over, whatever its result.
-    FunctionBack,
-}
-
-impl Power {
-    /// The power after `event`.
-    pub(crate) const fn next(self, event: PowerEvent) -> Self {
-        match (self, event) {
-            // That the function did not answer during its reset does not say that it has stopped.
-            (Self::FunctionReset, PowerEvent::FunctionBack) => Self::Unstoppable,
-            (Self::FunctionReset, _) => Self::FunctionReset,
-            (_, PowerEvent::FunctionReset) => Self::FunctionReset,
-            (_, PowerEvent::Enable) => Self::On,
-            (Self::Off, _) | (_, PowerEvent::Stopped) => Self::Off,
-            (_, PowerEvent::NotStopped) => Self::Unstoppable,
-            (power, PowerEvent::FunctionBack) => power,
-        }
+        (Trying, Event::Up) => (Live, Resume),
+        (Trying, Event::TimedOut | Event::Stuck) => (Trying, Cancel),
+        // The try is under way, and tells what follows.
+        (Trying, Event::Fault | Event::Requested | Event::Wake | Event::Retry) => (Trying, Nothing),
+        // After a pause the wake brings the controller up.
+        (Trying, Event::Failed | Event::Gone | Event::Pause) => (Dead, End),
+        (Trying, Event::Leave) => (Deleting, End),
     }
 }
 
@@ -216,18 +202,24 @@ pub(crate) struct Lifecycle {
     paused: bool,
     /// The controller pauses its processing of commands (CSTS.PP): a timeout says nothing.
     processing_paused: bool,
-    /// Since when the controller does not work, while it is brought up again.
+    /// Since when the controller does not work, a pause aside.
     down_since: Option<Instant<Monotonic>>,
+    /// Since when the present bring-up, or reset of the PCI function, is under way.
+    bring_up_since: Option<Instant<Monotonic>>,
+    /// When a dead controller is tried again.
+    revival: Revival,
 }
 
 impl Lifecycle {
-    /// A controller that is new and disabled.
+    /// A controller that is new: firmware or another driver may have left it running.
     pub(crate) const NEW: Self = Self {
         state: State::New,
-        power: Power::Off,
+        power: Power::Unknown,
         paused: false,
         processing_paused: false,
         down_since: None,
+        bring_up_since: None,
+        revival: Revival::NEW,
     };
 
     /// Applies `event`, which happened at `now`; returns what to do.
@@ -237,10 +229,21 @@ impl Lifecycle {
             Event::Wake => self.paused = false,
             _ => {}
         }
-        let (state, action) = next(self.state, event);
+        let before = self.state;
+        let (state, action) = next(before, event);
         self.state = state;
         if matches!(action, Action::Reset | Action::BringUp) {
-            self.down_since = Some(now);
+            self.bring_up_since = Some(now);
+            // A try does not change since when the controller is dead.
+            if state == State::Resetting {
+                self.down_since = Some(now);
+            }
+        }
+        if state == State::Dead && before == State::Trying {
+            self.revival.failed(now);
+        } else if state == State::Dead && before != State::Dead {
+            self.revival.died(now);
+            self.down_since = self.down_since.or(Some(now));
         }
         action
     }
@@ -248,6 +251,31 @@ impl Lifecycle {
     /// Applies `event` to the power.
     pub(crate) fn apply_power(&mut self, event: PowerEvent) {
         self.power = self.power.next(event);
+    }
+
+    /// A reset of the PCI function begins at `now`.
+    pub(crate) fn begin_function_reset(&mut self, now: Instant<Monotonic>) {
+        self.apply_power(PowerEvent::FunctionReset);
+        self.revival.function_reset(now);
+        self.bring_up_since = Some(now);
+    }
+
+    /// The reset of the PCI function is over; another bring-up begins at `now`.
+    pub(crate) fn end_function_reset(&mut self, now: Instant<Monotonic>) {
+        self.apply_power(PowerEvent::FunctionBack);
+        self.bring_up_since = Some(now);
+    }
+
+    /// Whether a failed bring-up may reset the PCI function at `now`.
+    pub(crate) fn may_reset_function(&self, now: Instant<Monotonic>) -> bool {
+        self.state != State::Trying || self.revival.may_reset_function(now)
+    }
+
+    /// Whether a dead controller is to be tried again at `now`.
+    pub(crate) fn is_retry_due(&self, now: Instant<Monotonic>) -> bool {
+        // A reset of the function that does not end belongs to the bring-up before.
+        let is_idle = !self.paused && self.power != Power::FunctionReset;
+        self.state == State::Dead && is_idle && self.revival.is_due(now)
     }
 
     /// Sets whether the controller pauses its processing of commands.
@@ -275,45 +303,25 @@ impl Lifecycle {
         self.processing_paused
     }
 
-    /// How long the controller has not worked at `now`, while it is brought up again.
-    pub(crate) fn down_for(&self, now: Instant<Monotonic>) -> Option<Delta> {
-        self.down_since.map(|since| now - since)
+    /// How long the present bring-up, or reset of the PCI function, is under way at `now`.
+    pub(crate) fn bring_up_for(&self, now: Instant<Monotonic>) -> Option<Delta> {
+        self.bring_up_since.map(|since| now - since)
     }
 
-    /// As [`Self::down_for`]; the controller works from now on.
+    /// The bring-up is over: nothing more is granted or taken on its account.
+    pub(crate) fn end_bring_up(&mut self) {
+        self.bring_up_since = None;
+    }
+
+    /// How long the controller has not worked at `now`, if it did not; it works from now on.
     pub(crate) fn take_down_for(&mut self, now: Instant<Monotonic>) -> Option<Delta> {
+        self.bring_up_since = None;
         self.down_since.take().map(|since| now - since)
     }
 
     /// State and pause in one byte, for readers without the lock.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot((self.state as u8) << 1 | u8::from(self.paused))
-    }
-}
-
-/// State and pause of a [`Lifecycle`], as they were at one moment.
-#[derive(Clone, Copy)]
-pub(crate) struct Snapshot(u8);
-
-impl Snapshot {
-    /// The snapshot of number `raw`.
-    pub(crate) fn from_raw(raw: u8) -> Self {
-        Self(raw)
-    }
-
-    /// The number.
-    pub(crate) fn into_raw(self) -> u8 {
-        self.0
-    }
-
-    /// The state.
-    pub(crate) fn state(self) -> State {
-        State::from_raw(self.0 >> 1)
-    }
-
-    /// Whether a bring-up may go on.
-    pub(crate) fn is_coming_up(self) -> bool {
-        self.0 & 1 == 0 && matches!(self.state(), State::New | State::Resetting)
+        Snapshot::new(self.state, self.paused)
     }
 }
 
@@ -326,32 +334,42 @@ mod tests {
         *, //
     };
 
-    const EVENTS: [Event; 10] = [
-        Up, Failed, TimedOut, Stuck, Fault, Requested, Pause, Wake, Gone, Leave,
+    const EVENTS: [Event; 11] = [
+        Up, Failed, TimedOut, Stuck, Fault, Requested, Pause, Wake, Gone, Leave, Retry,
     ];
 
     /// A row for each state, a column for each of `EVENTS`.
     #[rustfmt::skip]
-    const TABLE: [(State, [(State, Action); 10]); 5] = [
+    const TABLE: [(State, [(State, Action); 11]); 6] = [
         (New, [
             (Live, Nothing), (Dead, End), (Dead, End), (Dead, End), (Dead, End),
             (New, Nothing), (New, Nothing), (New, Nothing), (Dead, End), (Deleting, End),
+            (New, Nothing),
         ]),
         (Live, [
             (Live, Nothing), (Dead, End), (Live, Abort), (Resetting, Reset), (Resetting, Reset),
             (Resetting, Reset), (Resetting, Hold), (Resetting, Reset), (Dead, End), (Deleting, Nothing),
+            (Live, Nothing),
         ]),
         (Resetting, [
             (Live, Resume), (Dead, End), (Resetting, Cancel), (Resetting, Cancel), (Resetting, Nothing),
             (Resetting, Nothing), (Resetting, Hold), (Resetting, BringUp), (Dead, End), (Deleting, End),
+            (Resetting, Nothing),
         ]),
         (Deleting, [
             (Deleting, Nothing), (Deleting, End), (Deleting, End), (Deleting, End), (Deleting, End),
             (Deleting, Nothing), (Deleting, Nothing), (Deleting, Nothing), (Deleting, End), (Deleting, Nothing),
+            (Deleting, Nothing),
         ]),
         (Dead, [
             (Dead, Nothing), (Dead, Nothing), (Dead, End), (Dead, End), (Dead, Nothing),
             (Resetting, Reset), (Dead, Nothing), (Resetting, Reset), (Dead, Nothing), (Deleting, End),
+            (Trying, BringUp),
+        ]),
+        (Trying, [
+            (Live, Resume), (Dead, End), (Trying, Cancel), (Trying, Cancel), (Trying, Nothing),
+            (Trying, Nothing), (Dead, End), (Trying, Nothing), (Dead, End), (Deleting, End),
+            (Trying, Nothing),
         ]),
     ];
 
@@ -404,36 +422,9 @@ mod tests {
             assert_eq!(state as u8, number);
             assert_eq!(State::from_raw(number), state);
         }
-        assert_eq!(State::from_raw(5), Dead);
+        assert_eq!(State::from_raw(6), Dead);
+        assert_eq!(Trying.name(), "dead");
         assert_eq!(Resetting.name(), "resetting");
-    }
-
-    #[test]
-    fn every_power_event_at_every_power() {
-        use PowerEvent as P;
-        const EVENTS: [PowerEvent; 5] = [
-            P::Enable,
-            P::Stopped,
-            P::NotStopped,
-            P::FunctionReset,
-            P::FunctionBack,
-        ];
-        let (off, on, stuck, away) = (
-            Power::Off,
-            Power::On,
-            Power::Unstoppable,
-            Power::FunctionReset,
-        );
-        for (power, row) in [
-            (off, [on, off, off, away, off]),
-            (on, [on, off, stuck, away, on]),
-            (stuck, [on, off, stuck, away, stuck]),
-            (away, [away, away, away, away, stuck]),
-        ] {
-            for (event, expected) in EVENTS.into_iter().zip(row) {
-                assert_eq!(power.next(event), expected);
-            }
-        }
     }
 
     #[test]
@@ -460,13 +451,45 @@ mod tests {
         let later = began + Delta::from_millis(700);
         let mut life = Lifecycle::NEW;
         life.apply(Up, began);
-        assert!(life.down_for(later).is_none());
+        assert!(life.bring_up_for(later).is_none());
         life.apply(Fault, began);
-        assert_eq!(life.down_for(later), Some(Delta::from_millis(700)));
+        assert_eq!(life.bring_up_for(later), Some(Delta::from_millis(700)));
         life.apply(Pause, later);
         life.apply(Wake, later);
-        assert_eq!(life.down_for(later), Some(Delta::ZERO));
+        assert_eq!(life.bring_up_for(later), Some(Delta::ZERO));
         assert_eq!(life.take_down_for(later), Some(Delta::ZERO));
-        assert!(life.down_for(later).is_none());
+        assert!(life.take_down_for(later).is_none());
+        assert!(life.bring_up_for(later).is_none());
+    }
+
+    #[test]
+    fn a_dead_controller_is_tried_again_and_stays_dead_meanwhile() {
+        let began = Instant::now();
+        let at = |seconds| began + Delta::from_secs(seconds);
+        let mut life = Lifecycle::NEW;
+        life.apply(Up, began);
+        life.apply(Gone, began);
+        assert!(!life.is_retry_due(at(9)));
+        assert!(life.is_retry_due(at(10)));
+        assert_eq!(life.apply(Retry, at(10)), BringUp);
+        assert_eq!((life.state(), life.state().name()), (Trying, "dead"));
+        assert!(life.snapshot().is_coming_up() && life.may_reset_function(at(10)));
+        life.begin_function_reset(at(10));
+        assert!(!life.is_retry_due(at(50)));
+        life.end_function_reset(at(11));
+        life.apply(Failed, at(12));
+        // Not a second reset of the function, and not in a pause.
+        assert!(life.is_retry_due(at(42)) && !life.is_retry_due(at(41)));
+        life.apply(Pause, at(42));
+        assert!(!life.is_retry_due(at(43)));
+        life.apply(Wake, at(50));
+        assert!(life.may_reset_function(at(50)));
+        life.apply(Failed, at(51));
+        life.apply(Retry, at(61));
+        assert!(!life.may_reset_function(at(61)));
+        // The death counts from the last reset.
+        life.apply(Up, at(62));
+        assert_eq!(life.state(), Live);
+        assert_eq!(life.take_down_for(at(62)), Some(Delta::from_secs(12)));
     }
 }

@@ -45,6 +45,9 @@ pub(crate) trait TimeoutPolicy: Send + Sync {
 
     /// Looks for completions without interrupts and for a controller that failed.
     fn check(&self);
+
+    /// The time of all commands of a bring-up is over.
+    fn overdue(&self);
 }
 
 impl<T: Queued> Queue<T> {
@@ -68,5 +71,10 @@ impl<T: Queued> Queue<T> {
     /// thread that waits for a command.
     pub(crate) fn check(&self) {
         self.policy.check();
+    }
+
+    /// The time of the commands of a bring-up is over, on behalf of a thread that waits for one.
+    pub(crate) fn overdue(&self) {
+        self.policy.overdue();
     }
 }

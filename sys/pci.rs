@@ -35,10 +35,12 @@ pub(crate) use self::{
     },
     function::{
         allow_dma,
+        has_lost_config,
         is_frozen,
         is_present,
         memory_bar,
         node,
+        restore,
         stop_dma,
         Claim,
         LockedConfig, //

@@ -15,7 +15,12 @@ use crate::{
         CSTS,
         SHN_NORMAL, //
     },
-    policy::timing,
+    policy::{
+        stop_step,
+        timing,
+        Reading,
+        StopStep, //
+    },
     sys::pci::{
         is_frozen,
         is_present,
@@ -34,7 +39,11 @@ use kernel::{
         aref::ARef,
         Arc, //
     },
-    time::Delta, //
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// The registers of a controller.
@@ -87,23 +96,25 @@ impl Registers {
     }
 
     /// Whether CAP still says what the queues were built for: a reset may start another firmware.
-    /// The limits of queues are checked again when these are created.
+    /// The limits of queues are checked again when these are created. `logged`: the log has a line
+    /// if not.
     ///
     /// # Errors
     ///
     /// `ENODEV`: the device is gone. `EIO`: CAP is another.
-    pub(super) fn check_caps(&self) -> Result {
+    pub(super) fn check_caps(&self, logged: bool) -> Result {
         let before = self.caps.doorbell_stride;
         match Capabilities::decode(self.bar.read_lo_hi(regs::CAP)?) {
             Ok(now) if now.doorbell_stride == before => return Ok(()),
-            Ok(now) => dev_err!(
+            Ok(now) if logged => dev_err!(
                 self.pdev,
                 "doorbells are {} bytes apart now, they were {}: unbind the driver and bind it again\n",
                 now.doorbell_stride,
                 before
             ),
             Err(CapError::Gone) => return Err(ENODEV),
-            Err(e) => dev_err!(self.pdev, "{}\n", e),
+            Err(e) if logged => dev_err!(self.pdev, "{}\n", e),
+            _ => {}
         }
         Err(EIO)
     }
@@ -120,34 +131,50 @@ impl Registers {
             .write_reg(AQA::zeroed().try_with_asqs_z(last)?.try_with_acqs_z(last)?);
         self.bar.write_lo_hi(regs::ASQ, submission)?;
         self.bar.write_lo_hi(regs::ACQ, completion)?;
-        // Entries of 64 (2^6) and 16 (2^4) bytes, pages of 4 KiB (MPS 0), the NVM command set.
-        self.bar.write_reg(
-            CC::zeroed()
-                .with_const_iosqes::<6>()
-                .with_const_iocqes::<4>()
-                .with_const_en::<1>(),
-        );
+        self.bar.write_reg(configuration().with_const_en::<1>());
         Ok(())
     }
 
-    /// Disables the controller, which firmware may have left running or which may still be
-    /// resetting, and waits until it is disabled.
+    /// What CC and CSTS say; `None` if one of them reads as all ones.
+    fn reading(&self) -> Option<Reading> {
+        let (cc, csts) = (self.bar.read(CC), self.csts());
+        if cc.into_raw() == u32::MAX || gone(csts) {
+            return None;
+        }
+        Some(Reading {
+            enabled: cc.en() == 1,
+            ready: csts.rdy() == 1,
+            failed: csts.cfs() == 1,
+            shut_down: csts.shst() != 0,
+        })
+    }
+
+    /// Stops the controller: reads the registers until these say that it has stopped, and writes
+    /// CC.EN = 0 once that is allowed. Before `ready_by` an enabled controller may still become
+    /// ready.
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the device is gone. `ETIMEDOUT`: CSTS.RDY is still 1 after `timeout`.
-    pub(super) fn disable(&self, timeout: Delta) -> Result {
-        self.bar
-            .update(CC, |cc| cc.with_const_en::<0>().with_const_shn::<0>());
-        let csts = read_poll_timeout(
-            || Ok(self.csts()),
-            |csts| gone(*csts) || csts.rdy() == 0,
+    /// `ENODEV`: the device is gone. `ETIMEDOUT`: CC.EN = 0 and CSTS.RDY = 0 were not read within
+    /// `longest`.
+    pub(super) fn stop(&self, longest: Delta, ready_by: Instant<Monotonic>) -> Result {
+        read_poll_timeout(
+            || {
+                let reading = self.reading();
+                let may_be_ready = ready_by - Instant::now() > Delta::ZERO;
+                let step = stop_step(reading, may_be_ready);
+                if step == StopStep::Disable {
+                    self.bar.write_reg(configuration());
+                }
+                if reading.is_none() && !self.is_present() {
+                    return Err(ENODEV);
+                }
+                Ok(step)
+            },
+            |step| *step == StopStep::Done,
             timing::POLL_INTERVAL,
-            timeout,
+            longest,
         )?;
-        if gone(csts) {
-            return Err(ENODEV);
-        }
         Ok(())
     }
 
@@ -159,12 +186,19 @@ impl Registers {
     /// status. `ETIMEDOUT`: CSTS.RDY is still 0 after `timeout`.
     pub(super) fn wait_ready(&self, timeout: Delta, is_wanted: impl Fn() -> bool) -> Result {
         let csts = read_poll_timeout(
-            || Ok(self.csts()),
-            |csts| gone(*csts) || csts.cfs() == 1 || csts.rdy() == 1 || !is_wanted(),
+            || {
+                let csts = self.csts();
+                // All ones may pass, unless the device is gone.
+                match gone(csts) && !self.is_present() {
+                    true => Err(ENODEV),
+                    false => Ok(csts),
+                }
+            },
+            |csts| !gone(*csts) && (csts.cfs() == 1 || csts.rdy() == 1) || !is_wanted(),
             timing::POLL_INTERVAL,
             timeout,
         )?;
-        if gone(csts) || !is_wanted() {
+        if !is_wanted() {
             return Err(ENODEV);
         }
         if csts.rdy() != 1 || csts.cfs() == 1 {
@@ -182,8 +216,11 @@ impl Registers {
         if gone(csts) || csts.rdy() == 0 {
             return;
         }
-        self.bar
-            .update(CC, |cc| cc.with_const_shn::<{ SHN_NORMAL }>());
+        self.bar.write_reg(
+            configuration()
+                .with_const_en::<1>()
+                .with_const_shn::<{ SHN_NORMAL }>(),
+        );
         let _ = read_poll_timeout(
             || Ok(self.csts()),
             |csts| gone(*csts) || csts.shst() == 2,
@@ -213,6 +250,11 @@ impl Registers {
         is_present(&self.pdev)
     }
 
+    /// Whether the device is on the bus, and the bus reaches it.
+    pub(super) fn is_reachable(&self) -> bool {
+        !is_frozen(&self.pdev) && self.is_present()
+    }
+
     /// Takes bus mastering from the device.
     pub(super) fn stop_dma(&self) {
         stop_dma(&self.pdev);
@@ -222,6 +264,14 @@ impl Registers {
     pub(super) fn stated_timeout(&self) -> Delta {
         timing::millis(self.caps.timeout_ms)
     }
+}
+
+/// CC as the driver wants it, with CC.EN = 0: entries of 64 (2^6) and 16 (2^4) bytes, pages of 4 KiB
+/// (MPS 0), the NVM command set. CC is never made of what is read: that may be all ones.
+fn configuration() -> CC {
+    CC::zeroed()
+        .with_const_iosqes::<6>()
+        .with_const_iocqes::<4>()
 }
 
 /// Whether CSTS reads as all ones, as the registers of a device that is gone do.

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Starting a stopped controller again, by a reset of its PCI function if need be.
+//! Starting a controller, whatever state it is in: what its registers say comes first. A bring-up
+//! that fails is followed by a reset of the PCI function and a second one.
 
 use super::{
-    stop::Stop,
+    stop::{
+        Fate,
+        Stop, //
+    },
     vector_handler::VectorHandler,
     Hardware,
     Inner, //
@@ -18,75 +22,144 @@ use crate::{
     },
     sys::pci::{
         allow_dma,
+        has_lost_config,
+        restore,
         LockedConfig, //
     },
 };
 use kernel::{
     prelude::*,
-    sync::lock::{
-        mutex::MutexBackend,
-        Guard, //
-    },
     time::{
         Delta,
         Instant,
         Monotonic, //
-    },
+    }, //
 };
 
 impl Hardware {
-    /// Waits for a failed reset that is not over yet, because its PCI function does not come back:
-    /// I/O fails at once now and must not wait for that when the controller is brought up again.
+    /// Waits for a bring-up of a dead controller that is not over yet: a try, or a failed reset whose
+    /// PCI function does not come back. I/O fails at once now and must not wait for that when the
+    /// controller is brought up again.
     pub(crate) fn wait_for_failed_reset(&self) {
-        if self.state() == State::Dead {
+        if self.state().is_dead() {
             self.reset.flush();
         }
     }
 
-    /// The instant at which the last of the `commands` admin commands of the present reset must have
-    /// completed.
-    pub(crate) fn reset_deadline(&self, commands: u32) -> Instant<Monotonic> {
-        let now = Instant::now();
-        let down = self.inner.lock().life.down_for(now).unwrap_or(Delta::ZERO);
+    /// The instant at which the last of the `commands` admin commands of a bring-up that begin now
+    /// must have completed.
+    pub(crate) fn commands_deadline(&self, commands: u32) -> Instant<Monotonic> {
         let own = timing::millis(timing::COMMAND_MARGIN_MS) * commands.into();
-        let all = timing::millis(self.ready_ms())
-            + timing::millis(timing::RESET_MARGIN_MS)
-            + timing::millis(timing::COMMANDS_MARGIN_MS);
-        now + (all + own - down)
+        Instant::now() + timing::millis(timing::COMMANDS_MS) + own
     }
 
-    /// The first step of a bring-up: makes all queues as new and the controller answer admin
-    /// commands.
+    /// Tries a dead controller again if its time has come and it is on the bus.
+    pub(crate) fn try_again_if_due(&self) {
+        let mut inner = self.inner.lock();
+        if inner.life.state() != State::Dead || !self.registers.is_reachable() {
+            return;
+        }
+        if inner.life.power() == Power::Unknown {
+            // The device was away and may have come back with its bus mastering.
+            self.registers.stop_dma();
+        }
+        if inner.life.is_retry_due(Instant::now()) {
+            self.step(&mut inner, Event::Retry, fmt!(""));
+        }
+    }
+
+    /// Whether the log has lines about the present bring-up: a try of a dead controller is silent.
+    pub(crate) fn is_bring_up_logged(&self) -> bool {
+        self.state() != State::Trying
+    }
+
+    /// Calls `bring_up`, and once more after a reset of the PCI function if it fails.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the device is gone or was told to stop; `EIO` if the controller does not stop or
-    /// reports a fatal status; `ETIMEDOUT` if it is not ready in time; what [`LockedConfig`] returns.
+    /// What `bring_up` returns; what [`LockedConfig`] returns; `ENODEV` if the controller was told to
+    /// stop.
+    pub(crate) fn bring_up(&self, mut bring_up: impl FnMut() -> Result) -> Result {
+        match bring_up() {
+            Err(e) if self.may_reset_function() => self.reset_function(e)?,
+            result => return result,
+        }
+        bring_up()
+    }
+
+    fn may_reset_function(&self) -> bool {
+        let inner = self.inner.lock();
+        self.is_coming_up()
+            && self.registers.is_reachable()
+            && inner.life.may_reset_function(Instant::now())
+    }
+
+    /// The first step of a bring-up: stops the controller if it runs, makes all queues as new and has
+    /// the controller answer admin commands.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the device is gone or was told to stop; `EIO` if the controller does not stop,
+    /// reports a fatal status, or has another CAP; `ETIMEDOUT` if it is not ready in time.
     pub(crate) fn restart(&self) -> Result {
+        let timeout = self.enable()?;
+        self.registers
+            .wait_ready(timeout, || self.is_coming_up())
+            .inspect_err(|_| {
+                if self.is_bring_up_logged() {
+                    dev_err!(
+                        self.registers.pdev,
+                        "controller is not ready: CSTS {:#x} (it had {} ms to become so)\n",
+                        self.registers.csts().into_raw(),
+                        timeout.as_millis()
+                    );
+                }
+            })?;
+        let queue = match &self.inner.lock().admin {
+            Some(admin) => admin.queue.clone(),
+            None => return Err(ENODEV),
+        };
+        self.open(&queue)
+    }
+
+    /// Stops the controller and enables it; returns how long it may take to become ready. Nothing
+    /// comes in between: bus mastering returns, and CC.EN = 1 is written, only after CC.EN = 0 and
+    /// CSTS.RDY = 0 were read.
+    fn enable(&self) -> Result<Delta> {
         let mut inner = self.inner.lock();
         if !self.is_coming_up() {
             return Err(ENODEV);
         }
+        // What enabled the controller may have been firmware, another kernel or another driver.
+        inner.ready_by = None;
+        if has_lost_config(&self.registers.pdev) {
+            restore(&self.registers.pdev);
+        }
+        self.power_down(&mut inner, Stop::AtOnce);
         if inner.life.power() != Power::Off {
-            // Another agent may have reset the controller.
-            if self
-                .registers
-                .disable(timing::millis(timing::LAST_CHANCE_MS))
-                .is_ok()
-            {
-                inner.life.apply_power(PowerEvent::Stopped);
+            if self.is_bring_up_logged() {
+                let csts = self.registers.csts().into_raw();
+                dev_err!(
+                    self.registers.pdev,
+                    "controller does not stop: CSTS {:#x}\n",
+                    csts
+                );
             }
-        }
-        if inner.life.power() != Power::Off {
-            inner = self.reset_function(inner)?;
-        }
-        if inner.life.power() != Power::Off {
             return Err(EIO);
         }
+        self.registers.check_caps(self.is_bring_up_logged())?;
         inner.renew_queues();
+        let Some(queue) = inner.admin.as_ref().map(|admin| admin.queue.clone()) else {
+            return Err(ENODEV);
+        };
         allow_dma(&self.registers.pdev);
-        drop(inner);
-        self.start_admin()
+        // Before the writes: if one of them fails, the controller must be stopped all the same.
+        inner.life.apply_power(PowerEvent::Enable);
+        let stated = timing::millis(self.ready_ms());
+        inner.ready_by = Some(Instant::now() + stated);
+        self.registers
+            .enable(queue.submission_ring(), queue.completion_ring())?;
+        Ok(inner.time_left(stated))
     }
 
     /// Whether the doorbells of I/O queues use their shadows from now on, if they have any. The
@@ -100,30 +173,39 @@ impl Hardware {
         }
     }
 
-    /// Resets the PCI function of a controller that does not stop, with `inner` released during the
-    /// reset: I/O that waits too long for it fails, see [`Self::check_function_reset`].
-    fn reset_function<'a>(
-        &'a self,
-        mut inner: Guard<'a, Inner, MutexBackend>,
-    ) -> Result<Guard<'a, Inner, MutexBackend>> {
+    /// Resets the PCI function of a controller whose bring-up failed with `why`. The lock is released
+    /// during the reset: I/O that waits too long for it fails, see [`Self::check_function_reset`].
+    fn reset_function(&self, why: Error) -> Result {
         let pdev = &self.registers.pdev;
-        dev_warn!(
-            pdev,
-            "controller does not stop: resetting its PCI function\n"
-        );
-        let config = LockedConfig::new(pdev)?;
-        inner.life.apply_power(PowerEvent::FunctionReset);
-        drop(inner);
-        let result = config.reset_function();
         let mut inner = self.inner.lock();
-        inner.life.apply_power(PowerEvent::FunctionBack);
-        drop(config);
-        result?;
         if !self.is_coming_up() {
             return Err(ENODEV);
         }
-        self.power_down(&mut inner, Stop::AtOnce);
-        Ok(inner)
+        self.halt(&mut inner, Stop::AtOnce, Fate::of(self.state()));
+        if self.is_bring_up_logged() {
+            dev_warn!(
+                pdev,
+                "bring-up failed: error {}: resetting the PCI function\n",
+                why.to_errno()
+            );
+        }
+        let config = match LockedConfig::new(pdev) {
+            Ok(config) => config,
+            // The function cannot be reset: the second bring-up reads what the registers say.
+            Err(e) if e == ENOTTY => {
+                inner.life.end_function_reset(Instant::now());
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        };
+        inner.life.begin_function_reset(Instant::now());
+        drop(inner);
+        let result = config.reset_function();
+        let mut inner = self.inner.lock();
+        inner.life.end_function_reset(Instant::now());
+        drop(config);
+        drop(inner);
+        result
     }
 
     /// Ends I/O that has waited too long for a PCI function to come back from its reset: PCI core
@@ -132,11 +214,8 @@ impl Hardware {
         if inner.life.power() != Power::FunctionReset || !self.is_coming_up() {
             return;
         }
-        let limit = self.registers.stated_timeout()
-            + timing::millis(timing::RESET_MARGIN_MS)
-            + timing::millis(timing::FUNCTION_RESET_MARGIN_MS);
-        let down = inner.life.down_for(Instant::now());
-        if down.is_some_and(|down| down > limit) {
+        let passed = inner.life.bring_up_for(Instant::now());
+        if passed.is_some_and(|passed| passed > timing::millis(timing::FUNCTION_RESET_MS)) {
             self.step(
                 inner,
                 Event::Failed,

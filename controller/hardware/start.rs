@@ -17,8 +17,7 @@ use crate::{
     },
     policy::{
         timing,
-        Lifecycle,
-        PowerEvent, //
+        Lifecycle, //
     },
     sys::{
         base::Work,
@@ -53,11 +52,11 @@ pub(crate) struct Identity {
 }
 
 impl Hardware {
-    /// The controller of `identity`, disabled.
+    /// The controller of `identity`, in whatever state it is: [`Self::restart`] reads that.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; what [`Registers::disable`] returns, with a line in the log.
+    /// `ENOMEM`.
     pub(crate) fn new(pdev: &pci::Device, identity: Identity) -> Result<Arc<Self>> {
         let aborts = Arc::new(Aborts::new(pdev), GFP_KERNEL)?;
         let registers = Registers {
@@ -65,14 +64,6 @@ impl Hardware {
             bar: identity.bar,
             caps: identity.caps,
         };
-        // Firmware may have left the controller running, or a reset may still be under way: the
-        // admin queue can be replaced only when CSTS.RDY is 0.
-        registers
-            .disable(registers.stated_timeout())
-            .inspect_err(|_| {
-                let csts = registers.csts().into_raw();
-                dev_err!(pdev, "controller cannot be disabled: CSTS {:#x}\n", csts);
-            })?;
         let life = Lifecycle::NEW;
         Arc::pin_init(
             pin_init!(Self {
@@ -85,6 +76,7 @@ impl Hardware {
                 counters: Counters::default(),
                 inner <- new_mutex!(Inner {
                     life,
+                    ready_by: None,
                     shutdown: timing::millis(timing::SHUTDOWN_MS),
                     lines: Lines::NONE,
                     admin: None,
@@ -93,40 +85,6 @@ impl Hardware {
             }),
             GFP_KERNEL,
         )
-    }
-
-    /// Enables the controller with its admin queue and waits until the controller is ready.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV`: the device is gone, or was told to stop. `EIO`: the controller reports a fatal
-    /// status, or its CAP has changed. `ETIMEDOUT`: the controller is not ready within CAP.TO (or
-    /// CRTO).
-    pub(crate) fn start_admin(&self) -> Result {
-        self.registers.check_caps()?;
-        let (queue, timeout) = {
-            let mut inner = self.inner.lock();
-            let queue = match &inner.admin {
-                Some(admin) if self.is_coming_up() => admin.queue.clone(),
-                _ => return Err(ENODEV),
-            };
-            // Before the writes: if one of them fails, the controller must be stopped all the same.
-            inner.life.apply_power(PowerEvent::Enable);
-            self.registers
-                .enable(queue.submission_ring(), queue.completion_ring())?;
-            (queue, inner.time_left(timing::millis(self.ready_ms())))
-        };
-        self.registers
-            .wait_ready(timeout, || self.is_coming_up())
-            .inspect_err(|_| {
-                dev_err!(
-                    self.registers.pdev,
-                    "controller is not ready: CSTS {:#x} (it had {} ms to become so)\n",
-                    self.registers.csts().into_raw(),
-                    timeout.as_millis()
-                );
-            })?;
-        self.open(&queue)
     }
 
     /// Sets what the controller of `info` states: how many Abort commands it takes at a time (ACL),

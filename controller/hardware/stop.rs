@@ -14,7 +14,8 @@ use crate::{
         timing,
         Event,
         Power,
-        PowerEvent, //
+        PowerEvent,
+        State, //
     },
     queue::Gate,
     sys::block::TagSet, //
@@ -45,6 +46,16 @@ pub(super) enum Fate {
     Wait,
     /// I/O fails.
     Fail,
+}
+
+impl Fate {
+    /// What becomes of the I/O of a controller in `state` that is stopped and is to be brought up.
+    pub(super) const fn of(state: State) -> Self {
+        match state {
+            State::New | State::Live | State::Resetting => Self::Wait,
+            State::Deleting | State::Dead | State::Trying => Self::Fail,
+        }
+    }
 }
 
 impl Hardware {
@@ -94,28 +105,26 @@ impl Hardware {
         }
     }
 
-    /// Disables the controller and takes its bus mastering. Its power is [`Power::Off`] afterwards
-    /// if the controller confirmed that it stopped, or is gone.
+    /// Stops the controller and takes its bus mastering. Its power is [`Power::Off`] afterwards if the
+    /// registers say so: a device that does not answer may come back as it was.
     pub(super) fn power_down(&self, inner: &mut Inner, how: Stop) {
-        if !self.registers.is_present() {
-            // The device may be away for a moment only, and come back with its bus mastering.
-            self.registers.stop_dma();
-            inner.life.apply_power(PowerEvent::Stopped);
-            return;
+        let registers = &self.registers;
+        let mut result = Err(ENODEV);
+        if registers.is_reachable() {
+            if how == Stop::Orderly {
+                registers.shut_down(inner.shutdown);
+            }
+            // Not earlier: with a pin, the level stays until the doorbell is rung.
+            inner.mute();
+            let stated = registers.stated_timeout();
+            let ready_by = inner.ready_by.unwrap_or_else(|| Instant::now() + stated);
+            let longest = stated + timing::millis(timing::LAST_CHANCE_MS);
+            result = registers.stop(inner.time_left(longest), ready_by);
         }
-        if how == Stop::Orderly {
-            self.registers.shut_down(inner.shutdown);
-        }
-        // Not earlier: with a pin, the level stays until the doorbell is rung.
-        inner.mute();
-        let result = self
-            .registers
-            .disable(inner.time_left(self.registers.stated_timeout()));
         // Bus mastering is taken whatever the registers say.
-        self.registers.stop_dma();
+        registers.stop_dma();
         inner.life.apply_power(match result {
             Ok(()) => PowerEvent::Stopped,
-            Err(e) if e == ENODEV => PowerEvent::Stopped,
             Err(_) => PowerEvent::NotStopped,
         });
     }
@@ -187,9 +196,12 @@ impl Hardware {
     pub(crate) fn dismantle(&self) {
         self.notify(Event::Leave, "");
         let mut inner = self.inner.lock();
+        // No I/O waits for this.
+        inner.life.end_bring_up();
         // `Event::Leave` does not stop a live controller: its disks went first.
         self.halt(&mut inner, Stop::Orderly, Fate::Fail);
-        let is_stopped = inner.life.power() == Power::Off;
+        // A device that is gone accesses no memory, and its registers say nothing any more.
+        let is_stopped = inner.life.power() == Power::Off || !self.registers.is_present();
         inner
             .lines
             .take_all(|handler| free_or_leak(handler, is_stopped));
@@ -221,14 +233,14 @@ impl Inner {
 
     /// How much of `stated`, the time that the controller states for a change of CSTS.RDY, is left.
     ///
-    /// TIMEOUT: a reset grants it once for both changes, and [`timing::RESET_MARGIN_MS`] more; the first
-    /// bring-up grants it for each.
+    /// TIMEOUT: a bring-up grants it once for both changes, and [`timing::RESET_MARGIN_MS`] more.
+    /// Outside of a bring-up each change has it.
     pub(super) fn time_left(&self, stated: Delta) -> Delta {
-        match self.life.down_for(Instant::now()) {
+        match self.life.bring_up_for(Instant::now()) {
             None => stated,
-            Some(down) => {
+            Some(passed) => {
                 let all = stated.as_nanos() + timing::millis(timing::RESET_MARGIN_MS).as_nanos();
-                Delta::from_nanos(all - down.as_nanos())
+                Delta::from_nanos(all - passed.as_nanos())
                     .max(timing::millis(timing::LAST_CHANCE_MS))
                     .min(stated)
             }

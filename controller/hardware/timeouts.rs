@@ -140,6 +140,10 @@ impl TimeoutPolicy for Hardware {
         }
     }
 
+    fn overdue(&self) {
+        self.notify(Event::Stuck, "its admin commands take too long");
+    }
+
     fn check(&self) {
         let mut inner = self.inner.lock();
         self.check_function_reset(&mut inner);

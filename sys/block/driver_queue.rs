@@ -18,7 +18,6 @@ use super::{
 };
 use crate::{
     num::SECTOR_SHIFT,
-    policy::timing,
     sys::ffi as bindings, //
 };
 use core::{
@@ -99,8 +98,8 @@ impl<T: Operations> DriverQueue<T> {
     }
 
     /// Executes one command and waits for its end. `fill` writes the request's private data before,
-    /// `read` sees it afterwards. `meanwhile` is called every [`timing::WAIT_LOOK_MS`] milliseconds. The
-    /// timeout handler bounds the wait: the command times out after `timeout_ms` milliseconds;
+    /// `read` sees it afterwards. `meanwhile` is called each time that as many milliseconds have
+    /// passed as `interval` said before. The timeout handler bounds the wait: the command times out after `timeout_ms` milliseconds;
     /// `None`: after the timeout of the queue.
     ///
     /// # Errors
@@ -112,6 +111,7 @@ impl<T: Operations> DriverQueue<T> {
         buffer: Buffer<'_>,
         timeout_ms: Option<u32>,
         fill: impl FnOnce(&mut T::RequestData),
+        interval: impl Fn() -> u32,
         meanwhile: impl FnMut(),
         read: impl FnOnce(&T::RequestData, Result) -> Result<R>,
     ) -> Result<R> {
@@ -145,7 +145,7 @@ impl<T: Operations> DriverQueue<T> {
             stack_pin_init!(let awaited = CommandWait::new());
             // SAFETY: the queue is live. The request is ours, set up, and has a driver's operation;
             // it is ours again afterwards.
-            let status = unsafe { awaited.execute(rq, timing::WAIT_LOOK_MS, meanwhile) };
+            let status = unsafe { awaited.execute(rq, interval, meanwhile) };
             // SAFETY: the function only converts a number.
             to_result(unsafe { bindings::blk_status_to_errno(status) })
         });

@@ -83,7 +83,8 @@ impl CommandWait {
         })
     }
 
-    /// Executes `rq` and waits for its end; calls `meanwhile` every `ms` milliseconds until then.
+    /// Executes `rq` and waits for its end; until then calls `meanwhile` each time that as many
+    /// milliseconds have passed as `interval` said before.
     /// Returns the status.
     ///
     /// # Safety
@@ -93,7 +94,7 @@ impl CommandWait {
     pub(in crate::sys) unsafe fn execute(
         self: Pin<&mut Self>,
         rq: *mut bindings::request,
-        ms: u32,
+        interval: impl Fn() -> u32,
         mut meanwhile: impl FnMut(),
     ) -> bindings::blk_status_t {
         let this: &Self = &self;
@@ -105,7 +106,7 @@ impl CommandWait {
             (*rq).end_io_data = core::ptr::from_ref(this).cast_mut().cast();
             bindings::blk_execute_rq_nowait(rq, false);
         }
-        while !this.done.wait(ms) {
+        while !this.done.wait(interval()) {
             meanwhile();
         }
         this.status.load(Relaxed)

@@ -40,7 +40,8 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Enables the device's memory, lets it master the bus and claims BAR 0.
+    /// Enables the device's memory, claims BAR 0 and takes bus mastering: firmware, another kernel or
+    /// another driver may have left the controller at work.
     ///
     /// # Errors
     ///
@@ -54,7 +55,7 @@ impl Claim {
             dev_err!(pdev, "BAR 0 is in use by another driver\n");
             EBUSY
         })?;
-        pdev.set_master();
+        stop_dma(normal);
         save(normal);
         Ok(Self {
             _region: region,
@@ -150,6 +151,17 @@ pub(crate) fn restore(pdev: &pci::Device) {
     unsafe { bindings::pci_restore_state(raw(pdev)) }
 }
 
+/// Whether the device has lost its config space, because it was without power for a moment: it does
+/// not decode memory, which [`Claim`] enabled.
+pub(crate) fn has_lost_config(pdev: &pci::Device) -> bool {
+    let mut command = u16::MAX;
+    // CAST: the offset of a register of config space.
+    let offset = bindings::PCI_COMMAND as c_int;
+    // SAFETY: `pdev` is a valid device, and the value is a local variable.
+    let error = unsafe { bindings::pci_read_config_word(raw(pdev), offset, &mut command) };
+    error == 0 && command != u16::MAX && u32::from(command) & bindings::PCI_COMMAND_MEMORY == 0
+}
+
 /// The config space of a device, saved, and locked against user space and other resets, so that the
 /// driver can reset the function. The drop restores and unlocks it.
 ///
@@ -181,7 +193,10 @@ impl<'a> LockedConfig<'a> {
         if !unsafe { bindings::pci_cfg_access_trylock(raw) } {
             return Err(EBUSY);
         }
-        save(pdev);
+        // What was lost is restored from the last good copy.
+        if !has_lost_config(pdev) {
+            save(pdev);
+        }
         // INVARIANT: config space was just locked and saved.
         Ok(Self(pdev))
     }

@@ -14,6 +14,8 @@ KNOWN = {
     "read": "a register (reg, times) reads as `value`, or has the bits `or`",
     "fatal": "CSTS.CFS is set at a step (enable, ready, disable, shutdown, admin, io, access; op)",
     "gone": "the device vanishes at a step: all reads are ones, no interrupts",
+    "hide": "the device does not answer for `ms` from a step on, and then goes on as it was",
+    "left": "a function level reset ends with CC.EN = 1, as firmware leaves it, and CSTS.RDY = `rdy`",
     "away": "the device does not answer for `ms`, or for good, after a function level reset",
     "ready": "CSTS.RDY follows CC.EN (to=1 or 0) after `ms`, or never",
     "identify": "Identify (cns, nsid): `fill` bytes, `at`=OFFSET:HEX,..., list=endless|unsorted|same",

@@ -15,7 +15,9 @@ from data import BadCommand, Namespace
 from events import Events
 from faults import Faults
 from io_commands import Nvm
+from presence import Presence
 from queues import Command, CompletionQueue, Poster, SubmissionQueue
+from rules import Rules
 from vfio_user import DmaError, Memory
 
 DOORBELLS = 0x1000
@@ -32,10 +34,11 @@ DEFAULTS = {
 }
 
 
-class Controller:
+class Controller(Presence):
     """One controller, complete as long as no fault is armed."""
 
     def __init__(self, name, log, options=None):
+        super().__init__()
         self.name, self.log = name, log
         self.initial = {**DEFAULTS, **(options or {})}
         self.memory = Memory()
@@ -45,15 +48,10 @@ class Controller:
         self.order = itertools.count()
         self.namespaces = {}
         self.faults = Faults(log)
-        self.gone = False
-        # "" while the controller works; else until what it is stopped: "reset" or "ever".
-        self.stopped = ""
-        # CC was written while the controller was stopped.
-        self.is_cc_unheard = False
         # I/O commands wait for a firmware activation.
         self.paused = False
         self.health = {"warning": 0}
-        self.poster = Poster(self)
+        self.poster, self.rules = Poster(self), Rules(self)
         self.admin, self.nvm, self.events = Admin(self), Nvm(self), Events(self)
         self.counts, self.options = {}, {}
         # Options were changed and are not in force yet.
@@ -161,22 +159,12 @@ class Controller:
         """A store to the configuration space; one of them is a function level reset."""
         if self.gone:
             return None
+        before = self.config.is_master()
         if self.config.write(offset, data):
-            self.log("function level reset")
-            if self.stopped == "reset":
-                self.stopped = ""
-            self.reset()
-            self.stay_away()
+            self.function_reset()
         self.memory.enabled = self.config.is_master()
+        self.rules.master(before, self.memory.enabled)
         return None
-
-    def stay_away(self):
-        """After a function level reset a fault may keep the device away, for a time or for good."""
-        fault = self.faults.take("away")
-        if fault:
-            self.vanish()
-            if "ms" in fault.args:
-                self.later(fault.number("ms") / 1000, self.come_back)
 
     def interrupt(self, vector):
         """Raise an interrupt on a vector."""
@@ -197,6 +185,7 @@ class Controller:
     def power_on(self):
         """Set the registers as after power on."""
         self.regs = {name: 0 for name, _ in REGISTERS.values()}
+        self.rules.forget()
         self.is_cc_unheard = False
         self.clear()
 
@@ -247,6 +236,7 @@ class Controller:
         if not name:
             return bytes(count)
         value = self.value(name) & (1 << size * 8) - 1
+        self.rules.was_read(name, value)
         data = value.to_bytes(size, "little")[offset - start:offset - start + count]
         return data.ljust(count, b"\0")
 
@@ -277,6 +267,10 @@ class Controller:
         if self.faults.take("gone", step=name, **more):
             self.vanish()
             return True
+        fault = self.faults.take("hide", step=name, **more)
+        if fault:
+            self.hide(fault.number("ms") / 1000)
+            return True
         if self.faults.take("fatal", step=name, **more):
             self.regs["csts"] |= CFS
             return True
@@ -285,34 +279,10 @@ class Controller:
             self.stop(fault.args.get("until", "ever"))
         return fault
 
-    def stop(self, until):
-        """Stop the controller: registers keep their values, commands wait."""
-        self.stopped, self.is_cc_unheard = until, False
-        self.timers = []
-
-    def vanish(self):
-        """Remove the device from the bus."""
-        self.gone = True
-        self.timers = []
-
-    def come_back(self):
-        """A device that was gone is back, as after power on. A controller that was stopped goes on,
-        without what it missed."""
-        if self.gone:
-            self.gone = False
-            self.reset()
-        if self.stopped:
-            self.stopped = ""
-        if self.is_cc_unheard:
-            self.is_cc_unheard = False
-            # The controller now follows the last value written to CC.
-            enable, self.regs["cc"] = self.regs["cc"], 0
-            self.clear()
-            self.configure(enable)
-
     def configure(self, value):
         """CC was written: enable, disable, shutdown."""
         old, self.regs["cc"] = self.regs["cc"], value
+        self.rules.configure(old, value)
         if self.stopped == "reset" and old & 1 and not value & 1:
             self.stopped, self.is_cc_unheard = "", False
         if self.stopped:

@@ -93,6 +93,10 @@ class Control:
         """gone: the device vanishes."""
         self.controller.vanish()
 
+    def do_leave(self, words):
+        """leave [rdy=0]: CC.EN = 1 now, as firmware leaves it, and CSTS.RDY = 1 unless told."""
+        self.controller.leave(parse_options(words).get("rdy", 1))
+
     def do_back(self, _words):
         """back: the device is there again, as after power on."""
         self.controller.come_back()

@@ -4,6 +4,7 @@
 # rnvme: data, flushes, discards, zeroes, unbind, bind, function level reset.  (So the
 # failures that the other tests see come from their faults.)
 #@ machine: hostile
+#@ allow-hostile: bus mastering is set before
 #@ timeout: 60
 . /tests/guest/lib.sh
 

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# A dead controller that is on the bus is tried again after 10 s. Until it works its state
+# is dead and I/O fails at once, also while the try is under way. The log has a line when it
+# dies and one when it is back. A controller that was away comes back by itself, too.
+# Unbind and rmmod during a try are bounded.
+#@ machine: hostile
+#@ timeout: 150
+. /tests/guest/lib/recovery.sh
+start_driver
+put_noise $disk 8
+
+# A reset that fails leaves the controller dead.
+kill_it() { # WHAT
+    hostile "new; arm fatal step=enable times=always"
+    ! reset_controller || die "$1: expected the reset to fail"
+    expect "$1: state" dead "$(ctrl_state)"
+}
+
+expect_dead() { # WHAT
+    local start=$EPOCHREALTIME
+    ! dd if=/dev/$disk of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null ||
+        die "$1: expected a read to fail"
+    within "$(seconds_since "$start")" 2 || die "$1: expected a read to fail at once"
+    expect "$1: state" dead "$(ctrl_state)"
+}
+
+# What the log says of the controller after the mark, but for the reads that fail.
+says() {
+    klog | grep -F "rnvme $bdf:" | grep -v "I/O command" || true
+}
+
+mark
+kill_it "a reset that fails"
+(($(klog_count "controller is dead") == 1)) || die "expected a line about the death: $(says)"
+expect_dead "after the death"
+# The try takes a while, so that it can be seen.
+mark
+hostile "new; arm ready to=1 ms=1900"
+hostile "await enables 1 20"
+expect_dead "during the try"
+wait_for 10 is_state live
+expect_noise $disk 8
+expect "lines of a try that succeeds: $(says)" 1 "$(says | wc -l)"
+expect_klog "controller is back after"
+
+# Away, and back after power on.
+hostile "new; gone"
+expect_dead "away"
+sleep 4
+hostile back
+wait_for 20 is_state live
+expect_noise $disk 8
+expect "complaints" 0 "$(hostile count complaints)"
+
+# Unbind during a try that gets no answer, after one that the controller fails.
+kill_it "before unbind"
+mark
+hostile "new; arm never queue=admin op=6 times=always"
+hostile "await never 1 20"
+expect_dead "during the second try"
+start=$EPOCHREALTIME
+unload
+within "$(seconds_since "$start")" 6 || die "rmmod during a try took $(seconds_since "$start") s"
+hostile new

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# A restart begins with what the registers say: a register that reads as all ones for a
+# moment, a device that is away for a moment and comes back as it was, a function reset of
+# which the controller comes back enabled, a controller that is not ready when it must stop.
+# The hostile controller complains of bus mastering while old queues may be live, of an old
+# CSTS.RDY, of a CC made from all ones, and of CC.EN = 0 too early.
+#@ machine: hostile
+#@ timeout: 120
+. /tests/guest/lib/recovery.sh
+start_driver
+put_noise $disk 8
+
+# The controller must be live, with its data.
+expect_live() { # WHAT
+    wait_for $dead_bound is_state live
+    expect_noise $disk 8
+    expect "$1: complaints" 0 "$(hostile count complaints)"
+}
+
+# All ones for a moment, in the watchdog's eyes and in those of the reset.
+for what in "reg=csts times=2" "reg=csts times=5" "reg=cc times=2"; do
+    hostile "new; arm read $what"
+    reset_controller || die "$what: expected the reset to succeed"
+    expect_live "all ones: $what"
+done
+
+# A function reset after which CC.EN is 1: what firmware or another kernel leaves.
+for what in rdy=1 rdy=0; do
+    hostile "new; arm left $what"
+    echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function level reset failed"
+    expect "left: the fault was taken" 1 "$(hostile count left)"
+    expect_live "left enabled, $what"
+done
+
+# The device is away and comes back with its bus mastering and its queues.
+hostile "new; arm hide step=io ms=2500"
+! dd if=/dev/$disk of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null ||
+    die "away: expected the read to fail"
+is_state dead || die "away: expected the state dead"
+hostile "await hide 1 5"
+sleep 3
+reset_controller || die "away: expected the reset to succeed"
+expect_live "away for a moment"
+
+# The driver leaves a controller that is not ready yet.
+hostile "new; arm ready to=1 ms=1000"
+echo 1 >$ctrl/reset_controller &
+sleep 0.3
+echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind
+wait
+expect "not ready at unbind: complaints" 0 "$(hostile count complaints)"
+rebind || die "expected the bind to succeed"
+
+# Firmware left the controller enabled, and ready or not, before the driver is bound.
+for what in rdy=1 rdy=0; do
+    echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind
+    hostile "new; leave $what"
+    rebind || die "left by firmware, $what: expected the bind to succeed"
+    expect_live "left by firmware, $what"
+done
+hostile new
+stop_driver

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Whether the controller is on the bus and does anything, and in what state it comes back."""
+
+import time
+
+
+class Presence:
+    """The part of the controller by which it stops, vanishes and comes back."""
+
+    def __init__(self):
+        self.gone = False
+        # The device is gone for a time only, and keeps its state.
+        self.hidden = False
+        # "" while the controller works; else until what it is stopped: "reset" or "ever".
+        self.stopped = ""
+        # CC was written while the controller was stopped.
+        self.is_cc_unheard = False
+
+    def function_reset(self):
+        """A function level reset: of it the controller may come back late, or as others left it."""
+        self.log("function level reset")
+        if self.stopped == "reset":
+            self.stopped = ""
+        kept = {name: self.regs[name] for name in ("aqa", "asq", "acq")}
+        self.reset()
+        fault = self.faults.take("left")
+        if fault:
+            self.regs.update(kept)
+            self.leave(fault.number("rdy", 1))
+        self.stay_away()
+
+    def leave(self, ready):
+        """Leave the controller enabled, as firmware or another kernel does, whether it is ready or
+        will never be."""
+        self.regs["cc"] = 0x460001
+        self.rules.enabled = time.monotonic()
+        if ready:
+            self.set_ready(1)
+
+    def stay_away(self):
+        """After a function level reset a fault may keep the device away, for a time or for good."""
+        fault = self.faults.take("away")
+        if fault:
+            self.vanish()
+            if "ms" in fault.args:
+                self.later(fault.number("ms") / 1000, self.come_back)
+
+    def stop(self, until):
+        """Stop the controller: registers keep their values, commands wait."""
+        self.stopped, self.is_cc_unheard = until, False
+        self.timers = []
+
+    def vanish(self):
+        """Remove the device from the bus."""
+        self.gone = True
+        self.timers = []
+
+    def hide(self, seconds):
+        """Take the device from the bus for a time; it keeps its state."""
+        self.gone = self.hidden = True
+        self.later(seconds, self.come_back)
+
+    def come_back(self):
+        """A device that was gone is back, as after power on; one that was hidden is back as it was.
+        A controller that was stopped goes on, without what it missed."""
+        self.rules.forget()
+        if self.hidden:
+            self.gone = self.hidden = False
+        if self.gone:
+            self.gone = False
+            self.reset()
+        if self.stopped:
+            self.stopped = ""
+        if self.is_cc_unheard:
+            self.is_cc_unheard = False
+            # The controller now follows the last value written to CC.
+            enable, self.regs["cc"] = self.regs["cc"], 0
+            self.clear()
+            self.configure(enable)
