@@ -42,8 +42,14 @@ class Group(Piece):
         super().__init__(0, lambda: suite.run_group(self))
         self.machine, self.slower, self.kunit = machine, suite.kernel.slower, kunit
         self.lock = threading.Lock()
-        # Those that may take longest first: no guest is left alone with one in the end.
-        self.tests = sorted(tests, key=lambda test: (-test.timeout, test.name))
+        # Those that may take longest first: no guest is left alone with one in the end. What is
+        # repeated comes again when each test had its turn.
+        turn = {}
+        for test in tests:
+            turn.setdefault(test.name, []).append(test)
+        rounds = itertools.zip_longest(*(
+            turn[name] for name in sorted(turn, key=lambda name: (-turn[name][0].timeout, name))))
+        self.tests = [test for tests in rounds for test in tests if test]
         # KUnit first: it is quick, and what fails there fails elsewhere.
         self.weight = math.inf if kunit else self._left() * self.slower
 

@@ -9,8 +9,8 @@
 . /tests/guest/lib/recovery.sh
 start_driver write_queues=2 poll_queues=2
 put_noise $disk 8
-queues=(/sys/block/$disk/mq/*)
-queues=${#queues[@]}
+contexts=(/sys/block/"$disk"/mq/*)
+queues=${#contexts[@]}
 ((queues >= 5)) || die "expected 5 I/O queues or more, saw $queues"
 # Unbinds after requests; $seconds is how long that took, $orphans how many I/O queues there were at
 # the shutdown.

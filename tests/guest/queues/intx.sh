@@ -3,9 +3,13 @@
 # Without MSI-X and MSI (disabled through sysfs) the pin's interrupt serves all queues.  The
 # pin stays asserted until the completion queue's head doorbell is written. The driver
 # writes it at once: else the interrupt repeats until the kernel disables the line as
-# spurious.  There are no more interrupts than I/Os.
+# spurious.  There are no more interrupts than I/Os.  With use_threaded_interrupts the pin's
+# interrupt has no thread; unbinding under I/O before leaves no level up.
+#@ machine: pin
+#@ timeout: 120
 . /tests/guest/lib.sh
 
+threads() { cat /proc/[0-9]*/comm 2>/dev/null | grep -c '^irq/.*-rnvme'; }
 interrupts() { awk '/rnvme/ { sum += $2 + $3 } END { print sum + 0 }' /proc/interrupts; }
 
 load_disk
@@ -26,6 +30,18 @@ for _ in 1 2 3 4 5 6; do
     seen=$(($(interrupts) - before))
     ((seen > 0 && seen <= ios + ios / 10)) || die "expected 1 to $((ios + ios / 10)) interrupts for $ios reads, saw $seen"
 done
+expect_noise rnvme0n1 100
+unbind_from_pin "$bdf"
+unload
+
+load_disk use_threaded_interrupts=1
+for _ in 1 2 3; do
+    unbind_under_fio "$bdf" rnvme0n1
+    bind_again "$bdf" rnvme0n1
+done
+bind_to_pin "$bdf" rnvme0n1
+expect "threads for the pin" 0 "$(threads)"
+verify rnvme0n1 --bs=4k --size=1m --iodepth=16
 expect_noise rnvme0n1 100
 unbind_from_pin "$bdf"
 unload

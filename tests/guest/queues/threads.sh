@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # With use_threaded_interrupts each interrupt has a thread that handles the completions.
-# Data is right, unbinding under I/O ends the I/O, and the threads go.  The pin's
-# interrupt, which is level-triggered, has no thread.
+# Data is right, unbinding under I/O ends the I/O, and the threads go.
 #@ timeout: 120
 . /tests/guest/lib.sh
 
@@ -31,12 +30,5 @@ for _ in 1 2 3; do
     expect_noise rnvme0n1 100
 done
 expect "threads" 3 "$(threads)"
-
-if bind_to_pin "$bdf" rnvme0n1; then
-    expect_like "the interrupt" "*IO-APIC*rnvme0q0*" "$(grep rnvme /proc/interrupts)"
-    expect "threads for the pin" 0 "$(threads)"
-    verify rnvme0n1 --bs=4k --size=1m --iodepth=16
-    unbind_from_pin "$bdf"
-fi
 unload
 expect "threads without the module" 0 "$(threads)"
