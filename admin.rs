@@ -3,6 +3,9 @@
 //! Admin commands. The type of a command names its reply; commands are executed one at a time, with
 //! a bounded wait.
 
+// What the controller refuses.
+mod refusal;
+
 use crate::{
     data::{
         HasQueueData,
@@ -23,6 +26,7 @@ use crate::{
     policy::{
         timing,
         QueueCounts,
+        Refusals,
         Wanted, //
     },
     queue::Queue,
@@ -57,8 +61,12 @@ use core::{
     },
 };
 use kernel::{
+    new_mutex,
     prelude::*,
-    sync::Arc,
+    sync::{
+        Arc,
+        Mutex, //
+    },
     time::{
         delay::fsleep,
         Instant,
@@ -91,6 +99,12 @@ impl AdminRequestData {
     pub(crate) fn result(&self) -> u32 {
         // CAST: dword 0.
         self.queue.result() as u32
+    }
+
+    /// The status of the completion; Host Aborted Command if the controller has not completed the
+    /// command.
+    pub(crate) fn status(&self) -> Status {
+        self.queue.status()
     }
 }
 
@@ -159,6 +173,7 @@ impl Operations for Admin {
 }
 
 /// The admin queue, for the code that executes admin commands.
+#[pin_data]
 pub(crate) struct AdminQueue {
     requests: DriverQueue<Admin>,
     queue: Arc<Queue<Admin>>,
@@ -170,6 +185,9 @@ pub(crate) struct AdminQueue {
     deadline_ms: AtomicI64,
     /// Whether a failed command leaves no line in the log.
     is_silent: AtomicBool,
+    /// LOCK: what the controller does not support; inside: nothing. A reset takes it.
+    #[pin]
+    refusals: Mutex<Refusals>,
 }
 
 /// The timeout of a command that was posted.
@@ -183,7 +201,7 @@ pub(crate) enum CommandTimeout {
 
 impl AdminQueue {
     /// Puts blk-mq in front of `queue`. The timeout of a command is `timeout_ms` milliseconds.
-    pub(crate) fn new(queue: Arc<Queue<Admin>>, timeout_ms: u32) -> Result<Self> {
+    pub(crate) fn new(queue: Arc<Queue<Admin>>, timeout_ms: u32) -> Result<Arc<Self>> {
         let mut queues = KVec::with_capacity(1, GFP_KERNEL)?;
         queues.push(queue.clone(), GFP_KERNEL)?;
         let set = TagSet::new(
@@ -202,14 +220,18 @@ impl AdminQueue {
             crate::nvme::PAGE_SIZE,
             MAX_TRANSFER,
         )?;
-        Ok(Self {
-            requests,
-            queue,
-            usual_ms: AtomicU32::new(timeout_ms),
-            born: Instant::now(),
-            deadline_ms: AtomicI64::new(0),
-            is_silent: AtomicBool::new(false),
-        })
+        Arc::pin_init(
+            pin_init!(Self {
+                requests,
+                queue,
+                usual_ms: AtomicU32::new(timeout_ms),
+                born: Instant::now(),
+                deadline_ms: AtomicI64::new(0),
+                is_silent: AtomicBool::new(false),
+                refusals <- new_mutex!(Refusals::NONE),
+            }),
+            GFP_KERNEL,
+        )
     }
 
     /// Begins the admin commands of a bring-up: `deadline` is that of all of them together. `logged`:
@@ -375,31 +397,6 @@ impl AdminQueue {
         self.read(command, identify::page(0)?)
     }
 
-    /// Reads the data structure `D`, which the controller may refuse: its status is the caller's to
-    /// judge, and the log has no line.
-    ///
-    /// # Errors
-    ///
-    /// `EIO` if the controller did not complete the command; `ENOMEM`.
-    pub(crate) fn ask<D: IdentifyData>(
-        &self,
-        command: &Identify<D>,
-    ) -> Result<Result<Page<D>, Status>> {
-        let mut bytes = identify::page(0)?;
-        let answer = self.submit(command, Buffer::Read(&mut bytes), |data, result| {
-            let status = data.queue.status();
-            match result {
-                Ok(()) => Ok(Ok(())),
-                Err(_) if status.is_from_controller() => Ok(Err(status)),
-                Err(e) => Err(e),
-            }
-        })?;
-        Ok(answer.map(|()| Page {
-            bytes,
-            _data: PhantomData,
-        }))
-    }
-
     /// Reads the log page `P`.
     ///
     /// # Errors
@@ -429,19 +426,18 @@ impl AdminQueue {
         self.run(command, Buffer::Write(&copy))
     }
 
-    /// Executes a command with the data in `buffer`; logs a failure.
+    /// Executes a command with the data in `buffer`; logs a failure. A command for an optional function
+    /// that the controller has refused is not sent again.
     fn run<C: AdminCommand>(&self, command: &C, buffer: Buffer<'_>) -> Result<C::Reply> {
+        if self.refusal(command).is_some() {
+            return Err(EIO);
+        }
         self.submit(command, buffer, |data, result| match result {
             Ok(()) => Ok(command.reply(data.result())),
             Err(e) => {
                 if !self.is_silent.load(Relaxed) {
-                    dev_err!(
-                        self.queue.device(),
-                        "admin command {}{} failed: {}\n",
-                        opcode_name(QueueId::ADMIN, C::OPCODE),
-                        C::DETAIL,
-                        data.queue.status()
-                    );
+                    let name = opcode_name(QueueId::ADMIN, C::OPCODE);
+                    self.note_failure(name, C::DETAIL, command.sqe().function(), data.status());
                 }
                 Err(e)
             }

@@ -176,7 +176,6 @@ impl Reset {
         let policy = self.hardware.clone();
         let (queue, completions) = Queue::new(dev, self.hardware.bar(), &shape, policy)?;
         let admin = AdminQueue::new(queue.clone(), params.admin_timeout_ms())?;
-        let admin = Arc::new(admin, GFP_KERNEL)?;
         // From here on the hardware is stopped before the queue goes.
         let running = Running(self.hardware);
         running.0.attach_admin(&queue, completions, &admin)?;

@@ -42,6 +42,7 @@ pub(crate) use self::{
         opcode_name,
         Abort,
         AdminCommand,
+        AdminFunction,
         AsyncEventRequest,
         CreateIoCq,
         CreateIoSq,

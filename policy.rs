@@ -28,6 +28,10 @@ mod namespace_registry;
 mod namespace_change;
 // Rate limit of log lines that a device can cause.
 mod log_budget;
+// What of asynchronous events the log has.
+mod reports;
+// What a controller does not support.
+mod refusals;
 
 pub(crate) use self::{
     continuation::Continuation,
@@ -70,5 +74,7 @@ pub(crate) use self::{
         QueueCounts,
         Wanted, //
     },
+    refusals::Refusals,
+    reports::Reports,
     retry::RetryPolicy, //
 };

@@ -197,6 +197,7 @@ impl Core {
         } = &*self.shared;
         let dev = self.namespaces.device();
         hardware.restart()?;
+        admin.forget_refusals();
         let deadline = hardware.commands_deadline(self.commands_of_a_reset());
         admin.begin_bring_up(deadline, hardware.is_bring_up_logged());
         let identified = Identified::get(admin, dev)?;
@@ -279,10 +280,14 @@ impl WatchJob {
     /// Posts the commands that a live controller gets once a tick.
     fn attend(&self, ticks: u32) {
         let Shared { admin, .. } = &*self.core.shared;
+        let is_due = |ms: u32| ticks % (ms / timing::WATCHDOG_MS).max(1) == 0;
         self.core.events.request_again(admin);
+        if is_due(timing::REPORT_INTERVAL_MS) {
+            self.core.shared.jobs.events.queue();
+        }
         // Twice in the timer's time.
-        let is_due = |ms: u32| ticks % (ms / (2 * timing::WATCHDOG_MS)).max(1) == 0;
-        if self.core.shared.keep_alive().is_some_and(is_due) {
+        let keep_alive = self.core.shared.keep_alive().map(|ms| ms / 2);
+        if keep_alive.is_some_and(is_due) {
             if let Ok(unheard) = Arc::new(Unheard, GFP_KERNEL) {
                 let _ = admin.post(&KeepAlive, CommandTimeout::Admin, unheard);
             }

@@ -6,10 +6,11 @@
 //! log page of the event, which lets the controller report the next event of that type, handles the
 //! event and sends the next request.
 
-use super::{
-    attributes::Attributes,
-    shared::Shared, //
-};
+// What is done about an event.
+mod handler;
+
+pub(super) use self::handler::EventHandler;
+
 use crate::{
     admin::{
         Admin,
@@ -20,22 +21,16 @@ use crate::{
     nvme::{
         AsyncEvent,
         AsyncEventRequest,
-        ChangedNamespaces,
         ControllerInfo,
-        EventKind,
-        FirmwareSlots,
-        GetLogPage,
-        Health,
-        Notice,
-        SetAsyncEvents, //
+        SetAsyncEvents,
+        Status, //
     },
     policy::{
         timing,
-        Event, //
+        Reports, //
     },
     sys::{
         base::{
-            ClassDevice,
             RateLimit,
             Work, //
         },
@@ -43,20 +38,23 @@ use crate::{
     },
 };
 use core::sync::atomic::{
-    AtomicBool, AtomicU32,
+    AtomicBool,
+    AtomicU16,
+    AtomicU32,
     Ordering::{
         Acquire,
+        Relaxed,
         Release, //
-    },
+    }, //
 };
 use kernel::{
+    new_mutex,
     prelude::*,
-    str::CString,
-    sync::Arc, //
+    sync::{
+        Arc,
+        Mutex, //
+    }, //
 };
-
-/// The most namespaces that the log names after one event.
-const LINES: usize = 8;
 
 /// The Asynchronous Event Request.
 ///
@@ -71,18 +69,36 @@ pub(super) struct EventRequest {
     fresh: AtomicBool,
     /// The last event, dword 0 of its completion.
     last: AtomicU32,
+    /// How often in a row the controller has failed the request; [`REFUSED`]: for good, until its next
+    /// reset.
+    failures: AtomicU32,
+    /// The status of the last failure that the log does not have; 0: none.
+    failure: AtomicU16,
+    /// How many runs of the watchdog have waited since the last failure.
+    waited: AtomicU32,
+    /// How many events are handled at a time.
     #[pin]
-    log: RateLimit,
+    pace: RateLimit,
+    /// LOCK: what of the events the log has, and the warnings that are masked; inside: nothing. A
+    /// reset takes it.
+    #[pin]
+    reports: Mutex<Reports>,
 }
+
+/// More failures than there can be: the controller has refused the request.
+const REFUSED: u32 = u32::MAX;
 
 impl Ended<Admin> for EventRequest {
     fn ended(&self, data: &AdminRequestData, ok: bool) {
         if ok {
             self.last.store(data.result(), Release);
+            self.failures.store(0, Relaxed);
             self.fresh.store(true, Release);
+        } else {
+            self.note_failure(data.status());
         }
         self.asked.store(false, Release);
-        if ok {
+        if ok || self.failure.load(Relaxed) != 0 {
             self.job.queue();
         }
     }
@@ -97,27 +113,37 @@ impl EventRequest {
                 asked: AtomicBool::new(false),
                 fresh: AtomicBool::new(false),
                 last: AtomicU32::new(0),
-                log <- RateLimit::new(),
+                failures: AtomicU32::new(0),
+                failure: AtomicU16::new(0),
+                waited: AtomicU32::new(0),
+                pace <- RateLimit::new(),
+                reports <- new_mutex!(Reports::NONE),
             }),
             GFP_KERNEL,
         )
     }
 
-    /// Enables the events that the driver wants, in a controller that was enabled, and sends the
-    /// first request.
+    /// Enables the events that the driver wants, but for the warnings that there are, in a controller
+    /// that was enabled, and sends the first request.
     pub(super) fn begin(self: &Arc<Self>, admin: &AdminQueue, info: &ControllerInfo) {
-        // A controller that refuses reports the events of its choice; the log has a line.
-        admin.offer(&SetAsyncEvents {
-            events: info.events,
-        });
+        self.enable(admin, info);
+        self.failures.store(0, Relaxed);
         self.ask(admin);
+    }
+
+    /// Enables the events that the driver wants, but for the warnings that there are. A controller
+    /// that refuses reports the events of its choice; the log has a line.
+    fn enable(&self, admin: &AdminQueue, info: &ControllerInfo) {
+        let events = self.reports.lock().unmasked(info.events);
+        admin.offer(&SetAsyncEvents { events });
     }
 
     /// Sends the request, unless the controller has it.
     fn ask(self: &Arc<Self>, admin: &AdminQueue) {
-        if self.asked.swap(true, Acquire) {
+        if self.failures.load(Relaxed) == REFUSED || self.asked.swap(true, Acquire) {
             return;
         }
+        self.waited.store(0, Relaxed);
         if admin
             .post(&AsyncEventRequest, CommandTimeout::Never, self.clone())
             .is_err()
@@ -126,150 +152,46 @@ impl EventRequest {
         }
     }
 
+    /// The controller has ended the request with `status`, without an event.
+    fn note_failure(&self, status: Status) {
+        let before = self.failures.load(Relaxed);
+        // The driver ends the request when it stops the controller.
+        if !status.is_from_controller() || before == REFUSED {
+            return;
+        }
+        let is_final = status.do_not_retry();
+        let failures = before.saturating_add(1).min(REFUSED - 1);
+        self.failures
+            .store(if is_final { REFUSED } else { failures }, Relaxed);
+        if before == 0 || is_final {
+            self.failure.store(status.raw(), Relaxed);
+        }
+    }
+
     /// Sends the request if the controller has completed it without an event, and the last event was
-    /// handled.
+    /// handled: once in each run of the watchdog, with growing pauses if the controller goes on with
+    /// that.
     pub(super) fn request_again(self: &Arc<Self>, admin: &AdminQueue) {
-        if !self.fresh.load(Acquire) {
+        if self.fresh.load(Acquire) || self.asked.load(Acquire) {
+            return;
+        }
+        let waited = self.waited.fetch_add(1, Relaxed).saturating_add(1);
+        let failures = self.failures.load(Relaxed);
+        if failures == 0 || waited >= timing::event_pause_ms(failures) / timing::WATCHDOG_MS {
             self.ask(admin);
         }
     }
 
+    /// The last event, if it was not handled yet.
     fn take(&self) -> Option<AsyncEvent> {
         self.fresh
             .swap(false, Acquire)
             .then(|| AsyncEvent::from_raw(self.last.load(Acquire)))
     }
-}
 
-/// Handles asynchronous events.
-pub(super) struct EventHandler {
-    pub(super) shared: Arc<Shared>,
-    pub(super) request: Arc<EventRequest>,
-    pub(super) class: Arc<ClassDevice<Attributes>>,
-}
-
-impl crate::sys::base::Job for EventHandler {
-    fn run(&self) {
-        if !self.shared.hardware.is_live() {
-            // The end of the bring-up sends the request again.
-            return;
-        }
-        if let Some(event) = self.request.take() {
-            let Some(missed) = self.request.log.admit() else {
-                // The budget is used up: this event is handled later.
-                self.request.fresh.store(true, Release);
-                self.request.job.queue_after(timing::EVENT_PAUSE_MS);
-                return;
-            };
-            if missed > 0 {
-                dev_warn!(self.class.device(), "too many events\n");
-            }
-            self.handle(event);
-        }
-        self.request.ask(&self.shared.admin);
-    }
-}
-
-impl EventHandler {
-    fn handle(&self, event: AsyncEvent) {
-        let dev = self.class.device();
-        dev_info!(dev, "event: {}\n", event);
-        match event.kind() {
-            EventKind::PersistentError => {
-                self.shared
-                    .hardware
-                    .notify(Event::Fault, "it reports a persistent internal error");
-            }
-            EventKind::Smart => self.tell_health(),
-            EventKind::Notice(Notice::NamespaceChanged) => {
-                self.tell_changed();
-                self.shared.jobs.scan.queue();
-            }
-            EventKind::Notice(Notice::FirmwareActivationStarting) => {
-                let longest = self
-                    .shared
-                    .info()
-                    .activation_ms
-                    .unwrap_or(timing::ACTIVATION_MS);
-                let longest = timing::millis(longest.min(timing::LONGEST_ACTIVATION_MS));
-                self.shared.hardware.wait_while_paused(longest);
-                self.tell_firmware();
-                self.shared.identify_again(dev);
-                self.shared.jobs.scan.queue();
-            }
-            EventKind::Error => self.tell_errors(),
-            _ => {}
-        }
-        let text = CString::try_from_fmt(fmt!("NVME_AEN={:#08x}", event.raw()));
-        if let Ok(text) = text {
-            // No process may listen.
-            let _ = self.class.uevent(&[&text]);
-        }
-    }
-
-    fn tell_health(&self) {
-        let Ok(page) = self.shared.admin.log_page(&GetLogPage::smart()) else {
-            return;
-        };
-        if let Ok(health) = page.get().map(Health::decode) {
-            dev_warn!(
-                self.class.device(),
-                "health: {}, {} K, {} % spare (threshold {} %), {} % used, {} media errors\n",
-                health.warnings,
-                health.kelvin.unwrap_or(0),
-                health.spare,
-                health.spare_threshold,
-                health.used,
-                health.media_errors
-            );
-        }
-    }
-
-    fn tell_changed(&self) {
-        // Reading the log page clears it. The scan finds the changes itself.
-        let Ok(page) = self
-            .shared
-            .admin
-            .log_page(&GetLogPage::changed_namespaces())
-        else {
-            return;
-        };
-        let Ok(Some(changed)) = page.get().map(ChangedNamespaces::iter) else {
-            return;
-        };
-        for nsid in changed.take(LINES) {
-            dev_info!(
-                self.class.device(),
-                "namespace {} has changed\n",
-                nsid.get()
-            );
-        }
-    }
-
-    fn tell_firmware(&self) {
-        let Ok(page) = self.shared.admin.log_page(&GetLogPage::firmware_slots()) else {
-            return;
-        };
-        if let Ok(Some(revision)) = page.get().map(FirmwareSlots::running) {
-            dev_info!(self.class.device(), "firmware {} is running\n", revision);
-        }
-    }
-
-    fn tell_errors(&self) {
-        let Ok(page) = self.shared.admin.log_page(&GetLogPage::errors(1)) else {
-            return;
-        };
-        let Ok(log) = page.get() else {
-            return;
-        };
-        for entry in log.iter() {
-            dev_warn!(
-                self.class.device(),
-                "error {} of its log: queue {}, {}\n",
-                entry.count,
-                entry.queue.map_or(0, |queue| queue.raw()),
-                entry.status
-            );
-        }
+    /// The status of a failure that the log does not have yet.
+    fn take_failure(&self) -> Option<Status> {
+        let raw = self.failure.swap(0, Relaxed);
+        (raw != 0).then_some(Status::from_raw(raw))
     }
 }

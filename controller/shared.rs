@@ -197,6 +197,7 @@ impl Shared {
     /// Identifies a controller that works: new firmware may run, activated with a notice or without.
     /// A controller that may not go on is reset.
     pub(super) fn identify_again(&self, dev: &Device) {
+        self.admin.forget_refusals();
         let round = self.present.lock().round;
         let Ok(identified) = Identified::get(&self.admin, dev) else {
             return;

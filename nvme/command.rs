@@ -17,6 +17,8 @@ mod control;
 mod features;
 // Get Log Page.
 mod log_page;
+// Optional functions of a controller.
+mod function;
 // Dataset Management, Write Zeroes.
 mod ranges;
 
@@ -47,6 +49,7 @@ pub(crate) use self::{
         SetTimestamp,
         SetWriteCache, //
     },
+    function::AdminFunction,
     log_page::{
         GetLogPage,
         LogPage, //
@@ -253,6 +256,12 @@ impl Sqe {
     pub(crate) const fn cid_of(first: u64) -> CommandId {
         // CAST: bytes 2 and 3.
         CommandId::from_raw((first >> 16) as u16)
+    }
+
+    /// The opcode in `first`: see [`Self::cid_of`].
+    pub(crate) const fn opcode_of(first: u64) -> u8 {
+        // CAST: byte 0.
+        first as u8
     }
 
     /// The same command with its data.

@@ -199,6 +199,23 @@ impl Status {
         status::find(self.code()).map_or(Outcome::IoError, |row| row.outcome)
     }
 
+    /// Whether the controller does not support what it was asked for, and will not until it is reset:
+    /// Do Not Retry with one of the statuses for that. What a namespace refuses is not among them.
+    pub(crate) const fn is_unsupported(self) -> bool {
+        const INVALID_OPCODE: u16 = 0x001;
+        const INVALID_FIELD: u16 = 0x002;
+        const INVALID_LOG_PAGE: u16 = 0x109;
+        const NOT_SAVEABLE: u16 = 0x10d;
+        const NOT_NAMESPACE_SPECIFIC: u16 = 0x10f;
+        const COMMAND_SET_NOT_SUPPORTED: u16 = 0x129;
+        self.do_not_retry()
+            && matches!(
+                self.code(),
+                INVALID_OPCODE | INVALID_FIELD | INVALID_LOG_PAGE | NOT_SAVEABLE
+                    ..=NOT_NAMESPACE_SPECIFIC | COMMAND_SET_NOT_SUPPORTED
+            )
+    }
+
     /// Whether a retry of the command may succeed.
     pub(crate) fn is_retryable(self) -> bool {
         !self.do_not_retry()

@@ -29,6 +29,12 @@ impl Events {
         Self(Self::CRITICAL_WARNINGS | (oaes & (Self::NAMESPACES | Self::FIRMWARE)))
     }
 
+    /// These events without the critical warnings of `bits`, as the SMART log has them.
+    pub(crate) const fn without_warnings(self, bits: u8) -> Self {
+        // CAST: u8 to u32 widens; u32::from is no const fn.
+        Self(self.0 & !(bits as u32))
+    }
+
     /// The value on the wire.
     pub(crate) const fn raw(self) -> u32 {
         self.0
@@ -82,15 +88,15 @@ pub(crate) enum Notice {
 
 impl AsyncEvent {
     /// Kind: error status.
-    pub(crate) const ERROR: u32 = 0;
+    pub(crate) const ERROR: u8 = 0;
     /// Kind: SMART / health status.
-    pub(crate) const SMART: u32 = 1;
+    pub(crate) const SMART: u8 = 1;
     /// Kind: notice.
-    pub(crate) const NOTICE: u32 = 2;
+    pub(crate) const NOTICE: u8 = 2;
     /// Kind: specific to the I/O command set.
-    pub(crate) const IO: u32 = 6;
+    pub(crate) const IO: u8 = 6;
     /// Kind: specific to the vendor.
-    pub(crate) const VENDOR: u32 = 7;
+    pub(crate) const VENDOR: u8 = 7;
     /// Information of an error: persistent internal error.
     pub(crate) const PERSISTENT_ERROR: u32 = 3;
     /// Information of a notice: namespace attributes changed.
@@ -116,8 +122,10 @@ impl AsyncEvent {
         (self.0 >> 16) as u8
     }
 
-    const fn number(self) -> u32 {
-        self.0 & 7
+    /// Asynchronous Event Type, 0 to 7.
+    pub(crate) const fn number(self) -> u8 {
+        // CAST: bits 2:0.
+        (self.0 & 7) as u8
     }
 
     /// Asynchronous Event Information: its meaning depends on the kind.

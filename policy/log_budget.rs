@@ -1,45 +1,76 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Rate limit of log lines that a device or a user can cause at will: ten in five seconds.
+//! Rate limit of log lines that a device or a user can cause at will.
 
 use super::timing::LOG_INTERVAL;
 use kernel::time::{
+    Delta,
     Instant,
     Monotonic, //
 };
 
-/// Maximum lines in one interval.
+/// Maximum lines in one [`LOG_INTERVAL`].
 const BURST: u32 = 10;
 
-/// One budget of log lines.
-#[derive(Default)]
+/// One budget of log lines: ten in five seconds, if nothing else is said.
 pub(crate) struct LogBudget {
+    burst: u32,
+    interval: Delta,
     began: Option<Instant<Monotonic>>,
     printed: u32,
     missed: u32,
 }
 
+impl Default for LogBudget {
+    fn default() -> Self {
+        Self::new(BURST, LOG_INTERVAL)
+    }
+}
+
 impl LogBudget {
+    /// A budget of `burst` lines in an `interval`.
+    pub(crate) const fn new(burst: u32, interval: Delta) -> Self {
+        Self {
+            burst,
+            interval,
+            began: None,
+            printed: 0,
+            missed: 0,
+        }
+    }
+
     /// Requests to print a line at `now`. Returns the number of lines suppressed since the last
     /// printed one, or `None` if this line must be suppressed, too.
     pub(crate) fn admit(&mut self, now: Instant<Monotonic>) -> Option<u32> {
-        if self.began.is_none_or(|began| now - began >= LOG_INTERVAL) {
+        if self.is_over(now) {
             self.began = Some(now);
             self.printed = 0;
         }
-        if self.printed >= BURST {
+        if self.printed >= self.burst {
             self.missed = self.missed.saturating_add(1);
             return None;
         }
         self.printed += 1;
         Some(core::mem::take(&mut self.missed))
     }
+
+    /// The number of lines suppressed since the last printed one, once their interval is over. They
+    /// do not count for the next line then.
+    pub(crate) fn rest(&mut self, now: Instant<Monotonic>) -> Option<u32> {
+        if self.missed == 0 || !self.is_over(now) {
+            return None;
+        }
+        Some(core::mem::take(&mut self.missed))
+    }
+
+    fn is_over(&self, now: Instant<Monotonic>) -> bool {
+        self.began.is_none_or(|began| now - began >= self.interval)
+    }
 }
 
 #[kernel::macros::kunit_tests(rnvme_log_budget)]
 mod tests {
     use super::*;
-    use kernel::time::Delta;
 
     #[test]
     fn a_burst_is_printed_and_the_rest_counted() {
@@ -62,6 +93,20 @@ mod tests {
         let almost = now + (LOG_INTERVAL - Delta::from_millis(1));
         assert_eq!(window.admit(almost), None);
         assert_eq!(window.admit(now + LOG_INTERVAL), Some(4));
+        assert_eq!(window.admit(now + LOG_INTERVAL), Some(0));
+    }
+
+    #[test]
+    fn what_is_missed_is_told_once() {
+        let (mut window, now) = (LogBudget::new(1, LOG_INTERVAL), Instant::now());
+        assert_eq!(window.rest(now), None);
+        window.admit(now);
+        for _ in 0..3 {
+            assert_eq!(window.admit(now), None);
+        }
+        assert_eq!(window.rest(now), None);
+        assert_eq!(window.rest(now + LOG_INTERVAL), Some(3));
+        assert_eq!(window.rest(now + LOG_INTERVAL), None);
         assert_eq!(window.admit(now + LOG_INTERVAL), Some(0));
     }
 }

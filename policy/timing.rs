@@ -122,6 +122,28 @@ pub(crate) const NOT_READY_FORGOTTEN_MS: u32 = 10_000;
 /// In which [`super::LogBudget`] counts its lines.
 pub(crate) const LOG_INTERVAL: Delta = Delta::from_secs(5);
 
+/// In which the log has a few events of each type; and between two looks at the SMART log of a
+/// controller with a critical warning.
+///
+/// TIMEOUT: a temperature rises and falls in minutes.
+pub(crate) const REPORT_INTERVAL_MS: u32 = 60_000;
+
+/// The longest pause between two Asynchronous Event Requests that the controller fails: the pauses
+/// double, from [`WATCHDOG_MS`] on.
+pub(crate) const LONGEST_EVENT_PAUSE_MS: u32 = 64_000;
+
+/// The pause after the `failures`th failure in a row of an Asynchronous Event Request.
+pub(crate) const fn event_pause_ms(failures: u32) -> u32 {
+    // Until the pause is the longest.
+    let doublings = if failures < 7 { failures } else { 7 };
+    let pause = (WATCHDOG_MS / 2) << doublings;
+    if pause < LONGEST_EVENT_PAUSE_MS {
+        pause
+    } else {
+        LONGEST_EVENT_PAUSE_MS
+    }
+}
+
 /// The longest that I/O waits for a controller that never completes a command, from its submission
 /// to the retry or the error, in milliseconds.
 ///
@@ -219,6 +241,20 @@ mod tests {
         let stated = recovery_bound_ms(30_000, 2000, 8 + 2 * 2 + 1);
         assert!(stated <= 30_000 + 2 * 2000 + 18_000);
         assert!(2 * BLOCK_TIMER_MS + ABORT_GRACE_MS + 5000 + LAST_CHANCE_MS <= 10_000);
+    }
+
+    #[test]
+    fn pauses_between_event_requests_grow() {
+        for (failures, pause) in [
+            (1, 1000),
+            (2, 2000),
+            (6, 32_000),
+            (7, 64_000),
+            (8, 64_000),
+            (u32::MAX, 64_000),
+        ] {
+            assert_eq!(event_pause_ms(failures), pause);
+        }
     }
 
     #[test]

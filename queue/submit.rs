@@ -51,6 +51,14 @@ impl<T: Queued> Queue<T> {
         self.ring.clear();
     }
 
+    /// The opcode of the command `id`, if it stands in the ring.
+    pub(super) fn opcode(&self, id: CommandId) -> Option<u8> {
+        (0..usize::from(self.entries))
+            .map(|slot| self.ring.read(slot.wrapping_mul(SQE_WORDS)))
+            .find(|first| Sqe::cid_of(*first) == id)
+            .map(Sqe::opcode_of)
+    }
+
     /// The command identifier in the `age`th oldest entry of the ring. The entry may be of a
     /// command that has completed, or of none.
     pub(super) fn command_id(&self, age: u16) -> CommandId {

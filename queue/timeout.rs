@@ -17,6 +17,9 @@ use crate::{
     }, //
 };
 
+/// No opcode of a command that the driver sends.
+const UNKNOWN: u8 = u8::MAX;
+
 /// A command whose timeout is over.
 pub(crate) struct TimedOutCommand<'a> {
     /// The queue of the request.
@@ -25,6 +28,9 @@ pub(crate) struct TimedOutCommand<'a> {
     pub(crate) tag: i32,
     /// The command identifier, if the controller has the command in this queue.
     pub(crate) id: Option<CommandId>,
+    /// The opcode of the command, for log lines; [`UNKNOWN`] if the controller does not have it in this
+    /// queue.
+    pub(crate) opcode: u8,
     /// Whether the timeout was extended before, by [`Self::grace`].
     pub(crate) had_grace: bool,
     /// Whether the controller still has the command, at this try.
@@ -53,6 +59,9 @@ pub(crate) trait TimeoutPolicy: Send + Sync {
 impl<T: Queued> Queue<T> {
     /// The timeout of `rq`, a request of this queue, is over.
     pub(crate) fn timeout(&self, rq: &TimedOut<'_, T>) -> TimeoutVerdict {
+        if rq.timeout() == Timeout::FOREVER {
+            return TimeoutVerdict::Again;
+        }
         let id = rq
             .tag()
             .try_into()
@@ -62,6 +71,7 @@ impl<T: Queued> Queue<T> {
             queue: self.id,
             tag: rq.tag(),
             id,
+            opcode: id.and_then(|id| self.opcode(id)).unwrap_or(UNKNOWN),
             had_grace: rq.timeout() == Timeout::from_millis(timing::ABORT_GRACE_MS),
             is_in_flight: &|| rq.is_in_flight(),
         })

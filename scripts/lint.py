@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 TOP = "/rnvme"
 sys.path.insert(0, TOP)  # before the imports below, on purpose
 
-from scripts.lib.lint import locks, names, prose, rust, shell, structure, times  # noqa: E402
+from scripts.lib.lint import locks, messages, names, prose, rust, shell, structure, times  # noqa: E402
 from scripts.lib.lint.kernel import Kernel  # noqa: E402
 from scripts.lib.lint.source import Project, read  # noqa: E402
 
@@ -61,6 +61,7 @@ CHECKS = {
     "type_names": rust.type_names,
     "locks": locks.check_locks,
     "times": times.check_times,
+    "messages": messages.check_messages,
     "features": prose.features,
     "names": check_names,
     "words": prose.words,

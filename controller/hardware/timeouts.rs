@@ -117,19 +117,26 @@ impl TimeoutPolicy for Hardware {
             // `wait_while_paused` bounds this wait, and so does PCI core.
             return TimeoutVerdict::Again;
         }
-        let (queue, tag) = (command.queue.raw(), command.tag);
+        let (queue, tag, opcode) = (command.queue.raw(), command.tag, command.opcode);
         let csts = self.registers.csts().into_raw();
         let action = self.step(
             &mut inner,
             self.timeout_event(command),
-            fmt!("queue {}: tag {} timed out, CSTS {:#x}", queue, tag, csts),
+            fmt!(
+                "I/O tag {} (opcode {:#x}, QID {}) timeout, CSTS {:#x}",
+                tag,
+                opcode,
+                queue,
+                csts
+            ),
         );
         if action == Action::Abort {
             dev_warn!(
                 self.registers.pdev,
-                "queue {}: tag {} timed out, aborting it\n",
-                queue,
-                tag
+                "I/O tag {} (opcode {:#x}, QID {}) timeout, aborting\n",
+                tag,
+                opcode,
+                queue
             );
             self.abort(&inner, command);
             return TimedOutCommand::grace();
@@ -153,7 +160,11 @@ impl TimeoutPolicy for Hardware {
             return;
         }
         if let Some((event, csts)) = self.failure() {
-            self.step(&mut inner, event, fmt!("CSTS {:#x}", csts));
+            self.step(
+                &mut inner,
+                event,
+                fmt!("controller is down: CSTS {:#x}", csts),
+            );
             return;
         }
         let mut lost = 0;

@@ -71,6 +71,29 @@ impl Warnings {
         (3 << 6, "unknown warning"),
     ];
 
+    /// No warning.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The warnings of the field `raw`.
+    pub(crate) const fn from_raw(raw: u8) -> Self {
+        Self(raw)
+    }
+
+    /// The value that [`Self::from_raw`] takes.
+    pub(crate) const fn raw(self) -> u8 {
+        self.0
+    }
+
+    /// These warnings without those of `others`.
+    pub(crate) const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// These warnings and those of `others`.
+    pub(crate) const fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     /// Whether there is no warning.
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
@@ -128,7 +151,7 @@ impl Health {
         let count = |[low, high]: Counter128| if high == 0 { low } else { u64::MAX };
         let kelvin = u16::from_le_bytes(raw.temperature);
         Self {
-            warnings: Warnings(raw.critical_warning),
+            warnings: Warnings::from_raw(raw.critical_warning),
             kelvin: (kelvin != 0).then_some(kelvin),
             spare: raw.avail_spare,
             spare_threshold: raw.spare_thresh,

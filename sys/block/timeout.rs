@@ -17,6 +17,9 @@ use core::{
 };
 use kernel::prelude::*;
 
+/// [`Timeout::FOREVER`] in tests, in jiffies: 3 s at HZ 250.
+const SHORT_FOREVER: u32 = 750;
+
 /// How long a request may be in flight before it times out, in jiffies.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timeout(u32);
@@ -25,21 +28,33 @@ impl Timeout {
     /// The timeout of the request's queue.
     pub(in crate::sys) const OF_QUEUE: Self = Self(0);
 
-    /// The longest timeout that the block layer can tell from a deadline in the past: months, if
-    /// jiffies have 64 bits.
-    pub(crate) const FOREVER: Self = Self(if usize::BITS > u32::BITS {
+    /// The longest timeout that the block layer can tell from a deadline in the past.
+    const LONGEST: u32 = if usize::BITS > u32::BITS {
         u32::MAX
     } else {
         // CAST: not negative.
         i32::MAX as u32
+    };
+
+    /// No timeout. The block layer knows none: it finds such a request late after 199 days (HZ 250),
+    /// and the timeout handler lets it wait for as long again. On a kernel that can fake timeouts
+    /// that is a few seconds, so that tests see it.
+    pub(crate) const FOREVER: Self = Self(if cfg!(CONFIG_FAIL_IO_TIMEOUT) {
+        SHORT_FOREVER
+    } else {
+        Self::LONGEST
     });
 
-    /// `ms` milliseconds, rounded up, at least one jiffy.
+    /// `ms` milliseconds, rounded up, at least one jiffy, and never [`Self::FOREVER`].
     pub(crate) fn from_millis(ms: u32) -> Self {
         // Jiffies are an unsigned long.
-        let most = u32_as_usize(Self::FOREVER.0);
-        // CAST: at most `FOREVER`.
-        Self(kernel::time::msecs_to_jiffies(ms).clamp(1, most) as u32)
+        let most = u32_as_usize(Self::LONGEST - 1);
+        // CAST: at most `LONGEST`.
+        let timeout = Self(kernel::time::msecs_to_jiffies(ms).clamp(1, most) as u32);
+        match timeout == Self::FOREVER {
+            true => Self(timeout.0 - 1),
+            false => timeout,
+        }
     }
 
     /// The number of jiffies.
@@ -135,6 +150,15 @@ mod tests {
         assert!(Timeout::from_millis(0) != Timeout::OF_QUEUE);
         assert!(Timeout::from_millis(0) == Timeout::from_millis(1));
         assert!(Timeout::from_millis(30_000).0 > Timeout::from_millis(29_000).0);
-        assert!(Timeout::from_millis(u32::MAX) == Timeout::FOREVER);
+        assert!(Timeout::from_millis(u32::MAX) != Timeout::OF_QUEUE);
+    }
+
+    #[test]
+    fn a_time_is_never_forever() {
+        for ms in [0, 1, 1990, 2996, 2999, 3000, 3001, 86_400_000, u32::MAX] {
+            assert!(Timeout::from_millis(ms) != Timeout::FOREVER);
+        }
+        // Monotonic next to it.
+        assert!(Timeout::from_millis(3000).0 < Timeout::from_millis(3004).0);
     }
 }

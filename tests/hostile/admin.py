@@ -207,6 +207,8 @@ class Admin:
         elif feature not in (1, 2, 4, 5, 6, 8, 9, 0x0a, ASYNC_CONFIG):
             raise BadCommand(INVALID_FIELD)
         self.features[feature] = command.dword(11)
+        if feature == ASYNC_CONFIG:
+            self.controller.events.ever |= command.dword(11)
         return 0
 
     def get_features(self, command):

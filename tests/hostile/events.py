@@ -27,18 +27,22 @@ class Events:
         """No event was reported yet."""
         # Event types that are masked until their log page is read.
         self.masked = set()
+        # What the driver has enabled since.
+        self.ever = 0
         self.waiting = []
 
     def tell(self, event):
-        """Report an event, now or when its type is no longer masked; raises ValueError if the
-        driver has not enabled it."""
+        """Report an event, now or when its type is no longer masked, unless the driver has
+        disabled it again; raises ValueError if the driver has never enabled it."""
         kind, information, page = event
         enabled = self.controller.admin.features.get(ASYNC_CONFIG, 0)
         need = CONFIG.get(event, 0)
         if kind == HEALTH:
             need = self.controller.health["warning"]
-        if need and not enabled & need:
+        if need and not self.ever & need:
             raise ValueError(f"the driver has not enabled it: {enabled:#x} of {need:#x}")
+        if need and not enabled & need:
+            return
         if kind in self.masked:
             self.waiting.append(event)
             return

@@ -5,7 +5,7 @@ import os
 import tempfile
 import unittest
 
-from scripts.lib.lint import (locks, names, prose, rust, shell, source, structure, tables,
+from scripts.lib.lint import (locks, messages, names, prose, rust, shell, source, structure, tables,
                               times)
 from scripts.lib.lint.kernel import Kernel
 
@@ -239,6 +239,34 @@ class Locks(unittest.TestCase):
         self.assertIn("in a circle", said(locks.check_locks, io=OUTER, queue=back))
         but = INNER.replace("nothing", "all other locks but `Io::state`")
         self.assertNotIn("in a circle", said(locks.check_locks, io=OUTER, queue=but))
+
+
+class Messages(unittest.TestCase):
+    """The lines of the log, and docs/MESSAGES.md."""
+
+    CODE = ('fn f() {\n    dev_warn!(\n        dev,\n        "queue {}: \\\n         lost\\n",\n'
+            '        1\n    );\n    dev_err!(dev, "{}\\n", e);\n    // dev_info!(dev, "no");\n'
+            '    write!(f, "ends so");\n}\n')
+    ROW = "| `queue {}: lost` | meaning | remedy |\n"
+
+    def complaints(self, page):
+        """What the check says of a page."""
+        crate = project(io=self.CODE)
+        crate.text[messages.PAGE] = page
+        return "\n".join(messages.check_messages(crate))
+
+    def test_rows(self):
+        self.assertEqual(self.complaints(self.ROW), "")
+        self.assertIn("no row for the message of io.rs:2: | `queue {}: lost` |", self.complaints(""))
+        self.assertIn("no such message in the source: other",
+                      self.complaints(self.ROW + "| `other` | | |\n"))
+        self.assertEqual(self.complaints(self.ROW + "| `ends so` | | |\n"), "")
+        self.assertIn("two rows for: queue", self.complaints(self.ROW * 2))
+
+    def test_reasons(self):
+        crate = project(controller='fn f() { it.notify(Event::Gone, "unplugged"); }\n')
+        crate.text[messages.PAGE] = ""
+        self.assertIn("`unplugged`", "\n".join(messages.check_messages(crate)))
 
 
 class Times(unittest.TestCase):

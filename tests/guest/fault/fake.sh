@@ -19,7 +19,7 @@ echo 1 >/sys/block/rnvme0n1/io-timeout-fail
 verify rnvme0n1 --offset=16m --bsrange=512-16k --blockalign=512 --size=2m --iodepth=16
 echo 0 >/sys/block/rnvme0n1/io-timeout-fail
 expect "completions left to lose" 0 "$(cat $fault/times)"
-expect_klog "timed out, aborting it"
+expect_klog "timeout, aborting"
 expect_klog "controller is back after"
 expect "state" live "$(cat /sys/class/rnvme/rnvme0/state)"
 expect_noise rnvme0n1 100

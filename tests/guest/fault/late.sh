@@ -17,7 +17,7 @@ timeout $patience dd if=/dev/$disk of=/dev/null bs=4k skip=1024 count=1 iflag=di
     outcome=error
 seconds=$(seconds_since "$start")
 must judge "a read that times out" "no error" "$seconds"
-must expect_klog "timed out, aborting it"
+must expect_klog "timeout, aborting"
 must expect_klog "resetting the controller"
 must expect_klog "controller is back after"
 row "one read takes 8 s" "$outcome" "$seconds" nothing

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the controller refuses: said once, and remembered until its next reset.
+
+use super::{
+    AdminQueue,
+    Page, //
+};
+use crate::{
+    nvme::{
+        identify,
+        AdminCommand,
+        AdminFunction,
+        Identify,
+        IdentifyData,
+        Status, //
+    },
+    sys::block::Buffer, //
+};
+use core::marker::PhantomData;
+use kernel::prelude::*;
+
+impl AdminQueue {
+    /// Asks the controller again for what it has refused: it was reset, or its firmware may be another.
+    pub(crate) fn forget_refusals(&self) {
+        self.refusals.lock().forget();
+    }
+
+    /// Reads the data structure `D`, which the controller may refuse: its status is the caller's to
+    /// judge, and the log has no line.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the controller did not complete the command; `ENOMEM`.
+    pub(crate) fn ask<D: IdentifyData>(
+        &self,
+        command: &Identify<D>,
+    ) -> Result<Result<Page<D>, Status>> {
+        if let Some(status) = self.refusal(command) {
+            return Ok(Err(status));
+        }
+        let mut bytes = identify::page(0)?;
+        let answer = self.submit(command, Buffer::Read(&mut bytes), |data, result| {
+            let status = data.status();
+            match result {
+                Ok(()) => Ok(Ok(())),
+                Err(_) if status.is_from_controller() => Ok(Err(status)),
+                Err(e) => Err(e),
+            }
+        })?;
+        if let (Err(status), Some(function)) = (&answer, command.sqe().function()) {
+            self.refusals.lock().note(function, *status);
+        }
+        Ok(answer.map(|()| Page {
+            bytes,
+            _data: PhantomData,
+        }))
+    }
+
+    /// The status with which the controller has refused `command` for good.
+    pub(super) fn refusal(&self, command: &impl AdminCommand) -> Option<Status> {
+        self.refusals.lock().holds(command.sqe().function()?)
+    }
+
+    /// Logs that the admin command `name` ended with `status`, and remembers what the controller does
+    /// not support.
+    pub(super) fn note_failure(
+        &self,
+        name: &str,
+        detail: &str,
+        function: Option<AdminFunction>,
+        status: Status,
+    ) {
+        let dev = self.queue.device();
+        let Some(function) = function else {
+            dev_err!(dev, "admin command {}{} failed: {}\n", name, detail, status);
+            return;
+        };
+        if !self.refusals.lock().note(function, status) {
+            return;
+        }
+        let next = match status.is_unsupported() {
+            true => ": going on without it until the next reset",
+            false => "",
+        };
+        let which = function.selector;
+        dev_warn!(
+            dev,
+            "admin command {}{} ({:#x}) failed: {}{}\n",
+            name,
+            detail,
+            which,
+            status,
+            next
+        );
+    }
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is done about an event: its log page is read, the log has a line, user space is told.
+
+use super::{
+    super::{
+        attributes::Attributes,
+        shared::Shared, //
+    },
+    EventRequest, //
+};
+use crate::{
+    nvme::{
+        AsyncEvent,
+        ChangedNamespaces,
+        EventKind,
+        FirmwareSlots,
+        GetLogPage,
+        Health,
+        Notice,
+        Status, //
+    },
+    policy::{
+        timing,
+        Event, //
+    },
+    sys::base::{
+        ClassDevice,
+        Job, //
+    },
+};
+use kernel::{
+    device::Device,
+    prelude::*,
+    str::CString,
+    sync::Arc,
+    time::Instant, //
+};
+
+/// The most namespaces that the log names after one event.
+const LINES: usize = 8;
+
+/// Handles asynchronous events.
+pub(in crate::controller) struct EventHandler {
+    pub(in crate::controller) shared: Arc<Shared>,
+    pub(in crate::controller) request: Arc<EventRequest>,
+    pub(in crate::controller) class: Arc<ClassDevice<Attributes>>,
+}
+
+impl Job for EventHandler {
+    fn run(&self) {
+        if let Some(status) = self.request.take_failure() {
+            self.tell_failure(status);
+        }
+        if !self.shared.hardware.is_live() {
+            // The end of the bring-up sends the request again.
+            return;
+        }
+        match self.request.take() {
+            Some(event) if self.request.pace.admit().is_none() => {
+                // Too many at a time: this event is handled later.
+                self.request.last.store(event.raw(), super::Release);
+                self.request.fresh.store(true, super::Release);
+                self.request.job.queue_after(timing::EVENT_PAUSE_MS);
+                return;
+            }
+            Some(event) => self.handle(event),
+            None => self.look(),
+        }
+        self.request.ask(&self.shared.admin);
+    }
+}
+
+impl EventHandler {
+    fn device(&self) -> &Device {
+        self.class.device()
+    }
+
+    fn tell_failure(&self, status: Status) {
+        let next = match status.do_not_retry() {
+            true => "no events until the next reset",
+            false => "asking again, with growing pauses",
+        };
+        dev_warn!(
+            self.device(),
+            "Asynchronous Event Request failed: {}: {}\n",
+            status,
+            next
+        );
+    }
+
+    fn handle(&self, event: AsyncEvent) {
+        let is_told = self.admit(event);
+        match event.kind() {
+            EventKind::PersistentError => {
+                self.shared
+                    .hardware
+                    .notify(Event::Fault, "it reports a persistent internal error");
+            }
+            EventKind::Smart => self.tell_health(),
+            EventKind::Notice(Notice::NamespaceChanged) => {
+                self.read_changed(is_told);
+                self.shared.jobs.scan.queue();
+            }
+            EventKind::Notice(Notice::FirmwareActivationStarting) => self.await_firmware(is_told),
+            EventKind::Error => self.read_errors(is_told),
+            _ => {}
+        }
+        let text = CString::try_from_fmt(fmt!("NVME_AEN={:#08x}", event.raw()));
+        if let Ok(text) = text {
+            // No process may listen.
+            let _ = self.class.uevent(&[&text]);
+        }
+    }
+
+    /// Whether the log may have lines about `event`; the first of them is here. What the SMART log
+    /// says has a line at each change, see [`Self::tell_health`].
+    fn admit(&self, event: AsyncEvent) -> bool {
+        if event.kind() == EventKind::Smart {
+            return false;
+        }
+        let now = Instant::now();
+        let Some(missed) = self.request.reports.lock().admit(event.number(), now) else {
+            return false;
+        };
+        if missed > 0 {
+            self.tell_missed(event.number(), missed);
+        }
+        dev_info!(self.device(), "event: {}\n", event);
+        true
+    }
+
+    /// Says how many events of type `kind` the log does not have.
+    fn tell_missed(&self, kind: u8, missed: u32) {
+        dev_warn!(
+            self.device(),
+            "{} more events of type {} were left out of the log\n",
+            missed,
+            kind
+        );
+    }
+
+    /// The watchdog wants to know, rarely: whether warnings have cleared, whether lines were left out.
+    fn look(&self) {
+        if self.request.reports.lock().has_warnings() {
+            self.look_for_cleared();
+        }
+        for kind in 0..=AsyncEvent::VENDOR {
+            let rest = self.request.reports.lock().rest(kind, Instant::now());
+            if let Some(missed) = rest {
+                self.tell_missed(kind, missed);
+            }
+        }
+    }
+
+    /// Reads the SMART log.
+    fn health(&self) -> Option<Health> {
+        let page = self.shared.admin.log_page(&GetLogPage::smart()).ok()?;
+        page.get().map(Health::decode).ok()
+    }
+
+    /// Reads the SMART log, which lets the controller report the next warning. A critical warning that
+    /// is new has a line, and the controller does not report it again until it has cleared.
+    fn tell_health(&self) {
+        let Some(health) = self.health() else {
+            return;
+        };
+        let raised = self.request.reports.lock().raise(health.warnings);
+        let Some(raised) = raised else {
+            return;
+        };
+        dev_warn!(
+            self.device(),
+            "critical warning: {}; {} K, {} % spare (threshold {} %), {} % used, {} media errors; not reported again until it clears\n",
+            raised,
+            health.kelvin.unwrap_or(0),
+            health.spare,
+            health.spare_threshold,
+            health.used,
+            health.media_errors
+        );
+        self.enable();
+    }
+
+    /// Reads the SMART log. A critical warning that has cleared has a line, and the controller may
+    /// report it again.
+    fn look_for_cleared(&self) {
+        let Some(health) = self.health() else {
+            return;
+        };
+        let cleared = self.request.reports.lock().look(health.warnings);
+        let Some(cleared) = cleared else {
+            return;
+        };
+        dev_info!(
+            self.device(),
+            "critical warning cleared: {}; left: {}\n",
+            cleared,
+            health.warnings
+        );
+        self.enable();
+    }
+
+    /// Enables the events that the driver wants now.
+    fn enable(&self) {
+        let info = self.shared.info();
+        self.request.enable(&self.shared.admin, &info);
+    }
+
+    /// Reads the list of changed namespaces, which lets the controller report the next change. The
+    /// scan finds the changes itself.
+    fn read_changed(&self, is_told: bool) {
+        let Ok(page) = self
+            .shared
+            .admin
+            .log_page(&GetLogPage::changed_namespaces())
+        else {
+            return;
+        };
+        let Ok(Some(changed)) = page.get().map(ChangedNamespaces::iter) else {
+            return;
+        };
+        for nsid in changed.take(LINES).filter(|_| is_told) {
+            dev_info!(self.device(), "namespace {} has changed\n", nsid.get());
+        }
+    }
+
+    /// Keeps I/O back until the firmware runs, and identifies the controller with it.
+    fn await_firmware(&self, is_told: bool) {
+        let longest = self.shared.info().activation_ms;
+        let longest = longest
+            .unwrap_or(timing::ACTIVATION_MS)
+            .min(timing::LONGEST_ACTIVATION_MS);
+        self.shared
+            .hardware
+            .wait_while_paused(timing::millis(longest));
+        if let Ok(page) = self.shared.admin.log_page(&GetLogPage::firmware_slots()) {
+            if let (Ok(Some(revision)), true) = (page.get().map(FirmwareSlots::running), is_told) {
+                dev_info!(self.device(), "firmware {} is running\n", revision);
+            }
+        }
+        self.shared.identify_again(self.device());
+        self.shared.jobs.scan.queue();
+    }
+
+    /// Reads the error log, which lets the controller report the next error.
+    fn read_errors(&self, is_told: bool) {
+        let Ok(page) = self.shared.admin.log_page(&GetLogPage::errors(1)) else {
+            return;
+        };
+        let Ok(log) = page.get() else {
+            return;
+        };
+        for entry in log.iter().filter(|_| is_told) {
+            dev_warn!(
+                self.device(),
+                "error {} of its log: queue {}, {}\n",
+                entry.count,
+                entry.queue.map_or(0, |queue| queue.raw()),
+                entry.status
+            );
+        }
+    }
+}

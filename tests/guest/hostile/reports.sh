@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# What the controller repeats, the log does not: warnings that flap, events of every type,
+# event requests and optional commands that are refused. A request without a timeout
+# never is late: on the debug kernel its deadline passes every 3 s.
+#@ machine: hostile
+#@ timeout: 120
+. /tests/guest/lib/recovery.sh
+
+# The controller was told WHAT so often.
+asked() { # NUMBER WHAT
+    local count
+    count=$(hostile count status)
+    expect "$2" "$1" "$((count - before))"
+}
+
+start_driver
+resets=$(<$ctrl/reset_count)
+
+# A warning that flaps for some 10 s has one line. Another warning comes meanwhile, long
+# enough to be read.
+mark
+for round in {1..30}; do
+    hostile "smart 2"
+    sleep 0.15
+    [[ $round != 20 ]] || { hostile "smart 6"; sleep 2; }
+    hostile "smart 0"
+    sleep 0.15
+done
+lines=$(klog_count "rnvme0: ")
+((lines <= 4)) || die "a warning that flaps: expected 4 lines at most, saw $lines: $(klog | tail -n 5)"
+expect "lines about the temperature" 1 "$(klog_count "critical warning: temperature")"
+expect "lines about the reliability" 1 "$(klog_count "critical warning: reliab")"
+
+# Events of each other type, 30 of each.
+mark
+events=(0x010000 0x00ff02 0x800006 0xc00107 0x000003)
+for _ in {1..30}; do
+    for event in "${events[@]}"; do
+        hostile "event $event"
+    done
+done
+sleep 3
+lines=$(klog_count "rnvme0: ")
+((lines <= 30)) || die "events of five types: expected 30 lines at most, saw $lines: $(klog | tail -n 5)"
+
+# A log page that is refused for good is read once, until the user asks again.
+hostile new
+before=$(hostile count status)
+reset_controller || die "the reset failed"
+hostile "arm status queue=admin op=2 value=0x4109 times=always"
+for _ in 1 2 3 4; do
+    hostile "event 0x010000"
+done
+# At most ten events are handled in 5 s.
+sleep 8
+asked 1 "reads of a log page that there is not"
+echo 1 >$ctrl/rescan_controller
+hostile "event 0x010000"
+sleep 3
+asked 2 "the same after a rescan"
+hostile "disarm status"
+
+# Features that are refused are asked for in each reset, and said once.
+mark
+hostile "arm status queue=admin op=9 value=0x4002 times=always"
+reset_controller || die "the reset failed"
+reset_controller || die "the reset failed"
+expect "lines about the timestamp" 1 "$(klog_count "Timestamp")"
+expect "lines about the events" 1 "$(klog_count "Asynchronous Event Configuration")"
+hostile "disarm status"
+
+# The event request is refused for good: sent once a reset.
+mark
+hostile "arm status queue=admin op=0x0c value=0x4001 times=always"
+before=$(hostile count status)
+reset_controller || die "the reset failed"
+sleep 6
+asked 1 "event requests after a refusal"
+reset_controller || die "the reset failed"
+sleep 1
+asked 2 "event requests after a reset"
+expect "lines about event requests" 2 "$(klog_count "no events until the next reset")"
+
+# It fails: sent again after 1 s, 2 s, 4 s.
+hostile "disarm status; arm status queue=admin op=0x0c value=0x105 times=always"
+before=$(hostile count status)
+reset_controller || die "the reset failed"
+sleep 8
+count=$(($(hostile count status) - before))
+((count >= 2 && count <= 4)) || die "expected 2 to 4 event requests in 8 s, saw $count"
+expect "lines about event requests that fail" 1 "$(klog_count "with growing pauses")"
+
+# The controller takes it again: events are handled again. An idle controller is not reset.
+hostile "disarm status"
+reset_controller || die "the reset failed"
+count=$(<$ctrl/reset_count)
+hostile "ns attach 2"
+wait_for 15 test -b /dev/rnvme0n2
+sleep 8
+expect "resets of an idle controller" "$count" "$(<$ctrl/reset_count)"
+expect "resets by the user" 7 "$((count - resets))"
+expect "aborts" 0 "$(<$ctrl/abort_count)"
+expect "state" live "$(ctrl_state)"
+
+# The look at the SMART log, once a minute, has found that the warnings are gone; the next
+# warning is reported.
+# shellcheck disable=SC2317,SC2329 # called by wait_for
+cleared() { dmesg | grep -q "critical warning cleared: temperature"; }
+wait_for 90 cleared
+mark
+hostile "smart 2"
+# shellcheck disable=SC2317,SC2329
+warned() { klog | grep -q "critical warning: temperature"; }
+wait_for 10 warned
+stop_driver
