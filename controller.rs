@@ -30,7 +30,8 @@ use self::{
     bring_up::Core,
     hardware::{
         Hardware,
-        Identity, //
+        Identity,
+        Rest, //
     },
     jobs::Jobs,
     number::Instance,
@@ -244,7 +245,7 @@ impl Controller {
         if !is_present(pdev) {
             hardware.notify(Event::Gone, "the device was removed");
         }
-        hardware.notify(Event::Leave, "");
+        hardware.leave();
         self.working.0.close();
         self.core.namespaces.remove(!is_present(pdev));
         self.core.io.delete();
@@ -252,14 +253,21 @@ impl Controller {
 
     /// The system goes down: see [`Hardware::shut_down`].
     pub(crate) fn shutdown(&self) {
-        self.running.0.shut_down();
+        self.running.0.shut_down(|| self.core.io.delete());
     }
 
-    /// Stops the controller until [`Self::wake`], see [`Hardware::pause`], and waits for a reset that
-    /// is under way.
-    pub(crate) fn pause(&self) {
-        self.running.0.pause();
-        self.wait_for_reset();
+    /// The system goes to sleep: stops the controller until [`Self::wake`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Hardware::pause`].
+    pub(crate) fn sleep(&self) -> Result {
+        self.running.0.pause(Rest::Refuse, || self.core.io.delete())
+    }
+
+    /// The PCI core is about to reset the function: stops the controller until [`Self::wake`].
+    pub(crate) fn step_aside(&self) {
+        let _ = self.running.0.pause(Rest::Keep, || self.core.io.delete());
     }
 
     /// Brings the controller up again and waits for that.
@@ -270,7 +278,7 @@ impl Controller {
 
     /// The bus does not reach the controller: I/O waits until [`Self::begin_wake`].
     pub(crate) fn freeze(&self) {
-        self.running.0.notify(Event::Pause, "");
+        self.running.0.cut_off();
     }
 
     /// The bus will not reach the controller any more.

@@ -263,9 +263,7 @@ fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
 /// Retries a command that failed, or ends its request with an error.
 #[cold]
 fn fail(queue: &Queue<Io>, mut rq: Started<Io>, status: Status) {
-    if rq.is_first_time() {
-        rq.private_mut().reset_retries();
-    }
+    rq.begin_retries();
     if status.is_not_ready() && !rq.is_failfast() {
         if let Some(pause) = rq.queue_data().readiness.pause() {
             report_wait(queue, rq.queue_data(), status, pause);
@@ -276,7 +274,12 @@ fn fail(queue: &Queue<Io>, mut rq: Started<Io>, status: Status) {
     let policy = rq.queue_data().retries;
     if let Some(delay) = policy.decide(status, rq.is_failfast(), rq.private().retries()) {
         rq.private_mut().count_retry();
-        rq.requeue_after(delay, |geometry| &geometry.requeue_timer);
+        if queue.is_held() {
+            // No dispatch would succeed.
+            rq.park_while(|| queue.is_held(), |geometry| &geometry.requeue_timer);
+        } else {
+            rq.requeue_after(delay, |geometry| &geometry.requeue_timer);
+        }
         return;
     }
     let block_status = block_status(status.outcome());

@@ -74,7 +74,10 @@ use crate::{
     },
 };
 
-use core::mem::offset_of;
+use core::{
+    mem::offset_of,
+    sync::atomic::AtomicBool, //
+};
 use kernel::{
     device::{
         Bound,
@@ -118,6 +121,8 @@ pub(crate) struct Queue<T: Types> {
     // Off the hot path.
     _rest: [LineBegins; 0],
     policy: Arc<dyn TimeoutPolicy>,
+    /// Whether the gate is held, for interrupts, which must not take the submission lock.
+    held: AtomicBool,
     /// See [`fallback`].
     fallback: SetOnce<Arc<Self>>,
     completion_ring_address: u64,
@@ -220,6 +225,7 @@ impl<T: Queued> Queue<T> {
                 polled <- SpinLock::new(None, c"rnvme_polled", static_lock_class!()),
                 _rest: [],
                 policy,
+                held: AtomicBool::new(false),
                 fallback: SetOnce::new(),
                 completion_ring_address,
                 entries: shape.entries,

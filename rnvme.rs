@@ -135,8 +135,7 @@ impl Driver for Rnvme {
     }
 
     fn suspend(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) -> Result {
-        this.with(Controller::pause);
-        Ok(())
+        this.with(Controller::sleep).unwrap_or(Ok(()))
     }
 
     fn resume(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) -> Result {
@@ -145,7 +144,7 @@ impl Driver for Rnvme {
     }
 
     fn reset_prepare(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
-        this.with(Controller::pause);
+        this.with(Controller::step_aside);
     }
 
     fn reset_done(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
@@ -187,10 +186,8 @@ impl Driver for Rnvme {
 
 impl Bound {
     /// Calls `f` on the controller, if it is still there.
-    fn with(&self, f: impl FnOnce(&Controller)) {
-        if let Some(controller) = &*self.controller.lock() {
-            f(controller);
-        }
+    fn with<R>(&self, f: impl FnOnce(&Controller) -> R) -> Option<R> {
+        self.controller.lock().as_ref().map(f)
     }
 }
 

@@ -27,7 +27,10 @@ mod restart;
 // Timeouts and the watchdog.
 mod timeouts;
 
-pub(crate) use self::start::Identity;
+pub(crate) use self::{
+    start::Identity,
+    stop::Rest, //
+};
 
 use self::{
     aborts::Aborts,
@@ -135,7 +138,7 @@ pub(crate) struct Hardware {
     /// What happened so far.
     pub(crate) counters: Counters,
     /// LOCK: the lifecycle of the controller, its interrupt lines and queues; inside:
-    /// `SetState::quiesced`, `Queue::submission`, `Queue::polled`. The timeout handlers take it. With
+    /// `SetState::listed`, `Queue::submission`, `Queue::polled`. The timeout handlers take it. With
     /// it held the driver waits for registers (for at most CAP.TO and the time of a shutdown), for
     /// interrupt handlers and for requests on their way into a queue, but executes no command.
     #[pin]
@@ -261,9 +264,6 @@ impl Hardware {
         let state = inner.life.state();
         self.snapshot
             .store(inner.life.snapshot().into_raw(), Relaxed);
-        if state == State::Resetting && before != State::Resetting {
-            inner.keep_io();
-        }
         match action {
             Action::Nothing | Action::Abort => {}
             Action::Hold => self.halt(inner, Stop::Orderly, Fate::Wait),
@@ -304,6 +304,9 @@ impl Hardware {
         if before == State::Resetting && state != State::Resetting {
             inner.release_io();
         }
+        if inner.life.must_let_io_begin() {
+            inner.thaw();
+        }
         action
     }
 
@@ -335,18 +338,18 @@ impl Inner {
         self.io.as_ref().map_or(&[], |io| &io.queues)
     }
 
-    /// Keeps the block layer from dispatching: otherwise it would try again every few
-    /// milliseconds.
-    fn keep_io(&self) {
+    /// Dispatches the requests that waited in the block layer: the controller works again, or its
+    /// queues refuse them.
+    fn release_io(&self) {
         if let Some(io) = &self.io {
-            io.set.quiesce();
+            io.set.kick_requeued();
         }
     }
 
-    /// Lets the block layer dispatch again.
-    fn release_io(&self) {
+    /// Lets I/O begin again, if a pause does not.
+    fn thaw(&self) {
         if let Some(io) = &self.io {
-            io.set.unquiesce();
+            io.set.thaw();
         }
     }
 }

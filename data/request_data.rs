@@ -57,8 +57,8 @@ impl RequestData {
         Status::from_raw(core::mem::take(&mut self.status))
     }
 
-    /// Sets the number of retries to 0, at the first failure of a request.
-    pub(crate) fn reset_retries(&mut self) {
+    /// Sets the number of retries to 0.
+    fn reset_retries(&mut self) {
         self.retries = 0;
     }
 
@@ -101,5 +101,13 @@ impl<T: Queued> Request<T> {
     #[inline(always)]
     pub(crate) fn queue_part(&mut self) -> &mut RequestData {
         self.private_mut().queue_part()
+    }
+
+    /// The driver gives the request back to the block layer for the first time, or not: the first
+    /// time no retry has been counted.
+    pub(crate) fn begin_retries(&mut self) {
+        if self.is_first_time() {
+            self.queue_part().reset_retries();
+        }
     }
 }

@@ -18,6 +18,8 @@
 
 // State and pause in one byte.
 mod snapshot;
+// Pauses, and when I/O begins again that one has kept from beginning.
+mod pause;
 
 pub(crate) use self::snapshot::Snapshot;
 
@@ -198,6 +200,8 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
 pub(crate) struct Lifecycle {
     state: State,
     power: Power,
+    /// A pause is about to begin: no I/O may begin, and what has begun ends first.
+    pausing: bool,
     /// Between [`Event::Pause`] and [`Event::Wake`]: nothing may bring the controller up.
     paused: bool,
     /// The controller pauses its processing of commands (CSTS.PP): a timeout says nothing.
@@ -215,6 +219,7 @@ impl Lifecycle {
     pub(crate) const NEW: Self = Self {
         state: State::New,
         power: Power::Unknown,
+        pausing: false,
         paused: false,
         processing_paused: false,
         down_since: None,
@@ -225,7 +230,10 @@ impl Lifecycle {
     /// Applies `event`, which happened at `now`; returns what to do.
     pub(crate) fn apply(&mut self, event: Event, now: Instant<Monotonic>) -> Action {
         match event {
-            Event::Pause => self.paused = true,
+            Event::Pause => {
+                self.paused = true;
+                self.pausing = false;
+            }
             Event::Wake => self.paused = false,
             _ => {}
         }
@@ -274,13 +282,8 @@ impl Lifecycle {
     /// Whether a dead controller is to be tried again at `now`.
     pub(crate) fn is_retry_due(&self, now: Instant<Monotonic>) -> bool {
         // A reset of the function that does not end belongs to the bring-up before.
-        let is_idle = !self.paused && self.power != Power::FunctionReset;
+        let is_idle = !self.paused && !self.pausing && self.power != Power::FunctionReset;
         self.state == State::Dead && is_idle && self.revival.is_due(now)
-    }
-
-    /// Sets whether the controller pauses its processing of commands.
-    pub(crate) fn set_processing_paused(&mut self, paused: bool) {
-        self.processing_paused = paused;
     }
 
     /// The state.
@@ -291,16 +294,6 @@ impl Lifecycle {
     /// The power.
     pub(crate) fn power(&self) -> Power {
         self.power
-    }
-
-    /// Whether a pause is under way.
-    pub(crate) fn is_paused(&self) -> bool {
-        self.paused
-    }
-
-    /// Whether the controller pauses its processing of commands.
-    pub(crate) fn is_processing_paused(&self) -> bool {
-        self.processing_paused
     }
 
     /// How long the present bring-up, or reset of the PCI function, is under way at `now`.

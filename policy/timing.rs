@@ -76,11 +76,11 @@ pub(crate) const RETRY_MS: u32 = 60_000;
 /// deleted goes when it is disabled.
 pub(crate) const DELETE_MS: u32 = 1000;
 
-/// Until I/O in flight has completed before a pause (sleep, function reset, shutdown).
+/// Until all I/O that has begun has ended before a pause (sleep, function reset, shutdown).
 ///
-/// TIMEOUT: as long as Linux grants the shutdown itself. I/O that is still in flight is submitted
-/// again afterwards.
-pub(crate) const DRAIN_MS: u32 = 5000;
+/// TIMEOUT: twice what Linux grants. If it does not suffice, the system stays awake; a function reset
+/// keeps the rest for afterwards; at shutdown the rest fails.
+pub(crate) const DRAIN_MS: u32 = 10_000;
 
 /// Until CSTS.SHST reports a complete shutdown, where the controller states nothing (RTD3E):
 /// Linux's default.

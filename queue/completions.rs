@@ -248,11 +248,6 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         }
     }
 
-    /// Whether the controller has no command of this queue.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.reaper.is_idle()
-    }
-
     /// Whether the entry at the head was already pending at the previous call, so its interrupt was
     /// lost.
     pub(crate) fn is_overlooked(&mut self) -> bool {
@@ -275,6 +270,9 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
             let mut done = Completed::new();
             self.take_new(end, &mut done);
             done.end();
+        }
+        if self.reaper.is_idle() {
+            return 0;
         }
         let mut count = 0;
         for age in 0..self.queue.entries() {

@@ -70,16 +70,14 @@ impl<T: Queued> Queue<T> {
 }
 
 impl<T: Queued + Operations<Queue = Self>> Queue<T> {
-    /// Requeues a request that [`Queue::submit`] did not take, or turns it away.
+    /// Keeps a request that [`Queue::submit`] did not take, or turns it away.
     #[cold]
     #[inline(never)]
     pub(super) fn turn_away(&self, rq: Started<T>) {
         // The request may have been the last of a series.
         self.commit();
         let rq = self.take_back(rq);
-        if self.gate() == Gate::Held {
-            rq.requeue();
-        } else {
+        if let Some(rq) = self.park(rq) {
             T::turned_away(self, rq);
         }
     }

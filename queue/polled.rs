@@ -45,9 +45,4 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Queue<T> {
         self.poll(&mut done);
         done.end();
     }
-
-    /// Whether the controller has no command of this queue, if the queue is polled.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.polled.lock().as_ref().is_none_or(Completions::is_idle)
-    }
 }

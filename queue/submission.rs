@@ -48,6 +48,11 @@ impl<T: Types> Submission<T> {
             gate: Gate::Closed,
         }
     }
+
+    /// Whether the gate is held.
+    pub(super) fn is_held(&self) -> bool {
+        self.gate == Gate::Held
+    }
 }
 
 impl<T: Types> SpinLock<Submission<T>> {

@@ -17,12 +17,14 @@ use crate::{
         Tail, //
     },
     sys::block::{
+        BlkStatus,
         Operations,
         Started,
         Submissions,
         Types, //
     },
 };
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 
 /// 64-bit words of a submission queue entry.
@@ -32,6 +34,33 @@ impl<T: Queued> Queue<T> {
     /// Sets the gate. Unless it is open, no command is put in flight after the return.
     pub(crate) fn set_gate(&self, gate: Gate) {
         self.submission.set_gate(gate);
+        self.held.store(gate == Gate::Held, Ordering::SeqCst);
+    }
+
+    /// Whether the gate is held, at this moment. For any context.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    /// Keeps `rq`, which the queue did not take, until the disks' requests that wait are queued
+    /// again, which happens after the gate was opened or closed; returns the request if the gate is
+    /// not held. A submitter with another path gets the request back at once.
+    pub(super) fn park(&self, mut rq: Started<T>) -> Option<Started<T>> {
+        // The lock is held until the request waits: the gate does not change in between.
+        let submission = self.submission.lock();
+        if !submission.is_held() {
+            return Some(rq);
+        }
+        if !rq.has_other_path() {
+            // This also keeps the requests in order: the block layer puts a request that a driver
+            // has had at the end of the hardware queue's list, and others at its beginning.
+            rq.begin_retries();
+            rq.park();
+            return None;
+        }
+        drop(submission);
+        rq.end(BlkStatus::TRANSPORT);
+        None
     }
 
     /// Whether the gate is open.
@@ -162,8 +191,8 @@ impl<T: Queued> Queue<T> {
 
 impl<T: Queued + Operations<Queue = Self>> Queue<T> {
     /// Puts the command of `rq`, whose data is mapped, into the ring; the `last` of a series rings
-    /// the doorbell. If the gate is held, the block layer gets the request back to try again. If
-    /// the gate is closed, [`Operations::turned_away`] decides what becomes of the request.
+    /// the doorbell. If the gate is held, the request waits: see [`Queue::park`]. If the gate is
+    /// closed, [`Operations::turned_away`] decides what becomes of the request.
     #[inline(always)]
     pub(crate) fn submit(&self, rq: Started<T>, command: Sqe, last: bool) {
         if let Err(rq) = self.try_submit(rq, command, last) {

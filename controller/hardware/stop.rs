@@ -1,6 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Stopping a controller: for a reset, for a pause, for good.
+//!
+//! [`Hardware::pause`] does this, in this order, before sleep, hibernation, shutdown and a reset of
+//! the function:
+//!
+//! 1. A reset that runs ends. [`Hardware::wait_while_paused`] (CSTS.PP) keeps no I/O back any more.
+//! 2. The request queues of all disks begin to freeze, those of later disks included. A submitter
+//!    waits; with `REQ_NOWAIT` it gets `EAGAIN`.
+//! 3. Requests that have begun end, in a scheduler, in a list or in the controller, without a lock
+//!    held. The driver reaps polled queues itself: the tasks that poll may be frozen.
+//! 4. The controller deletes its I/O queues, if step 3 left none in use.
+//! 5. [`Event::Pause`]: the gates are held, the controller is shut down, its commands end.
+//!
+//! So no request that has begun is there when the kernel takes CPUs offline
+//! (`blk_mq_hctx_notify_offline` waits for such requests, and no CPU could dispatch them then).
+//! [`Rest`] says what follows if step 3 takes too long. A frozen bus ([`Hardware::cut_off`]) does not
+//! wait: commands end at once.
+//!
+//! The freeze belongs to no task. It ends when the controller is live or dead
+//! (`Lifecycle::must_let_io_begin`), and when the driver leaves the controller
+//! ([`Hardware::leave`]). After a shutdown it stays: what begins then waits for the end of the system.
 
 use super::{
     vector_handler::VectorHandler,
@@ -26,7 +46,8 @@ use kernel::{
     sync::Arc,
     time::{
         Delta,
-        Instant, //
+        Instant,
+        Monotonic, //
     },
 };
 
@@ -56,6 +77,17 @@ impl Fate {
             State::Deleting | State::Dead | State::Trying => Self::Fail,
         }
     }
+}
+
+/// What becomes of I/O that does not end before a pause.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// The pause does not take place.
+    Refuse,
+    /// It waits for the end of the pause.
+    Keep,
+    /// It fails.
+    Fail,
 }
 
 impl Hardware {
@@ -129,47 +161,118 @@ impl Hardware {
         });
     }
 
-    /// Waits until no I/O command is in flight, for [`timing::DRAIN_MS`] at most. The block layer must not
-    /// dispatch, or this may never be so.
-    fn drain(&self) {
-        let _ = read_poll_timeout(
-            || {
-                let mut inner = self.inner.lock();
-                let mut idle = inner.io_queues().iter().all(|queue| queue.is_idle());
-                inner.lines.for_each(|vector| idle &= vector.is_idle());
-                Ok(idle)
-            },
-            |idle| *idle,
-            timing::POLL_INTERVAL,
-            timing::millis(timing::DRAIN_MS),
-        );
-    }
-
     /// The tag set of the I/O queues, once they are attached.
     fn tag_set(&self) -> Option<Arc<TagSet<Io>>> {
         self.inner.lock().io.as_ref().map(|io| io.set.clone())
     }
 
-    /// Stops the controller until [`Event::Wake`]: I/O in flight completes first, for [`timing::DRAIN_MS`]
-    /// at most, the rest waits; the controller is shut down in an orderly way.
-    pub(crate) fn pause(&self) {
-        let set = self.tag_set().filter(|_| self.is_live());
-        if let Some(set) = &set {
-            set.quiesce();
-            self.drain();
+    /// The first part of a pause: a reset that runs ends, [`Self::wait_while_paused`] does not keep
+    /// I/O back any more, and no I/O begins.
+    pub(crate) fn begin_pause(&self) {
+        self.inner.lock().life.set_pausing(true);
+        self.reset.flush();
+        self.hold_back();
+    }
+
+    /// Lets no I/O begin.
+    fn hold_back(&self) {
+        if let Some(set) = self.tag_set() {
+            set.freeze();
         }
-        // Keeps I/O from then on, whatever the state is.
-        self.notify(Event::Pause, "");
-        if let Some(set) = &set {
-            set.unquiesce();
+        let inner = self.inner.lock();
+        // The controller may have died since then.
+        if inner.life.must_let_io_begin() {
+            inner.thaw();
         }
     }
 
-    /// The system goes down: I/O in flight completes, the rest fails, the controller is shut down
-    /// in an orderly way.
-    pub(crate) fn shut_down(&self) {
-        self.pause();
+    /// Waits until all I/O that has begun has ended, until `deadline` at most; returns whether it
+    /// has.
+    fn drain(&self, deadline: Instant<Monotonic>) -> bool {
+        let Some(set) = self.tag_set() else {
+            return true;
+        };
+        let ended = read_poll_timeout(
+            || {
+                // The tasks that poll may be frozen.
+                for queue in self.inner.lock().io_queues() {
+                    queue.poll_all();
+                }
+                let state = self.state();
+                if state.is_dead() || state == State::Deleting {
+                    return Ok(true);
+                }
+                // A controller that was dead may live again.
+                set.freeze();
+                Ok(set.is_drained())
+            },
+            |ended| *ended,
+            timing::POLL_INTERVAL,
+            (deadline - Instant::now()).max(timing::POLL_INTERVAL),
+        );
+        ended.is_ok()
+    }
+
+    /// Stops the controller until [`Event::Wake`]: no I/O begins any more, what has begun ends
+    /// within [`timing::DRAIN_MS`], `delete_queues` has the controller delete its I/O queues, and the
+    /// controller is shut down in an orderly way.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if I/O does not end in time and [`Rest::Refuse`] says that it must: the controller
+    /// works on.
+    pub(crate) fn pause(&self, rest: Rest, delete_queues: impl FnOnce()) -> Result {
+        self.begin_pause();
+        if self.drain(Instant::now() + timing::millis(timing::DRAIN_MS)) {
+            delete_queues();
+        } else {
+            let pdev = &self.registers.pdev;
+            match rest {
+                Rest::Refuse => {
+                    dev_err!(
+                        pdev,
+                        "I/O does not end within {} ms: the system cannot sleep now\n",
+                        timing::DRAIN_MS
+                    );
+                    let mut inner = self.inner.lock();
+                    inner.life.set_pausing(false);
+                    inner.thaw();
+                    return Err(EBUSY);
+                }
+                Rest::Keep => {}
+                Rest::Fail => dev_err!(
+                    pdev,
+                    "I/O does not end within {} ms: it fails, because the system goes down\n",
+                    timing::DRAIN_MS
+                ),
+            }
+        }
+        // The controller does not come up until `Event::Wake`, whatever its state is.
+        self.notify(Event::Pause, "");
+        self.reset.flush();
+        Ok(())
+    }
+
+    /// The bus does not reach the controller: its commands end at once, and all I/O waits until
+    /// [`Event::Wake`].
+    pub(crate) fn cut_off(&self) {
+        self.inner.lock().life.set_pausing(true);
+        self.hold_back();
+        self.notify(Event::Pause, "");
+    }
+
+    /// The system goes down: I/O that has begun ends, the controller is shut down in an orderly way.
+    /// I/O that would begin later waits for the end of the system.
+    pub(crate) fn shut_down(&self, delete_queues: impl FnOnce()) {
+        let _ = self.pause(Rest::Fail, delete_queues);
         self.notify(Event::Leave, "");
+    }
+
+    /// The driver leaves the controller: all I/O ends, with an error if the controller does not
+    /// work.
+    pub(crate) fn leave(&self) {
+        self.notify(Event::Leave, "");
+        self.inner.lock().thaw();
     }
 
     /// Keeps I/O back while the controller pauses its processing of commands (CSTS.PP), for a
@@ -178,9 +281,19 @@ impl Hardware {
         let Some(set) = self.tag_set() else {
             return;
         };
+        let until = Instant::<Monotonic>::now() + longest;
         self.inner.lock().life.set_processing_paused(true);
         set.quiesce();
-        let result = self.registers.wait_processing(longest, || self.is_live());
+        let is_pausing = || self.inner.lock().life.is_pausing();
+        let mut result = self
+            .registers
+            .wait_processing(longest, || self.is_live() && !is_pausing());
+        // What has begun must be able to end before a pause.
+        set.unquiesce();
+        if result.is_ok() {
+            let left = (until - Instant::now()).max(timing::POLL_INTERVAL);
+            result = self.registers.wait_processing(left, || self.is_live());
+        }
         self.inner.lock().life.set_processing_paused(false);
         if result.is_err() {
             self.notify(
@@ -188,7 +301,6 @@ impl Hardware {
                 "processing is paused (CSTS.PP) for longer than stated (MTFA)",
             );
         }
-        set.unquiesce();
     }
 
     /// Stops the controller for good and takes its parts apart. Memory that a controller which does

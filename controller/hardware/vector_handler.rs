@@ -100,11 +100,6 @@ impl VectorHandler {
         Iterator::chain(self.io.iter_mut(), more)
     }
 
-    /// Whether no I/O command of these queues is in flight.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.queues().all(Completions::is_idle)
-    }
-
     /// Handles completions that were already pending at the previous call, whose interrupt was lost;
     /// returns whether there were any.
     pub(crate) fn check(&mut self) -> bool {

@@ -246,6 +246,13 @@ impl<T: Types> Request<T> {
         field!(self.cmd_flags) & MASK != 0
     }
 
+    /// Whether the submitter has another path to the device, and wants to hear at once that this
+    /// one does not work.
+    pub(crate) fn has_other_path(&self) -> bool {
+        const MASK: u32 = 1 << bindings::req_flag_bits___REQ_FAILFAST_TRANSPORT;
+        field!(self.cmd_flags) & MASK != 0
+    }
+
     /// The block layer's flags of the request.
     #[inline(always)]
     pub(in crate::sys) fn flags(&self) -> u32 {

@@ -20,6 +20,7 @@ use crate::{
 use core::{
     ptr::null_mut,
     sync::atomic::{
+        fence,
         AtomicPtr,
         Ordering, //
     }, //
@@ -66,6 +67,42 @@ impl<T: Types> Started<T> {
         self.set_timeout(Timeout::OF_QUEUE);
         // SAFETY: by the type invariant the request is ours; ownership ends here.
         unsafe { bindings::blk_mq_requeue_request(self.as_ptr(), true) }
+    }
+
+    /// Gives the request back to be queued again when the requests of the queue that wait are
+    /// ([`TagSet::kick_requeued`]).
+    ///
+    /// [`TagSet::kick_requeued`]: super::tag_set::TagSet::kick_requeued
+    pub(crate) fn park(mut self) {
+        self.set_timeout(Timeout::OF_QUEUE);
+        // SAFETY: by the type invariant the request is ours; ownership ends here.
+        unsafe { bindings::blk_mq_requeue_request(self.as_ptr(), false) }
+    }
+
+    /// As [`Self::park`] while `is_held`, else as [`Self::requeue`]. The caller kicks after it made
+    /// `is_held` false by a sequentially consistent store; if the request comes too late for that
+    /// kick, this sees the store and kicks again.
+    pub(crate) fn park_while(
+        mut self,
+        is_held: impl Fn() -> bool,
+        requeue_timer: impl FnOnce(&T::QueueData) -> &RequeueTimer,
+    ) {
+        // SAFETY: by the type invariant the request is live.
+        let q = unsafe { (*self.as_ptr()).q };
+        let _guard = rcu::read_lock();
+        if !is_held() || requeue_timer(self.queue_data()).0.load(Ordering::Relaxed) != q {
+            self.requeue();
+            return;
+        }
+        self.set_timeout(Timeout::OF_QUEUE);
+        // SAFETY: as in `requeue_after`.
+        unsafe { bindings::blk_mq_requeue_request(self.as_ptr(), false) };
+        // Pairs with the caller's store: the request is on the list before the look at `is_held`.
+        fence(Ordering::SeqCst);
+        if !is_held() {
+            // SAFETY: as in `requeue_after`.
+            unsafe { bindings::blk_mq_kick_requeue_list(q) }
+        }
     }
 
     /// Gives the request back to be queued again after `ms` milliseconds, or at once if it may not

@@ -79,15 +79,19 @@ struct SetState<T: Operations> {
     /// made; inside: only locks of the block layer, freezing included. Allocations do no I/O.
     #[pin]
     changes: Mutex<()>,
-    /// LOCK: whether the queues of a tag set dispatch; inside: only locks of the block layer. The
-    /// timeout handlers take it, so its holder does nothing that waits for I/O.
+    /// LOCK: the disks' queues of a tag set, and whether they take and dispatch requests; inside:
+    /// only locks of the block layer. The timeout handlers take it, so its holder does nothing that
+    /// waits for I/O.
     #[pin]
-    quiesced: Mutex<Quiesced>,
+    listed: Mutex<Listed>,
 }
 
-/// The disks' queues, and how many calls of [`TagSet::quiesce`] are not undone.
-struct Quiesced {
-    depth: u32,
+/// The disks' queues, and how they are kept from working.
+struct Listed {
+    /// How many calls of [`TagSet::quiesce`] are not undone.
+    quiesced: u32,
+    /// Between [`TagSet::freeze`] and [`TagSet::thaw`].
+    frozen: bool,
     queues: KVec<ListedQueue>,
 }
 
@@ -141,7 +145,7 @@ impl<T: Operations> TagSet<T> {
                 hardware: UnsafeCell::new(hardware),
                 taken: AtomicBool::new(false),
                 changes <- new_mutex!(()),
-                quiesced <- new_mutex!(Quiesced { depth: 0, queues: KVec::new() }),
+                listed <- new_mutex!(Listed { quiesced: 0, frozen: false, queues: KVec::new() }),
             }),
             GFP_KERNEL,
         )?;
@@ -223,10 +227,10 @@ impl<T: Operations> TagSet<T> {
     /// Keeps all disks of the set from dispatching, those made later included, and waits until no
     /// dispatch runs. Requests wait until [`Self::unquiesce`] was called as often.
     pub(crate) fn quiesce(&self) {
-        let mut quiesced = self.inner.quiesced.lock();
-        quiesced.depth += 1;
-        if quiesced.depth == 1 {
-            for queue in &quiesced.queues {
+        let mut listed = self.inner.listed.lock();
+        listed.quiesced += 1;
+        if listed.quiesced == 1 {
+            for queue in &listed.queues {
                 // SAFETY: a listed queue is live: see `list`.
                 unsafe { bindings::blk_mq_quiesce_queue_nowait(queue.0) }
             }
@@ -237,25 +241,63 @@ impl<T: Operations> TagSet<T> {
 
     /// Undoes one [`Self::quiesce`].
     pub(crate) fn unquiesce(&self) {
-        let mut quiesced = self.inner.quiesced.lock();
-        quiesced.depth = quiesced.depth.saturating_sub(1);
-        if quiesced.depth == 0 {
-            for queue in &quiesced.queues {
+        let mut listed = self.inner.listed.lock();
+        listed.quiesced = listed.quiesced.saturating_sub(1);
+        if listed.quiesced == 0 {
+            for queue in &listed.queues {
                 // SAFETY: a listed queue is live, and was quiesced once: by `quiesce` or `list`.
                 unsafe { bindings::blk_mq_unquiesce_queue(queue.0) }
             }
         }
     }
 
+    /// Lets no request begin on any disk of the set, those made later included, until
+    /// [`Self::thaw`]: submitters wait. Requests that have begun go on; [`Self::is_drained`] tells
+    /// when all have ended.
+    ///
+    /// Any task may undo this. A task that also freezes a queue of the set for itself (see
+    /// [`super::freeze`]) is not held up: freezes add up.
+    pub(crate) fn freeze(&self) {
+        let mut listed = self.inner.listed.lock();
+        if core::mem::replace(&mut listed.frozen, true) {
+            return;
+        }
+        for queue in &listed.queues {
+            // SAFETY: a listed queue is live: see `list`.
+            unsafe { bindings::blk_freeze_queue_start_non_owner(queue.0) }
+        }
+    }
+
+    /// Undoes [`Self::freeze`]; does nothing if the set is not frozen.
+    pub(crate) fn thaw(&self) {
+        let mut listed = self.inner.listed.lock();
+        if !core::mem::replace(&mut listed.frozen, false) {
+            return;
+        }
+        for queue in &listed.queues {
+            // SAFETY: a listed queue is live, and was frozen once: by `freeze` or `list`.
+            unsafe { bindings::blk_mq_unfreeze_queue_non_owner(queue.0) }
+        }
+    }
+
+    /// Whether no disk of the frozen set has a request any more. Never waits.
+    pub(crate) fn is_drained(&self) -> bool {
+        let listed = self.inner.listed.lock();
+        // SAFETY: a listed queue is live: see `list`. With a time of 0 the function only looks.
+        let is_empty = |q| unsafe { bindings::blk_mq_freeze_queue_wait_timeout(q, 0) } != 0;
+        listed.queues.iter().all(|queue| is_empty(queue.0))
+    }
+
     /// Queues at once all requests of the disks that wait before they are queued again.
     pub(crate) fn kick_requeued(&self) {
-        for queue in &self.inner.quiesced.lock().queues {
+        for queue in &self.inner.listed.lock().queues {
             // SAFETY: a listed queue is live: see `list`.
             unsafe { bindings::blk_mq_kick_requeue_list(queue.0) }
         }
     }
 
-    /// From now on `q` dispatches only while the set is not quiesced.
+    /// From now on `q` takes and dispatches requests only as [`Self::freeze`] and
+    /// [`Self::quiesce`] allow.
     ///
     /// # Errors
     ///
@@ -265,21 +307,26 @@ impl<T: Operations> TagSet<T> {
     ///
     /// `q` is of this set, does not dispatch yet, and is live until [`Self::unlist`].
     pub(in crate::sys) unsafe fn list(&self, q: *mut bindings::request_queue) -> Result {
-        // The allocation must not wait for I/O: see `SetState::quiesced`.
+        // The allocation must not wait for I/O: see `SetState::listed`.
         let _noio = NoIo::new();
-        let mut quiesced = self.inner.quiesced.lock();
-        quiesced.queues.push(ListedQueue(q), GFP_KERNEL)?;
-        if quiesced.depth > 0 {
+        let mut listed = self.inner.listed.lock();
+        listed.queues.push(ListedQueue(q), GFP_KERNEL)?;
+        if listed.quiesced > 0 {
             // SAFETY: the caller promises that `q` is live.
             unsafe { bindings::blk_mq_quiesce_queue_nowait(q) }
+        }
+        if listed.frozen {
+            // SAFETY: as above.
+            unsafe { bindings::blk_freeze_queue_start_non_owner(q) }
         }
         Ok(())
     }
 
-    /// Undoes [`Self::list`]. `q` must have no requests any more.
+    /// Undoes [`Self::list`]. `q` must have no requests any more, and takes none again: it stays
+    /// frozen if the set is.
     pub(in crate::sys) fn unlist(&self, q: *mut bindings::request_queue) {
-        let mut quiesced = self.inner.quiesced.lock();
-        quiesced.queues.retain(|listed| listed.0 != q);
+        let mut listed = self.inner.listed.lock();
+        listed.queues.retain(|other| other.0 != q);
     }
 
     /// # Safety

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pauses: when I/O that a pause has kept from beginning may begin again.
+
+use super::{
+    Lifecycle,
+    State, //
+};
+
+impl Lifecycle {
+    /// Sets whether the controller pauses its processing of commands.
+    pub(crate) fn set_processing_paused(&mut self, paused: bool) {
+        self.processing_paused = paused;
+    }
+
+    /// Sets whether a pause is about to begin; [`Event::Pause`] begins it.
+    pub(crate) fn set_pausing(&mut self, pausing: bool) {
+        self.pausing = pausing;
+    }
+
+    /// Whether a pause is about to begin.
+    pub(crate) fn is_pausing(&self) -> bool {
+        self.pausing
+    }
+
+    /// Whether a pause is under way.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether the controller pauses its processing of commands.
+    pub(crate) fn is_processing_paused(&self) -> bool {
+        self.processing_paused
+    }
+
+    /// Whether I/O that a pause has kept from beginning must begin now: the controller works again,
+    /// or fails I/O at once.
+    pub(crate) fn must_let_io_begin(&self) -> bool {
+        match self.state {
+            State::Live => !self.pausing,
+            State::Dead | State::Trying => true,
+            State::New | State::Resetting | State::Deleting => false,
+        }
+    }
+}
+
+#[kernel::macros::kunit_tests(rnvme_pause)]
+mod tests {
+    use super::Lifecycle;
+    use crate::policy::Event::{
+        self,
+        *, //
+    };
+    use kernel::time::Instant;
+
+    /// A life after these events.
+    fn after(events: &[Event]) -> Lifecycle {
+        let mut life = Lifecycle::NEW;
+        for event in events {
+            life.apply(*event, Instant::now());
+        }
+        life
+    }
+
+    #[test]
+    fn io_begins_again_when_the_controller_works_or_is_dead() {
+        // Events in order, and whether I/O must begin after them.
+        for (events, expected) in [
+            (&[Up][..], true),
+            (&[Up, Pause], false),
+            (&[Up, Pause, Wake], false),
+            (&[Up, Pause, Wake, Up], true),
+            (&[Up, Pause, Wake, Failed], true),
+            (&[Up, Pause, Gone], true),
+            (&[Up, Gone, Pause], true),
+            (&[Up, Gone, Pause, Wake], false),
+            (&[Up, Fault], false),
+            // Shutdown: a submitter waits for the end of the system.
+            (&[Up, Pause, Leave], false),
+            (&[Pause], false),
+        ] {
+            assert_eq!(after(events).must_let_io_begin(), expected);
+        }
+    }
+
+    #[test]
+    fn a_pause_that_is_about_to_begin_outlasts_a_reset() {
+        let mut life = after(&[Up]);
+        life.set_pausing(true);
+        for event in [Fault, Up, Requested, Up] {
+            life.apply(event, Instant::now());
+            assert!(!life.must_let_io_begin());
+        }
+        life.apply(Gone, Instant::now());
+        assert!(life.must_let_io_begin());
+        life.apply(Pause, Instant::now());
+        assert!(!life.is_pausing());
+    }
+}

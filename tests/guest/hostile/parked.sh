@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# I/O that comes while a reset takes 1.6 s: each request is dispatched once for that and
+# waits, in a scheduler, too; nothing goes round.  When the controller works again all I/O
+# succeeds.  A request whose submitter has another path or can do without it
+# (REQ_FAILFAST_TRANSPORT, as read-ahead has it) fails at once.  The same where the
+# controller does not come back: everything fails.
+#@ machine: hostile
+#@ timeout: 120
+. /tests/guest/lib/recovery.sh
+start_driver
+put_noise $disk 8
+trace=/sys/kernel/tracing
+mount -t tracefs trace $trace 2>/dev/null
+[[ -e $trace/events/block/block_rq_requeue ]] || skip "no trace events of the block layer"
+
+# Count the events of the block layer from here on.
+trace_on() {
+    echo >$trace/trace
+    for event in block_rq_issue block_rq_requeue block_rq_complete block_rq_error; do
+        echo 1 >$trace/events/block/$event/enable
+    done
+}
+
+traced() { # REGEX
+    grep -c -E "$1" /tmp/trace
+}
+
+trace_off() {
+    echo 0 >$trace/events/block/enable
+    cat $trace/trace >/tmp/trace
+}
+
+for scheduler in none mq-deadline; do
+    echo $scheduler >/sys/block/$disk/queue/scheduler
+    hostile "new; arm ready to=1 ms=1600"
+    start_fio $disk --rw=randread --iodepth=56
+    trace_on
+    echo 1 >$ctrl/reset_controller &
+    reset_job=$!
+    wait_for 10 is_state resetting
+    # A reader with read-ahead comes during the reset: its read-ahead fails, it does not.
+    echo 3 >/proc/sys/vm/drop_caches
+    start=$EPOCHREALTIME
+    dd if=/dev/$disk of=/dev/null bs=64k count=2 skip=700 status=none || die "$scheduler: expected a read to succeed"
+    took=$(seconds_since "$start")
+    wait $reset_job || die "$scheduler: expected the reset to succeed"
+    wait_for 10 is_state live
+    kill -INT "$fio_job"
+    wait_gone $patience kill -0 "$fio_job"
+    trace_off
+    grep -q 'err= 0' /tmp/background || die "expected no I/O error: $(cat /tmp/background)"
+    ! within "$took" 1 || die "$scheduler: expected the read to wait for the reset, it took $took s"
+    # fio has 56 requests, the reader one or two.
+    requeued=$(traced 'block_rq_requeue:')
+    ((requeued >= 40 && requeued <= 3 * 58)) ||
+        die "$scheduler: expected each of 58 requests to be queued again once or twice, saw $requeued"
+    (($(traced 'block_rq_error:.* RA? .*\[-'))) ||
+        die "$scheduler: no read failed while the controller was down: $(grep -E '89[67]|\[-' /tmp/trace | head -20)"
+    echo "$scheduler: $requeued times queued again, the read took $took s"
+    expect_noise $disk 8
+done
+
+# The controller does not come back: what waits fails.
+hostile "new; arm ready to=1 times=always"
+start_fio $disk --rw=randread --iodepth=256
+echo 1 2>/dev/null >$ctrl/reset_controller && die "expected the reset to fail"
+expect_fio_fails $dead_bound
+hostile calm
+reset_controller || die "expected the next reset to succeed"
+expect_noise $disk 8
+stop_driver
