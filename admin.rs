@@ -35,6 +35,7 @@ use crate::{
             BlkStatus,
             Buffer,
             Completed,
+            Dispatch,
             DriverQueue,
             Ended,
             Ends,
@@ -48,6 +49,7 @@ use crate::{
             TimeoutVerdict,
             Types, //
         },
+        dma::PagePool,
         pci::node, //
     },
 };
@@ -91,6 +93,8 @@ pub(crate) struct Admin;
 #[derive(Zeroable)]
 pub(crate) struct AdminRequestData {
     queue: RequestData,
+    /// Dwords 0 and 1 of the completion.
+    result: u64,
     command: Sqe,
 }
 
@@ -98,7 +102,7 @@ impl AdminRequestData {
     /// Dword 0 of the completion.
     pub(crate) fn result(&self) -> u32 {
         // CAST: dword 0.
-        self.queue.result() as u32
+        self.result as u32
     }
 
     /// The status of the completion; Host Aborted Command if the controller has not completed the
@@ -114,6 +118,10 @@ impl HasQueueData for AdminRequestData {
     fn queue_part(&mut self) -> &mut RequestData {
         &mut self.queue
     }
+
+    fn keep(&mut self, result: u64) {
+        self.result = result;
+    }
 }
 
 impl Types for Admin {
@@ -125,10 +133,11 @@ impl Types for Admin {
 impl Operations for Admin {
     fn queue_rq(
         queue: &Queue<Admin>,
+        dispatch: Dispatch<'_>,
         mut rq: Request<Self>,
         last: bool,
     ) -> Result<(), (Request<Self>, BlkStatus)> {
-        let data = match queue.data().map(&mut rq) {
+        let data = match queue.data().map(&mut rq, dispatch) {
             Ok(data) => data,
             Err(status) => return Err((rq, status)),
         };
@@ -137,15 +146,19 @@ impl Operations for Admin {
         if rq.segments() != 0 {
             command = command.with_data(data);
         }
-        queue.submit(rq.start(), command, last);
+        queue.submit(dispatch, rq.start(), command, last);
         Ok(())
     }
 
-    fn queue_rqs(_queue: &Queue<Admin>, _requests: &mut Submissions<'_, Self>) {
+    fn queue_rqs(
+        _queue: &Queue<Admin>,
+        _dispatch: Dispatch<'_>,
+        _requests: &mut Submissions<'_, Self>,
+    ) {
         // Admin commands come one at a time.
     }
 
-    fn turned_away(_queue: &Queue<Admin>, rq: Started<Self>) {
+    fn turned_away(_queue: &Queue<Admin>, _dispatch: Dispatch<'_>, rq: Started<Self>) {
         rq.end(BlkStatus::IOERR);
     }
 
@@ -232,6 +245,11 @@ impl AdminQueue {
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// The pages of all lists of the controller.
+    pub(crate) fn pages(&self) -> &Arc<PagePool> {
+        self.queue.data().lists().pool()
     }
 
     /// Begins the admin commands of a bring-up: `deadline` is that of all of them together. `logged`:

@@ -57,7 +57,10 @@ use crate::{
     },
     sys::{
         base::ClassDevice,
-        dma,
+        dma::{
+            self,
+            PagePool, //
+        },
         pci::{
             is_present,
             Bar,
@@ -165,10 +168,12 @@ impl Reset {
     }
 
     fn enable(self, dev: &Device<Bound>, params: &Params) -> Result<Enabled> {
+        let pages = PagePool::new(dev, self.jobs.retry.clone())?;
         let shape = Shape {
             id: QueueId::ADMIN,
             entries: admin::ENTRIES,
             max_transfer: admin::MAX_TRANSFER,
+            pages: &pages,
             doorbell_stride: self.hardware.caps().doorbell_stride,
             sgl: None,
             shadows: None,

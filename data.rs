@@ -8,11 +8,14 @@
 //! | one segment, larger | list | one descriptor, no list (unless the threshold is 0) |
 //! | segments that meet at pages | list | list, if they are large on average |
 //! | segments with gaps | impossible | list |
+//!
+//! A list of up to [`SMALL`] words is the small list of the tag. A longer one, and all ranges, are in
+//! pages that the request leases.
 
 // The private data of a request.
 mod request_data;
-// Memory for PRP lists, allocated with the queue.
-mod lists;
+// The list of one request.
+mod list;
 // SGL descriptors.
 mod sgl;
 // The ranges of a discard.
@@ -24,7 +27,7 @@ pub(crate) use self::request_data::{
     RequestData, //
 };
 
-use self::lists::Lists;
+use self::list::RequestList;
 use crate::{
     num::{
         u16_as_u64,
@@ -41,17 +44,19 @@ use crate::{
     sys::{
         block::{
             BlkStatus,
+            Dispatch,
             Request,
             Types, //
         },
         dma::{
             FixedList,
             Lease,
-            ListSpan, //
-            ListedData,
+            ListedData, //
             MapError,
             Mapper,
-            Mapping,
+            PagePool,
+            QueueLists,
+            SMALL,
         },
     },
 };
@@ -62,7 +67,8 @@ use kernel::{
         Bound,
         Device, //
     },
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 
 /// Bytes of a page of the controller.
@@ -94,7 +100,7 @@ impl SglThreshold {
 pub(crate) struct Transfers {
     mapper: Mapper,
     sgl: Option<SglThreshold>,
-    lists: Lists,
+    lists: QueueLists,
 }
 
 impl Transfers {
@@ -102,20 +108,22 @@ impl Transfers {
     /// reads.
     pub(crate) const HOT: usize = offset_of!(Self, mapper) + Mapper::HOT;
 
-    /// Allocates lists for `tags` requests of up to `max_transfer` bytes.
+    /// For `tags` requests of up to `max_transfer` bytes, whose lists come from `pool`.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub(crate) fn new(
         dev: &Device<Bound>,
+        pool: &Arc<PagePool>,
         tags: u16,
         max_transfer: u32,
         sgl: Option<SglThreshold>,
     ) -> Result<Self> {
+        let most = prp::list_pages(prp::list_entries(prp::PAGE_MASK, max_transfer)).max(1);
         Ok(Self {
-            mapper: Mapper::new(dev, direct(sgl))?,
-            lists: Lists::new(dev, tags, max_transfer)?,
+            mapper: Mapper::new(dev, direct(sgl), pool)?,
+            lists: QueueLists::new(dev, pool, tags, most)?,
             sgl,
         })
     }
@@ -125,31 +133,40 @@ impl Transfers {
         self.mapper.device()
     }
 
+    /// The lists of the queue.
+    pub(crate) fn lists(&self) -> &QueueLists {
+        &self.lists
+    }
+
     /// Maps the data of `rq` and returns the data pointer of its command.
     ///
     /// # Errors
     ///
-    /// [`BlkStatus::RESOURCE`] if no mapping or no large list is free for now, [`BlkStatus::IOERR`]
-    /// if neither PRPs nor an SGL can describe the segments. Nothing stays mapped then.
+    /// [`BlkStatus::RESOURCE`] if there is no mapping or no memory for now, [`BlkStatus::IOERR`] if
+    /// neither PRPs nor an SGL can describe the segments. Nothing stays mapped then.
     #[inline(always)]
-    pub(crate) fn map<T: Queued>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus> {
+    pub(crate) fn map<T: Queued>(
+        &self,
+        rq: &mut Request<T>,
+        dispatch: Dispatch<'_>,
+    ) -> Result<Data, BlkStatus> {
         if rq.segments() == 1 {
-            let (addr, len) = self.map_one(rq).ok_or(BlkStatus::RESOURCE)?;
+            let (addr, len) = self.map_one(rq).map_err(refusal)?;
             if prp::pages(addr, len) <= 2 {
                 return Ok(Data::prp(prp::simple(addr, len)));
             }
             if self.sgl.is_some_and(SglThreshold::allows_choice) {
                 return Ok(Data::sgl(sgl::single(addr, len)));
             }
-            return self.prp_list_of_one(rq, addr, len);
+            return self.prp_list_of_one(rq, dispatch, addr, len);
         }
         if rq.segments() == 0 {
             return Ok(Data::default());
         }
         if self.is_for_sgl(rq) {
-            self.sgl_list(rq)
+            self.sgl_list(rq, dispatch)
         } else {
-            self.prp_list(rq)
+            self.prp_list(rq, dispatch)
         }
     }
 
@@ -157,12 +174,16 @@ impl Transfers {
     /// that fit a small list. `None` if the data is other or cannot be mapped; nothing is mapped
     /// then.
     #[inline(always)]
-    pub(crate) fn map_plain<T: Queued>(&self, rq: &mut Request<T>) -> Option<DataPtr> {
+    pub(crate) fn map_plain<T: Queued>(
+        &self,
+        rq: &mut Request<T>,
+        dispatch: Dispatch<'_>,
+    ) -> Option<DataPtr> {
         let bytes = rq.bytes();
         if bytes > 2 * PAGE || rq.segments() != 1 {
-            return self.map_pages(rq);
+            return self.map_pages(rq, dispatch);
         }
-        let (addr, len) = self.map_one(rq)?;
+        let (addr, len) = self.map_one(rq).ok()?;
         if prp::pages(addr, len) > 2 {
             self.unmap(rq);
             return None;
@@ -171,13 +192,13 @@ impl Transfers {
     }
 
     /// Maps the data of a read or write of several segments, if they are whole pages that fit a
-    /// small list and that need not be unmapped.
+    /// small list and that need not be unmapped, and if the tag has its list already.
     #[inline(always)]
-    fn map_pages<T: Queued>(&self, rq: &Request<T>) -> Option<DataPtr> {
+    fn map_pages<T: Queued>(&self, rq: &Request<T>, dispatch: Dispatch<'_>) -> Option<DataPtr> {
         if !self.mapper.takes_direct(rq.bytes()) {
             return None;
         }
-        let list = self.lists.small(rq.tag())?;
+        let list = self.lists.get(rq.tag(), dispatch)?;
         let listed = self.mapper.map_pages(rq, list)?;
         Some(pointers(&listed, list))
     }
@@ -185,13 +206,17 @@ impl Transfers {
     /// Maps the data of a read or write of several segments, if PRPs in a small list can describe
     /// them and they need not be unmapped.
     #[inline(always)]
-    pub(crate) fn map_pieces<T: Queued>(&self, rq: &Request<T>) -> Option<DataPtr> {
+    pub(crate) fn map_pieces<T: Queued>(
+        &self,
+        rq: &Request<T>,
+        dispatch: Dispatch<'_>,
+    ) -> Option<DataPtr> {
         let bytes = rq.bytes();
         if !self.mapper.takes_direct(bytes) || rq.has_gaps(regs::PAGE_SHIFT) || self.prefers_sgl(rq)
         {
             return None;
         }
-        let list = self.lists.small(rq.tag())?;
+        let list = self.lists.supply(rq.tag(), dispatch)?;
         let listed = self.mapper.map_pieces(rq, list)?;
         if u32_as_usize(prp::pages(listed.start, bytes)) != listed.entries.wrapping_add(1) {
             return None;
@@ -201,13 +226,8 @@ impl Transfers {
 
     /// Maps the data of a request of one segment: bus address and length.
     #[inline(always)]
-    fn map_one<T: Queued>(&self, rq: &mut Request<T>) -> Option<(u64, u32)> {
-        let mut made = None;
-        let result = self.mapper.map_one(rq, |mapping| made = Some(mapping));
-        if let Some(mapping) = made {
-            rq.queue_part().mapping = mapping;
-        }
-        result
+    fn map_one<T: Queued>(&self, rq: &mut Request<T>) -> Result<(u64, u32), MapError> {
+        self.mapper.map_one(rq, |rq| &mut rq.queue_part().mapping)
     }
 
     /// Whether the data of `rq` needs no unmapping.
@@ -229,119 +249,149 @@ impl Transfers {
             .is_some_and(|threshold| threshold.prefers(rq.bytes(), rq.segments()))
     }
 
-    /// Takes a lease, if a small list has fewer than `words` words.
-    fn lease(&self, words: usize) -> Result<Option<Lease>, BlkStatus> {
-        if words <= lists::SMALL {
-            return Ok(None);
+    /// A list of up to `words` words, for a request of `tag`: the small list of the tag, or else
+    /// `pages` pages.
+    fn request_list<'a>(
+        &'a self,
+        tag: u16,
+        dispatch: Dispatch<'a>,
+        words: usize,
+        pages: usize,
+    ) -> Result<RequestList<'a>, BlkStatus> {
+        if words <= SMALL {
+            if let Some(list) = self.lists.supply(tag, dispatch) {
+                return Ok(RequestList::Small(list.span()));
+            }
         }
-        self.mapper.lease().map(Some).ok_or(BlkStatus::RESOURCE)
+        let lease = self.lists.lease(pages).ok_or(BlkStatus::RESOURCE)?;
+        Ok(RequestList::Leased(lease))
+    }
+
+    /// A list for `entries` PRP entries.
+    fn list_of_prps<'a>(
+        &'a self,
+        tag: u16,
+        dispatch: Dispatch<'a>,
+        entries: usize,
+    ) -> Result<RequestList<'a>, BlkStatus> {
+        self.request_list(tag, dispatch, entries, prp::list_pages(entries).max(1))
+    }
+
+    /// Keeps `list` with `rq`, whose command has `data`. Without data, undoes all and fails.
+    fn settle<T: Queued>(
+        &self,
+        rq: &mut Request<T>,
+        list: RequestList<'_>,
+        data: Option<Data>,
+    ) -> Result<Data, BlkStatus> {
+        if let RequestList::Leased(lease) = list {
+            rq.queue_part().mapping.hold(lease);
+        }
+        data.ok_or_else(|| {
+            self.unmap(rq);
+            BlkStatus::IOERR
+        })
     }
 
     /// Writes the PRP list of a request of one mapped segment. Unmaps the segment on an error.
     fn prp_list_of_one<T: Queued>(
         &self,
         rq: &mut Request<T>,
+        dispatch: Dispatch<'_>,
         addr: u64,
         len: u32,
     ) -> Result<Data, BlkStatus> {
-        let result = self.lease(prp::list_entries(addr, len)).and_then(|lease| {
-            let list = self.lists.list(rq.tag(), lease.as_ref());
-            if let Some(lease) = lease {
-                rq.queue_part().mapping.hold(lease);
+        match self.list_of_prps(rq.tag(), dispatch, prp::list_entries(addr, len)) {
+            Ok(mut list) => {
+                let mut builder = prp::PrpBuilder::new(len);
+                let data = builder
+                    .push(addr, len, &mut list)
+                    .and_then(|()| builder.finish());
+                self.settle(rq, list, data.map(Data::prp).ok())
             }
-            let mut list = list.ok_or(BlkStatus::IOERR)?;
-            let mut builder = prp::PrpBuilder::new(len);
-            builder
-                .push(addr, len, &mut list)
-                .and_then(|()| builder.finish())
-                .map(Data::prp)
-                .map_err(|_| BlkStatus::IOERR)
-        });
-        if result.is_err() {
-            self.unmap(rq);
+            Err(e) => {
+                self.unmap(rq);
+                Err(e)
+            }
         }
-        result
     }
 
-    fn prp_list<T: Queued>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus> {
+    fn prp_list<T: Queued>(
+        &self,
+        rq: &mut Request<T>,
+        dispatch: Dispatch<'_>,
+    ) -> Result<Data, BlkStatus> {
         let bytes = rq.bytes();
         // The worst case: data from the last dword of a page on touches one page more.
-        let lease = self.lease(prp::list_entries(prp::PAGE_MASK, bytes))?;
-        if let Some(data) = lease.as_ref().and_then(|lease| self.map_leased(rq, lease)) {
-            if let Some(lease) = lease {
-                rq.queue_part().mapping.hold(lease);
+        let entries = prp::list_entries(prp::PAGE_MASK, bytes);
+        let mut list = self.list_of_prps(rq.tag(), dispatch, entries)?;
+        if let RequestList::Leased(lease) = &list {
+            if let Some(data) = self.map_leased(rq, lease) {
+                return self.settle(rq, list, Some(Data::prp(data)));
             }
-            return Ok(Data::prp(data));
         }
         let mut builder = prp::PrpBuilder::new(bytes);
-        self.list(rq, lease, |addr, len, list| {
-            builder.push(addr, len, list).is_ok()
-        })?;
-        self.finish(rq, builder.finish().map(Data::prp))
+        let mapped = self.map_many(rq, |addr, len| builder.push(addr, len, &mut list).is_ok());
+        if let Err(e) = mapped {
+            return Err(self.give_up(list, e));
+        }
+        self.settle(rq, list, builder.finish().map(Data::prp).ok())
     }
 
-    fn sgl_list<T: Queued>(&self, rq: &mut Request<T>) -> Result<Data, BlkStatus> {
-        let mut builder = sgl::SglBuilder::new(rq.bytes());
+    fn sgl_list<T: Queued>(
+        &self,
+        rq: &mut Request<T>,
+        dispatch: Dispatch<'_>,
+    ) -> Result<Data, BlkStatus> {
         let words = usize::from(rq.segments()) * sgl::WORDS;
-        let lease = self.lease(words)?;
-        let list = self.list(rq, lease, |addr, len, list| {
-            builder.push(addr, len, list).is_ok()
-        })?;
-        self.finish(rq, builder.finish(&list).map(Data::sgl))
+        let mut list = self.request_list(rq.tag(), dispatch, words, 1)?;
+        let mut builder = sgl::SglBuilder::new(rq.bytes());
+        let mapped = self.map_many(rq, |addr, len| builder.push(addr, len, &mut list).is_ok());
+        if let Err(e) = mapped {
+            return Err(self.give_up(list, e));
+        }
+        let data = builder.finish(&list).map(Data::sgl).ok();
+        self.settle(rq, list, data)
     }
 
-    /// Like [`Self::map_pages`], into the first page of the large list of `lease`.
+    /// Like [`Self::map_pages`], into the first page of `lease`.
     fn map_leased<T: Types>(&self, rq: &Request<T>, lease: &Lease) -> Option<DataPtr> {
         if !self.mapper.is_direct() {
             return None;
         }
-        let list = self.lists.large(lease)?;
+        let list = lease.first();
         let listed = self.mapper.map_pages(rq, list)?;
         Some(pointers(&listed, list))
     }
 
-    /// Maps the segments of `rq`. `push` adds each segment to the list of `lease`, or else of the
-    /// tag.
+    /// Maps the segments of `rq`, which `push` adds to a list.
     #[inline(always)]
-    fn list<T: Queued>(
+    fn map_many<T: Queued>(
         &self,
         rq: &mut Request<T>,
-        lease: Option<Lease>,
-        mut push: impl FnMut(u64, u32, &mut ListSpan<'_>) -> bool,
-    ) -> Result<ListSpan<'_>, BlkStatus> {
-        let Some(mut list) = self.lists.list(rq.tag(), lease.as_ref()) else {
-            if let Some(lease) = lease {
-                self.mapper.release(lease);
-            }
-            return Err(BlkStatus::IOERR);
-        };
-        let mapping = self
-            .mapper
-            .map_many(rq, lease, |addr, len| push(addr, len, &mut list))
-            .map_err(refusal)?;
-        rq.queue_part().mapping = mapping;
-        Ok(list)
+        push: impl FnMut(u64, u32) -> bool,
+    ) -> Result<(), MapError> {
+        rq.queue_part().mapping = self.mapper.map_many(rq, push)?;
+        Ok(())
     }
 
-    /// Unmaps the data of `rq` if the builder refused it: the block layer gave fewer bytes than the
-    /// length of the request.
-    #[inline(always)]
-    fn finish<T: Queued, E>(
-        &self,
-        rq: &mut Request<T>,
-        data: Result<Data, E>,
-    ) -> Result<Data, BlkStatus> {
-        data.map_err(|_| {
-            self.unmap(rq);
-            BlkStatus::IOERR
-        })
+    /// Gives back the list of a request that could not be mapped.
+    #[cold]
+    fn give_up(&self, list: RequestList<'_>, error: MapError) -> BlkStatus {
+        if let RequestList::Leased(lease) = list {
+            self.lists.release(lease);
+        }
+        refusal(error)
     }
 
     /// Undoes [`Self::map`], when the controller has completed the command or never got it.
     #[inline(always)]
     pub(crate) fn unmap<T: Queued>(&self, rq: &mut Request<T>) {
-        let mapping = core::mem::replace(&mut rq.queue_part().mapping, Mapping::NONE);
-        self.mapper.unmap(rq, mapping);
+        let direction = rq.direction();
+        let lease = self.mapper.unmap(direction, &mut rq.queue_part().mapping);
+        if let Some(lease) = lease {
+            self.lists.release(lease);
+        }
     }
 }
 
@@ -351,7 +401,7 @@ const fn direct(sgl: Option<SglThreshold>) -> u32 {
     match sgl {
         Some(threshold) if threshold.prefers(PAGE, 1) => 0,
         // The worst case: data from the last dword of a page on touches one page more.
-        _ => usize_into_u32::<{ lists::SMALL * regs::PAGE_SIZE }>(),
+        _ => usize_into_u32::<{ SMALL * regs::PAGE_SIZE }>(),
     }
 }
 
@@ -392,12 +442,12 @@ mod tests {
     #[test]
     fn pages_are_listed_unless_an_sgl_is_better() {
         for (threshold, expected) in [
-            (None, 131072),
-            (Some(0), 131072),
+            (None, 262144),
+            (Some(0), 262144),
             (Some(1), 0),
             (Some(4096), 0),
-            (Some(4097), 131072),
-            (Some(32768), 131072),
+            (Some(4097), 262144),
+            (Some(32768), 262144),
         ] {
             assert_eq!(direct(threshold.map(SglThreshold)), expected);
         }

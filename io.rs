@@ -45,6 +45,7 @@ use crate::{
     sys::block::{
         BlkStatus,
         Completed,
+        Dispatch,
         Op,
         Operations,
         Request,
@@ -70,35 +71,36 @@ impl Operations for Io {
     #[inline(always)]
     fn queue_rq(
         queue: &Queue<Io>,
+        dispatch: Dispatch<'_>,
         rq: Request<Self>,
         last: bool,
     ) -> Result<(), (Request<Self>, BlkStatus)> {
         // Started first, so that the call keeps less. blk-mq takes a started request back.
         let mut rq = rq.start();
-        match transfer(queue, &mut rq, |rq| queue.data().map_plain(rq)) {
+        match transfer(queue, &mut rq, |rq| queue.data().map_plain(rq, dispatch)) {
             Some(command) => {
-                queue.submit(rq, command, last);
+                queue.submit(dispatch, rq, command, last);
                 Ok(())
             }
-            None => unusual_alone(queue, rq, last),
+            None => unusual_alone(queue, dispatch, rq, last),
         }
     }
 
-    fn queue_rqs(queue: &Queue<Io>, requests: &mut Submissions<'_, Self>) {
+    fn queue_rqs(queue: &Queue<Io>, dispatch: Dispatch<'_>, requests: &mut Submissions<'_, Self>) {
         queue.submit_many(requests, |series, mut rq| {
-            match transfer(queue, &mut rq, |rq| queue.data().map_plain(rq)) {
+            match transfer(queue, &mut rq, |rq| queue.data().map_plain(rq, dispatch)) {
                 Some(command) => series.put(rq, command),
-                None => unusual_in_series(queue, series, rq),
+                None => unusual_in_series(queue, dispatch, series, rq),
             }
         });
     }
 
     #[cold]
-    fn turned_away(queue: &Queue<Io>, mut rq: Started<Io>) {
+    fn turned_away(queue: &Queue<Io>, dispatch: Dispatch<'_>, mut rq: Started<Io>) {
         let rq = match queue.route() {
             Route::None => return rq.end(BlkStatus::IOERR),
             Route::Retry => rq,
-            Route::Via(fallback) => match prepare(queue, &mut rq) {
+            Route::Via(fallback) => match prepare(queue, dispatch, &mut rq) {
                 Ok(command) => match fallback.carry(rq, command) {
                     Ok(()) => return,
                     Err(rq) => queue.take_back(rq),
@@ -159,12 +161,13 @@ fn transfer(
 #[inline(never)]
 fn unusual_alone(
     queue: &Queue<Io>,
+    dispatch: Dispatch<'_>,
     mut rq: Started<Io>,
     last: bool,
 ) -> Result<(), (Request<Io>, BlkStatus)> {
-    match prepare(queue, &mut rq) {
+    match prepare(queue, dispatch, &mut rq) {
         Ok(command) => {
-            queue.submit(rq, command, last);
+            queue.submit(dispatch, rq, command, last);
             Ok(())
         }
         Err(status) => Err((rq.into_request(), status)),
@@ -175,10 +178,11 @@ fn unusual_alone(
 #[inline(never)]
 fn unusual_in_series(
     queue: &Queue<Io>,
+    dispatch: Dispatch<'_>,
     series: Series<'_, Io>,
     mut rq: Started<Io>,
 ) -> Result<(), Started<Io>> {
-    match prepare(queue, &mut rq) {
+    match prepare(queue, dispatch, &mut rq) {
         Ok(command) => series.put(rq, command),
         Err(_) => Err(rq),
     }
@@ -186,16 +190,24 @@ fn unusual_in_series(
 
 /// The command of `rq`, its data mapped, after the hot path did not take it.
 #[inline(always)]
-fn prepare(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
-    match transfer(queue, rq, |rq| queue.data().map_pieces(rq)) {
+fn prepare(
+    queue: &Queue<Io>,
+    dispatch: Dispatch<'_>,
+    rq: &mut Request<Io>,
+) -> Result<Sqe, BlkStatus> {
+    match transfer(queue, rq, |rq| queue.data().map_pieces(rq, dispatch)) {
         Some(command) => Ok(command),
-        None => unusual(queue, rq),
+        None => unusual(queue, dispatch, rq),
     }
 }
 
 /// The command of `rq`, of any operation, its data mapped.
 #[inline(never)]
-fn unusual(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
+fn unusual(
+    queue: &Queue<Io>,
+    dispatch: Dispatch<'_>,
+    rq: &mut Request<Io>,
+) -> Result<Sqe, BlkStatus> {
     let op = rq.op();
     let geometry = rq.queue_data();
     let nsid = geometry.nsid;
@@ -213,7 +225,7 @@ fn unusual(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
             Err(BlkStatus::INVAL)
         }
         Op::Read | Op::Write => {
-            let data = queue.data().map(rq)?;
+            let data = queue.data().map(rq, dispatch)?;
             let direction = rq.direction();
             Ok(Sqe::transfer(
                 direction,

@@ -61,6 +61,7 @@ use crate::{
             Types, //
         },
         dma::{
+            PagePool,
             Ring,
             Words, //
         },
@@ -164,6 +165,8 @@ pub(crate) struct Shape<'a> {
     pub(crate) entries: u16,
     /// Bytes of the largest transfer.
     pub(crate) max_transfer: u32,
+    /// The pages of all lists of the controller.
+    pub(crate) pages: &'a Arc<PagePool>,
     /// From which segment size on SGLs are preferred; `None` if the controller has no SGLs.
     pub(crate) sgl: Option<SglThreshold>,
     /// Bytes between two doorbells (CAP.DSTRD).
@@ -214,7 +217,7 @@ impl<T: Queued> Queue<T> {
         let queue = Arc::pin_init(
             try_pin_init!(Self {
                 ring: Ring::new(shape.submission_ring(dev)?)?,
-                transfers: Transfers::new(dev, tags, shape.max_transfer, shape.sgl)?,
+                transfers: Transfers::new(dev, shape.pages, tags, shape.max_transfer, shape.sgl)?,
                 _submission: [],
                 submission <- SpinLock::new(
                     Submission::new(in_flight, tail_doorbell, shape.entries),

@@ -101,6 +101,8 @@ impl Core {
             ticks: AtomicU32::new(0),
         };
         jobs.watch.open(Arc::new(watch, GFP_KERNEL)?);
+        jobs.retry
+            .open(Arc::new(RetryJob(self.clone()), GFP_KERNEL)?);
         Ok(())
     }
 
@@ -277,9 +279,11 @@ struct WatchJob {
 }
 
 impl WatchJob {
-    /// Posts the commands that a live controller gets once a tick.
+    /// Posts the commands that a live controller gets, and frees memory that it does not need.
     fn attend(&self, ticks: u32) {
-        let Shared { admin, .. } = &*self.core.shared;
+        let Shared {
+            admin, hardware, ..
+        } = &*self.core.shared;
         let is_due = |ms: u32| ticks % (ms / timing::WATCHDOG_MS).max(1) == 0;
         self.core.events.request_again(admin);
         if is_due(timing::REPORT_INTERVAL_MS) {
@@ -291,6 +295,9 @@ impl WatchJob {
             if let Ok(unheard) = Arc::new(Unheard, GFP_KERNEL) {
                 let _ = admin.post(&KeepAlive, CommandTimeout::Admin, unheard);
             }
+        }
+        if ticks % (timing::TRIM_MS / timing::WATCHDOG_MS) == 0 {
+            hardware.trim_lists();
         }
     }
 }
@@ -310,6 +317,15 @@ impl Job for WatchJob {
             State::New | State::Resetting | State::Deleting => {}
         }
         jobs.watch.queue_after(timing::WATCHDOG_MS);
+    }
+}
+
+/// See [`super::jobs::Jobs::retry`].
+struct RetryJob(Arc<Core>);
+
+impl Job for RetryJob {
+    fn run(&self) {
+        self.0.io.set.run_queues();
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The background jobs of a controller: reset, scan, events, watchdog. What each does is in
+//! The background jobs of a controller: reset, scan, events, watchdog,
+//! retry. What each does is in
 //! `bring_up.rs` and `events.rs`.
 
 use crate::sys::base::{
@@ -24,6 +25,8 @@ pub(super) struct Jobs {
     pub(super) events: Arc<Work>,
     /// Checks the controller, once a second.
     pub(super) watch: Arc<Work>,
+    /// Has the block layer submit requests again that found no memory for their list.
+    pub(super) retry: Arc<Work>,
 }
 
 impl Jobs {
@@ -39,6 +42,7 @@ impl Jobs {
             scan: Work::new(c"rnvme_scan", static_lock_class!(), background)?,
             events: Work::new(c"rnvme_events", static_lock_class!(), background)?,
             watch: Work::new(c"rnvme_watch", static_lock_class!(), background)?,
+            retry: Work::new(c"rnvme_retry", static_lock_class!(), Urgency::Reset)?,
         })
     }
 
@@ -48,5 +52,6 @@ impl Jobs {
         self.events.close();
         self.reset.close();
         self.scan.close();
+        self.retry.close();
     }
 }

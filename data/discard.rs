@@ -2,8 +2,8 @@
 
 //! The pieces of a discard as the ranges of Dataset Management (NVM 3.2.3).
 //!
-//! The memory of the request's PRP list holds the ranges. They are in one page, so PRP1 points to
-//! all of them and PRP2 is 0.
+//! The request has a page of its own for the ranges, so PRP1 points to all of them and PRP2 is 0. It
+//! is a whole page because there are drives that read 4096 bytes whatever the number of ranges is.
 
 use super::{
     request_data::Queued,
@@ -33,7 +33,7 @@ impl Transfers {
     ///
     /// # Errors
     ///
-    /// [`BlkStatus::RESOURCE`] if no large list is free for now, [`BlkStatus::IOERR`] if the request
+    /// [`BlkStatus::RESOURCE`] if there is no memory for now, [`BlkStatus::IOERR`] if the request
     /// has more or fewer pieces, or a piece is not made of whole blocks.
     pub(crate) fn store_ranges<T: Queued>(
         &self,
@@ -41,18 +41,15 @@ impl Transfers {
         lba_shift: u32,
         count: RangeCount,
     ) -> Result<DataPtr, BlkStatus> {
-        let lease = self.lease(count.get() * Range::WORDS)?;
-        let list = self.lists.list(rq.tag(), lease.as_ref());
-        if let Some(lease) = lease {
-            rq.queue_part().mapping.hold(lease);
-        }
-        let data = list.and_then(|mut list| match count.get() {
+        let mut list = self.lists.lease(1).ok_or(BlkStatus::RESOURCE)?;
+        let data = match count.get() {
             1 => {
                 let whole = iter::once((rq.sector(), rq.bytes()));
                 store(&mut list, lba_shift, count, whole)
             }
             _ => store(&mut list, lba_shift, count, rq.pieces()),
-        });
+        };
+        rq.queue_part().mapping.hold(list);
         data.ok_or_else(|| {
             self.unmap(rq);
             BlkStatus::IOERR

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The private data of a request: 40 bytes, so that a tag takes 320 bytes and not 512.
+//! The private data of a request: 48 bytes, so that a tag takes 320 bytes and not 512.
 
 use crate::{
     nvme::Status,
@@ -19,10 +19,8 @@ use kernel::prelude::*;
 #[repr(C)]
 #[derive(Zeroable)]
 pub(crate) struct RequestData {
-    /// The DMA mapping of the data.
+    /// The DMA mapping of the data, and its list if no small list will do.
     pub(crate) mapping: Mapping,
-    /// Dwords 0 and 1 of the completion, if [`HasQueueData::KEEPS_COMPLETION`] says so.
-    pub(crate) result: u64,
     /// The status of the completion. It is 0 (success) when a request without
     /// [`HasQueueData::KEEPS_COMPLETION`] is submitted, so a successful completion writes nothing.
     pub(crate) status: u16,
@@ -34,11 +32,6 @@ impl RequestData {
     /// A tag takes a `struct request` and this, rounded up to cache lines: five. (`struct request`
     /// has 272 bytes with every option that adds to it, none of them for debugging.)
     const FITS: () = assert!(REQUEST_SIZE + size_of::<Self>() <= 320);
-
-    /// Dwords 0 and 1 of the completion.
-    pub(crate) fn result(&self) -> u64 {
-        self.result
-    }
 
     /// Begins a request: its status is Host Aborted Command until a completion says otherwise.
     pub(crate) fn begin(&mut self) {
@@ -80,6 +73,9 @@ pub(crate) trait HasQueueData {
 
     /// The queue's part.
     fn queue_part(&mut self) -> &mut RequestData;
+
+    /// Keeps dwords 0 and 1 of the completion, if [`Self::KEEPS_COMPLETION`] says so.
+    fn keep(&mut self, result: u64);
 }
 
 impl HasQueueData for RequestData {
@@ -89,6 +85,8 @@ impl HasQueueData for RequestData {
     fn queue_part(&mut self) -> &mut RequestData {
         self
     }
+
+    fn keep(&mut self, _result: u64) {}
 }
 
 /// Types of requests that a queue takes: their data has the queue's part.

@@ -16,6 +16,10 @@ pub(crate) const POLL_INTERVAL: Delta = Delta::from_millis(1);
 /// Between two runs of the watchdog.
 pub(crate) const WATCHDOG_MS: u32 = 1000;
 
+/// Between two looks at the pages of PRP lists: a page that no request needed goes with the second
+/// or third look.
+pub(crate) const TRIM_MS: u32 = 10_000;
+
 /// Between two looks at the completion queue by a thread that waits for an admin command.
 ///
 /// TIMEOUT: most commands complete before the first look; the second finds a completion whose

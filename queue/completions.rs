@@ -216,12 +216,11 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
         let Some(mut rq) = self.reaper.take(end.command_id()) else {
             return self.note_spurious(end.command_id());
         };
-        let data = rq.queue_part();
         if T::RequestData::KEEPS_COMPLETION {
             let index = self.head.index().wrapping_mul(CQE_WORDS);
-            data.result = self.ring.read(index);
+            rq.private_mut().keep(self.ring.read(index));
         }
-        data.status = end.status().raw();
+        rq.queue_part().status = end.status().raw();
         Self::complete_alone(rq);
     }
 

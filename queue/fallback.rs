@@ -15,6 +15,7 @@ use crate::{
     data::Queued,
     nvme::Sqe,
     sys::block::{
+        Dispatch,
         Operations,
         Started,
         Types, //
@@ -73,12 +74,12 @@ impl<T: Queued + Operations<Queue = Self>> Queue<T> {
     /// Keeps a request that [`Queue::submit`] did not take, or turns it away.
     #[cold]
     #[inline(never)]
-    pub(super) fn turn_away(&self, rq: Started<T>) {
+    pub(super) fn turn_away(&self, dispatch: Dispatch<'_>, rq: Started<T>) {
         // The request may have been the last of a series.
         self.commit();
         let rq = self.take_back(rq);
         if let Some(rq) = self.park(rq) {
-            T::turned_away(self, rq);
+            T::turned_away(self, dispatch, rq);
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     },
     sys::block::{
         BlkStatus,
+        Dispatch,
         Operations,
         Started,
         Submissions,
@@ -86,6 +87,21 @@ impl<T: Queued> Queue<T> {
             .map(|slot| self.ring.read(slot.wrapping_mul(SQE_WORDS)))
             .find(|first| Sqe::cid_of(*first) == id)
             .map(Sqe::opcode_of)
+    }
+
+    /// Gives pages of small lists back to the controller's pool that no request has used since the call
+    /// before the last one. Does nothing unless the gate is open, because a command of another queue
+    /// may have a list of this one otherwise.
+    pub(crate) fn trim_lists(&self) {
+        // Nothing is put in flight meanwhile.
+        let Some(submission) = self.submission.lock_open() else {
+            return;
+        };
+        let in_flight = &submission.in_flight;
+        let place = submission.tail.index();
+        self.transfers
+            .lists()
+            .trim(place, |tag| in_flight.is_in_use(tag));
     }
 
     /// The command identifier in the `age`th oldest entry of the ring. The entry may be of a
@@ -194,9 +210,9 @@ impl<T: Queued + Operations<Queue = Self>> Queue<T> {
     /// the doorbell. If the gate is held, the request waits: see [`Queue::park`]. If the gate is
     /// closed, [`Operations::turned_away`] decides what becomes of the request.
     #[inline(always)]
-    pub(crate) fn submit(&self, rq: Started<T>, command: Sqe, last: bool) {
+    pub(crate) fn submit(&self, dispatch: Dispatch<'_>, rq: Started<T>, command: Sqe, last: bool) {
         if let Err(rq) = self.try_submit(rq, command, last) {
-            self.turn_away(rq);
+            self.turn_away(dispatch, rq);
         }
     }
 }

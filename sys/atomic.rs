@@ -9,6 +9,8 @@
 pub(in crate::sys) use core::sync::atomic::{
     fence,
     AtomicU32,
+    AtomicU64,
+    AtomicUsize,
     Ordering, //
 };
 

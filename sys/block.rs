@@ -27,6 +27,7 @@ mod wait;
 // Request queues for commands of the driver's own.
 mod driver_queue;
 
+pub(in crate::sys) use self::request::dma_direction;
 pub(crate) use self::{
     batch::{
         Completed,
@@ -49,6 +50,7 @@ pub(crate) use self::{
     },
     operations::{
         finish,
+        Dispatch,
         Operations,
         TimeoutVerdict, //
     },

@@ -4,8 +4,16 @@
 
 // Rings and lists of words.
 mod memory;
-// Memory for PRP and SGL lists.
+// Words of PRP and SGL lists.
 mod list_memory;
+// Free pages, some of them reserved.
+mod shelf;
+// The pages of a controller's lists.
+mod page_pool;
+// The page of the small lists of eight tags.
+mod group;
+// The lists of a queue.
+mod queue_lists;
 // The memory of a request.
 mod segments;
 // Requests of whole pages.
@@ -18,15 +26,12 @@ mod mapping_direct;
 pub(crate) use self::{
     list_memory::{
         FixedList,
-        ListPool,
         ListSpan, //
     },
     mapping::{
-        Lease,
         MapError,
         Mapper,
         Mapping,
-        LEASES,
         MAX_SEGMENTS, //
     },
     mapping_direct::ListedData,
@@ -36,5 +41,13 @@ pub(crate) use self::{
         set_up,
         Ring,
         Words, //
+    },
+    page_pool::{
+        Lease,
+        PagePool, //
+    },
+    queue_lists::{
+        QueueLists,
+        SMALL, //
     },
 };

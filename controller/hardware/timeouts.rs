@@ -12,7 +12,8 @@ use crate::{
     nvme::Abort,
     policy::{
         Action,
-        Event, //
+        Event,
+        Power, //
     },
     queue::{
         TimedOutCommand,
@@ -41,6 +42,24 @@ impl Hardware {
                 before + count
             );
         }
+    }
+
+    /// Frees pages of PRP lists that were not needed since the last calls, if the controller is live.
+    pub(crate) fn trim_lists(&self) {
+        // The lock keeps the controller from being stopped meanwhile. If it was stopped before, it
+        // has confirmed that since.
+        let inner = self.inner.lock();
+        let Some(admin) = &inner.admin else {
+            return;
+        };
+        if !self.is_live() || inner.life.power() != Power::On {
+            return;
+        }
+        admin.queue.trim_lists();
+        for queue in inner.io_queues() {
+            queue.trim_lists();
+        }
+        admin.commands.pages().trim();
     }
 
     /// The event of a controller that should work and does not, and CSTS.

@@ -271,6 +271,7 @@ impl Shared {
                 id: QueueId::new(id.try_into()?),
                 entries: self.entries(),
                 max_transfer: self.max_transfer,
+                pages: self.admin.pages(),
                 doorbell_stride: self.hardware.caps().doorbell_stride,
                 sgl,
                 shadows: memory.shadows.as_ref(),

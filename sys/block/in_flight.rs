@@ -165,6 +165,13 @@ impl<T: Types> InFlight<T> {
         (state & ARMED != 0).then(|| CommandId::from_raw(state as u16))
     }
 
+    /// Whether a request of `tag` is in flight, of this queue or of another.
+    pub(crate) fn is_in_use(&self, tag: u16) -> bool {
+        self.slots
+            .get(tag)
+            .is_some_and(|slot| slot.state.load(Ordering::Acquire) & IN_USE != 0)
+    }
+
     /// Puts `rq` into the slot of its tag, and returns the command id for its command.
     ///
     /// # Errors

@@ -25,7 +25,10 @@ use super::{
 };
 use crate::sys::ffi as bindings;
 use core::marker::PhantomData;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    types::NotThreadSafe, //
+};
 
 /// The decision of a timeout handler.
 pub(crate) enum TimeoutVerdict {
@@ -37,20 +40,40 @@ pub(crate) enum TimeoutVerdict {
     Extend(Timeout),
 }
 
+/// blk-mq is in a call that submits requests ([`Operations::queue_rq`], [`Operations::queue_rqs`]):
+/// the CPU is in an RCU read-side critical section until the call returns.
+#[derive(Clone, Copy)]
+pub(crate) struct Dispatch<'a>(PhantomData<(&'a (), NotThreadSafe)>);
+
+impl Dispatch<'_> {
+    /// The token of a call.
+    ///
+    /// # Safety
+    ///
+    /// The lifetime ends before the call of blk-mq returns. The tag set does not block
+    /// (`BLK_MQ_F_BLOCKING`), so blk-mq makes the call with the RCU read lock held
+    /// (`blk_mq_run_dispatch_ops`).
+    #[inline(always)]
+    unsafe fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
 /// A driver's side of blk-mq.
 pub(crate) trait Operations: Types {
     /// Submits a request, or gives it back with the reason.
     fn queue_rq(
         queue: &Self::Queue,
+        dispatch: Dispatch<'_>,
         rq: Request<Self>,
         last: bool,
     ) -> Result<(), (Request<Self>, BlkStatus)>;
     /// Submits a plug's requests for one queue, as far as possible. blk-mq submits those that it
     /// refuses again through [`Self::queue_rq`].
-    fn queue_rqs(queue: &Self::Queue, requests: &mut Submissions<'_, Self>);
+    fn queue_rqs(queue: &Self::Queue, dispatch: Dispatch<'_>, requests: &mut Submissions<'_, Self>);
     /// Decides on a request that the queue did not take, because the queue is closed or the slot of
     /// the request is in use for the moment. The data of the request is unmapped.
-    fn turned_away(queue: &Self::Queue, rq: Started<Self>);
+    fn turned_away(queue: &Self::Queue, dispatch: Dispatch<'_>, rq: Started<Self>);
     /// Announces to the hardware what was queued with `last == false`.
     fn commit_rqs(queue: &Self::Queue);
     /// Finishes a request on the CPU that the block layer chose.
@@ -117,7 +140,9 @@ impl<T: Operations> Callbacks<T> {
         // SAFETY: blk-mq hands the request over: it is live, and ours until it has ended or this
         // function returns an error.
         let rq = unsafe { Request::from_raw(rq) };
-        match T::queue_rq(queue, rq, last) {
+        // SAFETY: this is the call, and `TagSet::new` sets no flag.
+        let dispatch = unsafe { Dispatch::new() };
+        match T::queue_rq(queue, dispatch, rq, last) {
             Ok(()) => bindings::BLK_STS_OK,
             Err((rq, status)) => refused(handed_over, &rq, status),
         }
@@ -127,10 +152,11 @@ impl<T: Operations> Callbacks<T> {
     ///
     /// For `struct blk_mq_ops` only.
     unsafe extern "C" fn queue_rqs(list: *mut bindings::rq_list) {
-        // SAFETY: blk-mq hands over a list of requests of a set with `T`'s types.
+        // SAFETY: blk-mq hands over a list of requests of a set with `T`'s types. This is the call of
+        // the token, and `TagSet::new` sets no flag.
         unsafe {
             split::<T>(&mut *list, |hctx, requests| {
-                T::queue_rqs(hardware_queue::<T>(hctx), requests)
+                T::queue_rqs(hardware_queue::<T>(hctx), Dispatch::new(), requests)
             })
         }
     }

@@ -361,10 +361,7 @@ impl<T: Types> Request<T> {
     /// The direction of the data, as a value of the DMA API.
     #[inline(always)]
     pub(in crate::sys) fn dma_direction(&self) -> bindings::dma_data_direction {
-        match self.direction() {
-            Direction::Write => bindings::dma_data_direction::DMA_TO_DEVICE,
-            Direction::Read => bindings::dma_data_direction::DMA_FROM_DEVICE,
-        }
+        dma_direction(self.direction())
     }
 
     /// Starts the request's timer and statistics, just before it goes to the hardware.
@@ -373,6 +370,15 @@ impl<T: Types> Request<T> {
         // SAFETY: by the type invariant the request is ours and has not been started.
         unsafe { bindings::blk_mq_start_request(self.as_ptr()) };
         Started(self)
+    }
+}
+
+/// A direction as a value of the DMA API.
+#[inline(always)]
+pub(in crate::sys) const fn dma_direction(direction: Direction) -> bindings::dma_data_direction {
+    match direction {
+        Direction::Write => bindings::dma_data_direction::DMA_TO_DEVICE,
+        Direction::Read => bindings::dma_data_direction::DMA_FROM_DEVICE,
     }
 }
 

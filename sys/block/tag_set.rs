@@ -288,6 +288,14 @@ impl<T: Operations> TagSet<T> {
         listed.queues.iter().all(|queue| is_empty(queue.0))
     }
 
+    /// Has all disks of the set dispatch the requests that wait in their hardware queues.
+    pub(crate) fn run_queues(&self) {
+        for queue in &self.inner.listed.lock().queues {
+            // SAFETY: a listed queue is live: see `list`.
+            unsafe { bindings::blk_mq_run_hw_queues(queue.0, true) }
+        }
+    }
+
     /// Queues at once all requests of the disks that wait before they are queued again.
     pub(crate) fn kick_requeued(&self) {
         for queue in &self.inner.listed.lock().queues {

@@ -1,26 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Parts of [`Words`], the memory shared with the device: the driver writes PRP and SGL lists
-//! there.
+//! Words of the memory shared with the device: the driver writes PRP and SGL lists there.
 
-use super::memory::Words;
 use crate::{
-    num::{
-        u64_as_usize,
-        usize_as_u64, //
-    },
-    prp::PAGE_MASK,
-    sys::pci::{
-        numa,
-        vec_on, //
+    num::usize_as_u64,
+    prp::{
+        List,
+        ENTRIES_PER_PAGE,
+        PAGE_MASK, //
     },
 };
 use core::marker::PhantomData;
 use kernel::{
-    device::{
-        Bound,
-        Device, //
-    },
     dma::DmaAddress,
     prelude::*, //
 };
@@ -29,37 +20,14 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `base` points to `len` words of some [`Words`] that live as long as `'a`. `address` is the
-/// device's address of the first.
+/// `base` points to `len` aligned words that live as long as `'a`. `address` is the device's
+/// address of the first.
 #[derive(Clone, Copy)]
 pub(crate) struct ListSpan<'a> {
     base: *mut u64,
     len: usize,
     address: DmaAddress,
-    _words: PhantomData<&'a Words>,
-}
-
-impl Words {
-    /// All of the words.
-    pub(crate) fn span(&self) -> ListSpan<'_> {
-        // INVARIANT: by the invariant of `self`.
-        ListSpan {
-            base: self.base,
-            len: self.len,
-            address: self.mem.address,
-            _words: PhantomData,
-        }
-    }
-
-    /// The first `N` words, if there are as many.
-    pub(crate) fn first<const N: usize>(&self) -> Option<FixedList<'_, N>> {
-        // INVARIANT: by the invariant of `self`; there are at least `N` words.
-        (self.len >= N).then_some(FixedList {
-            base: self.base,
-            address: self.mem.address,
-            _words: PhantomData,
-        })
-    }
+    _words: PhantomData<&'a ()>,
 }
 
 impl<'a> ListSpan<'a> {
@@ -112,6 +80,21 @@ impl<'a> ListSpan<'a> {
     }
 }
 
+impl List for ListSpan<'_> {
+    #[inline(always)]
+    fn set(&mut self, slot: usize, value: u64) -> bool {
+        self.write(slot, value)
+    }
+
+    fn page_address(&self, page: usize) -> u64 {
+        self.address_of(page.wrapping_mul(ENTRIES_PER_PAGE))
+    }
+
+    fn capacity(&self) -> usize {
+        self.len()
+    }
+}
+
 /// A [`ListSpan`] of `N` words: it has two fields to pass, not three.
 ///
 /// # Invariants
@@ -121,10 +104,26 @@ impl<'a> ListSpan<'a> {
 pub(crate) struct FixedList<'a, const N: usize> {
     base: *mut u64,
     address: DmaAddress,
-    _words: PhantomData<&'a Words>,
+    _words: PhantomData<&'a ()>,
 }
 
 impl<'a, const N: usize> FixedList<'a, N> {
+    /// The words at `base`.
+    ///
+    /// # Safety
+    ///
+    /// `base` points to `N` aligned words that live as long as `'a`. All access to them is volatile.
+    /// `address` is the device's address of the first.
+    #[inline(always)]
+    pub(super) unsafe fn new(base: *mut u64, address: DmaAddress) -> Self {
+        // INVARIANT: the caller promises it.
+        Self {
+            base,
+            address,
+            _words: PhantomData,
+        }
+    }
+
     /// The words as a [`ListSpan`].
     #[inline(always)]
     pub(crate) fn span(self) -> ListSpan<'a> {
@@ -160,7 +159,7 @@ pub(in crate::sys) struct Writer<'a> {
     first: *mut u64,
     next: *mut u64,
     end: *mut u64,
-    _words: PhantomData<&'a Words>,
+    _words: PhantomData<&'a ()>,
 }
 
 impl Writer<'_> {
@@ -196,80 +195,5 @@ impl Writer<'_> {
     pub(in crate::sys) fn written(&self) -> usize {
         // CAST: both are addresses, and `next` is not below `first`.
         (self.next as usize).wrapping_sub(self.first as usize) / size_of::<u64>()
-    }
-}
-
-/// A pool of lists of `N` words each. The lists are parts of pages.
-pub(crate) struct ListPool<const N: usize> {
-    pages: KVec<PoolPage>,
-    _words: KVec<Words>,
-}
-
-/// A page of words.
-///
-/// # Invariants
-///
-/// `base` points to [`ListPool::PAGE`] words of one of the [`Words`] of the `ListPool` that it is
-/// in. `address` is the device's address of the first.
-struct PoolPage {
-    base: *mut u64,
-    address: DmaAddress,
-}
-
-// SAFETY: the addresses are of memory that `_words` keeps, and `Words` may be sent.
-unsafe impl<const N: usize> Send for ListPool<N> {}
-// SAFETY: as for `Words`: all access is by volatile loads and stores of aligned words.
-unsafe impl<const N: usize> Sync for ListPool<N> {}
-
-impl<const N: usize> ListPool<N> {
-    /// The number of words in a page.
-    const PAGE: usize = (u64_as_usize(PAGE_MASK) + 1) / size_of::<u64>();
-
-    /// The number of lists in a page.
-    const PER_PAGE: usize = {
-        assert!(Self::PAGE % N == 0);
-        Self::PAGE / N
-    };
-
-    /// At least `count` lists for `dev`, zeroed.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn zeroed(dev: &Device<Bound>, count: usize) -> Result<Self> {
-        let node = numa::of(dev);
-        let count = count.div_ceil(Self::PER_PAGE);
-        let (mut pages, mut kept) = (vec_on(node, count)?, vec_on(node, count)?);
-        for _ in 0..count {
-            let words = Words::zeroed(dev, Self::PAGE)?;
-            // INVARIANT: `words` has `PAGE` words, and `kept` keeps it.
-            let page = PoolPage {
-                base: words.base,
-                address: words.mem.address,
-            };
-            kept.push(words, GFP_KERNEL)?;
-            pages.push(page, GFP_KERNEL)?;
-        }
-        Ok(Self {
-            pages,
-            _words: kept,
-        })
-    }
-
-    /// List `index`, if there are as many.
-    #[inline(always)]
-    pub(crate) fn get(&self, index: usize) -> Option<FixedList<'_, N>> {
-        let page = self.pages.get(index / Self::PER_PAGE)?;
-        let first = index % Self::PER_PAGE * N;
-        // SAFETY: `first + N` is at most `PAGE`, because `N` divides `PAGE`.
-        let base = unsafe { page.base.add(first) };
-        // INVARIANT: `base` points to `N` words of the page; `self` keeps the words.
-        Some(FixedList {
-            base,
-            address: page
-                .address
-                .wrapping_add(usize_as_u64(first.wrapping_mul(size_of::<u64>()))),
-            _words: PhantomData,
-        })
     }
 }

@@ -5,17 +5,27 @@
 //! A [`Mapping`] is an owned value, made for one request by one [`Mapper`] and given back to it.
 //! The values that unmapping needs are in memory that the device cannot write.
 
-use super::segments::{
-    self,
-    Segment, //
+use super::{
+    page_pool::{
+        Lease,
+        Note,
+        PagePool,
+        NOTED, //
+    },
+    segments::{
+        self,
+        Segment, //
+    },
 };
 use crate::{
     num::{
         u32_as_usize,
         u64_as_usize, //
     },
+    nvme::Direction,
     sys::{
         block::{
+            dma_direction,
             Request,
             Types, //
         },
@@ -44,19 +54,15 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::{
-            Atomic,
-            Full,
-            Relaxed, //
-        }, //
+        Arc, //
     }, //
 };
 
 /// The most segments that a request may have.
 pub(crate) const MAX_SEGMENTS: u16 = 256;
 
-/// How many [`Lease`]s a [`Mapper`] has.
-pub(crate) const LEASES: usize = 32;
+// A mapping has room for one more.
+const _: () = assert!(MAX_SEGMENTS == 256 && NOTED == 255);
 
 /// How the data of a request is mapped, and so how it is unmapped.
 #[derive(Clone, Copy, PartialEq, Eq, Zeroable)]
@@ -72,20 +78,25 @@ impl Kind {
     const IOVA: Self = Self(2);
     /// Mapped one by one, and the DMA layer needs no unmapping.
     const DIRECT: Self = Self(3);
-    /// Mapped one by one, to be unmapped one by one: the lease keeps the pairs of address and
-    /// length.
+    /// Mapped one by one, to be unmapped one by one: `addr`, `len` are the first segment, the note
+    /// has the others.
     const SEGMENTS: Self = Self(4);
 }
 
-/// The DMA mapping of one request's data. 24 bytes, part of the request's private data.
+/// The DMA mapping of one request's data, and its list if that is a [`Lease`]. 40 bytes, part of
+/// the request's private data.
 #[derive(Zeroable)]
 pub(crate) struct Mapping {
     addr: DmaAddress,
     len: u64,
+    note: Option<KBox<Note>>,
+    lease: Option<Lease>,
     nr_segments: u16,
     kind: Kind,
-    /// The index of a lease plus one; 0: none.
-    lease: u8,
+    /// Whether there is a lease: 1 or 0.
+    leased: u8,
+    /// The number of the pool of the mapper, and so of the device.
+    pool: u32,
 }
 
 impl Mapping {
@@ -93,32 +104,55 @@ impl Mapping {
     #[inline(always)]
     pub(crate) fn is_none(&self) -> bool {
         // One comparison.
-        u16::from_ne_bytes([self.kind.0, self.lease]) == u16::from_ne_bytes([Kind::NONE.0, 0])
+        u16::from_ne_bytes([self.kind.0, self.leased]) == u16::from_ne_bytes([Kind::NONE.0, 0])
     }
 
     /// Nothing mapped.
     pub(crate) const NONE: Self = Self {
         addr: 0,
         len: 0,
+        note: None,
+        lease: None,
         nr_segments: 0,
         kind: Kind::NONE,
-        lease: 0,
+        leased: 0,
+        pool: 0,
     };
 
     /// Keeps `lease` as long as the mapping lives. The mapping must have no lease yet.
     pub(crate) fn hold(&mut self, lease: Lease) {
-        self.lease = lease.0;
+        self.lease = Some(lease);
+        self.leased = 1;
     }
-}
 
-/// The right to one of a few large pieces of memory: a large PRP list, and room to keep the
-/// segments of a request that must be unmapped one by one.
-pub(crate) struct Lease(u8);
+    /// The address and the length of segment `index`.
+    fn segment(&self, index: u16) -> Option<(DmaAddress, u64)> {
+        match usize::from(index).checked_sub(1) {
+            None => Some((self.addr, self.len)),
+            Some(at) => {
+                let [addr, len] = *self.note.as_ref()?.segments.get(at)?;
+                Some((addr, len))
+            }
+        }
+    }
 
-impl Lease {
-    /// The index of the lease, less than [`LEASES`].
-    pub(crate) fn index(&self) -> usize {
-        usize::from(self.0).wrapping_sub(1)
+    /// Notes one more segment. `false` if there is no room.
+    fn note(&mut self, addr: DmaAddress, len: u32) -> bool {
+        match usize::from(self.nr_segments).checked_sub(1) {
+            None => (self.addr, self.len) = (addr, len.into()),
+            Some(at) => {
+                let note = self
+                    .note
+                    .as_mut()
+                    .and_then(|note| note.segments.get_mut(at));
+                let Some(place) = note else {
+                    return false;
+                };
+                *place = [addr, len.into()];
+            }
+        }
+        self.nr_segments = self.nr_segments.wrapping_add(1);
+        true
     }
 }
 
@@ -141,58 +175,39 @@ pub(crate) struct Mapper {
     /// The most bytes of a request of several segments that is mapped straight into the list of its
     /// tag; 0: none is.
     pub(super) direct: AtomicU32,
-    /// Boxed, because requests write to it.
-    kept: KBox<Kept>,
+    /// Zeroes, for [`Self::flags`].
+    never: KBox<AtomicUsize>,
+    /// Has room to note what must be unmapped.
+    pool: Arc<PagePool>,
 }
 
-// SAFETY: `flags` is only read, atomically, and `dev` or `kept` keeps its target.
+// SAFETY: `flags` is only read, atomically, and `dev` or `never` keeps its target.
 unsafe impl Send for Mapper {}
 // SAFETY: as above; the other fields synchronise access themselves.
 unsafe impl Sync for Mapper {}
 
-/// The values that large requests need while they are mapped.
-struct Kept {
-    /// One bit for each lease, set while it is taken.
-    leased: Atomic<u32>,
-    /// Zeroes, for [`Mapper::flags`].
-    never: AtomicUsize,
-    /// [`MAX_SEGMENTS`] pairs of address and length for each lease.
-    segments: KVVec<Atomic<u64>>,
-}
-
 impl Mapper {
     /// The number of bytes from the beginning of a `Mapper` that a request of one segment needs.
-    pub(crate) const HOT: usize = offset_of!(Self, kept);
+    pub(crate) const HOT: usize = offset_of!(Self, never);
 
     /// `DEV_FLAG_DMA_SKIP_SYNC`: no mapping has been through a bounce buffer so far.
     const SKIPS: usize = 1 << bindings::struct_device_flags_DEV_FLAG_DMA_SKIP_SYNC;
 
-    /// A mapper for `dev`. Where mappings need not be undone, it maps requests of several segments
-    /// and up to `direct` bytes straight into a list.
+    /// A mapper for `dev`, the device of `pool`. Where mappings need not be undone, it maps requests of
+    /// several segments and up to `direct` bytes straight into a list.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(dev: &Device<Bound>, direct: u32) -> Result<Self> {
-        let count = LEASES * usize::from(MAX_SEGMENTS) * 2;
+    pub(crate) fn new(dev: &Device<Bound>, direct: u32, pool: &Arc<PagePool>) -> Result<Self> {
         let normal: &Device = dev;
-        let node = numa::of(normal);
-        let mut segments = numa::vec_on(node, count)?;
-        for _ in 0..count {
-            segments.push(Atomic::new(0), GFP_KERNEL)?;
-        }
-        let kept = Kept {
-            leased: Atomic::new(0),
-            never: AtomicUsize::new(0),
-            segments,
-        };
-        let kept = numa::box_on(node, kept)?;
+        let never = numa::box_on(numa::of(normal), AtomicUsize::new(0))?;
         let raw = crate::sys::pci::raw_device(normal);
         // If mappings must be undone now, that does not change: the device keeps its kind of
         // mapping while it is bound. If not, the flag alone tells from now on.
         // SAFETY: the device is valid.
         let (flags, direct) = if unsafe { bindings::dma_need_unmap(raw) } {
-            (NonNull::from(&kept.never), 0)
+            (NonNull::from(&*never), 0)
         } else {
             // SAFETY: as above; the flags are accessed by atomic operations only.
             let flags = unsafe { (&raw mut (*raw).flags).cast::<AtomicUsize>() };
@@ -202,7 +217,8 @@ impl Mapper {
             dev: normal.into(),
             flags,
             direct: AtomicU32::new(direct),
-            kept,
+            never,
+            pool: pool.clone(),
         })
     }
 
@@ -210,8 +226,8 @@ impl Mapper {
     /// (`dma_need_unmap`, `kernel/dma/mapping.c`).
     #[inline(always)]
     pub(super) fn need_unmap(&self) -> bool {
-        // SAFETY: `new` made `flags` point to the flags of the device or to a part of `kept`, and
-        // `self` keeps both.
+        // SAFETY: `new` made `flags` point to the flags of the device or to `never`, and `self` keeps
+        // both.
         unsafe { self.flags.as_ref() }.load(Ordering::Relaxed) & Self::SKIPS == 0
     }
 
@@ -223,39 +239,6 @@ impl Mapper {
     #[inline(always)]
     pub(super) fn raw(&self) -> *mut bindings::device {
         crate::sys::pci::raw_device(&self.dev)
-    }
-
-    /// Takes a lease, if one is left.
-    pub(crate) fn lease(&self) -> Option<Lease> {
-        let mut leased = self.kept.leased.load(Relaxed);
-        while let Some(bit) = 1u32.checked_shl(leased.trailing_ones()) {
-            match self.kept.leased.cmpxchg(leased, leased | bit, Full) {
-                // CAST: 1 to 32.
-                Ok(_) => return Some(Lease(bit.trailing_zeros() as u8 + 1)),
-                Err(now) => leased = now,
-            }
-        }
-        None
-    }
-
-    /// Takes `lease` back. The device must be done with the memory of the lease.
-    pub(crate) fn release(&self, lease: Lease) {
-        let bit = 1u32.wrapping_shl(u32::from(lease.0).wrapping_sub(1));
-        let mut leased = self.kept.leased.load(Relaxed);
-        while let Err(now) = self.kept.leased.cmpxchg(leased, leased & !bit, Full) {
-            leased = now;
-        }
-    }
-
-    /// The address and the length of segment `index`, as kept under `lease`.
-    fn segment(&self, lease: u8, index: u16) -> Option<(&Atomic<u64>, &Atomic<u64>)> {
-        if index >= MAX_SEGMENTS {
-            return None;
-        }
-        let first = usize::from(lease).checked_sub(1)? * usize::from(MAX_SEGMENTS);
-        let at = (first + usize::from(index)) * 2;
-        let segments = &self.kept.segments;
-        Some((segments.get(at)?, segments.get(at + 1)?))
     }
 
     /// Maps a piece of memory that a request keeps alive until its mapping is undone.
@@ -271,48 +254,49 @@ impl Mapper {
         unsafe { map_phys(self.raw(), phys, u32_as_usize(len), direction) }
     }
 
-    /// Maps a request of one segment. If the mapping has to be undone, calls `mapping` with it.
+    /// Maps a request of one segment. Returns the device's address and the length in bytes. If the
+    /// mapping has to be undone, it is put into the `place` for it, which has none.
     ///
-    /// Returns the device's address and the length in bytes, or `None` if the request has not one
-    /// segment or cannot be mapped.
+    /// # Errors
+    ///
+    /// [`MapError::Invalid`] if the request has not one segment with all its bytes,
+    /// [`MapError::Resource`] if it cannot be mapped now.
     #[inline(always)]
     pub(crate) fn map_one<T: Types>(
         &self,
-        rq: &Request<T>,
-        mapping: impl FnOnce(Mapping),
-    ) -> Option<(DmaAddress, u32)> {
-        let Segment { phys, len } = segments::single(rq)?;
-        let addr = self.map_phys(phys, len, rq.dma_direction())?;
+        rq: &mut Request<T>,
+        place: impl FnOnce(&mut Request<T>) -> &mut Mapping,
+    ) -> Result<(DmaAddress, u32), MapError> {
+        let Segment { phys, len } = segments::single(rq).ok_or(MapError::Invalid)?;
+        let addr = self
+            .map_phys(phys, len, rq.dma_direction())
+            .ok_or(MapError::Resource)?;
         if self.need_unmap() {
-            mapping(Mapping {
-                addr,
-                len: len.into(),
-                nr_segments: 1,
-                kind: Kind::PAGE,
-                lease: 0,
-            });
+            // Field by field: the drop of what was there would cost registers.
+            let mapping = place(rq);
+            (mapping.addr, mapping.len) = (addr, len.into());
+            mapping.kind = Kind::PAGE;
+            mapping.pool = self.pool.number();
         }
-        Some((addr, len))
+        Ok((addr, len))
     }
 
     /// Maps a request of any number of segments, and calls `each` with the device's address and
     /// the length of every range, in order.
     ///
-    /// Behind an IOMMU the whole request becomes one range where the DMA layer can do that. If
-    /// segments have to be unmapped one by one, they are kept under `lease`, or under a lease that
-    /// is taken for them.
+    /// Behind an IOMMU the whole request becomes one range where the DMA layer can do that.
+    /// Segments that have to be unmapped one by one are noted in room from the pool.
     ///
     /// # Errors
     ///
-    /// On an error nothing is mapped, and `lease` has been given back.
+    /// On an error nothing is mapped.
     pub(crate) fn map_many<T: Types>(
         &self,
         rq: &Request<T>,
-        lease: Option<Lease>,
         mut each: impl FnMut(DmaAddress, u32) -> bool,
     ) -> Result<Mapping, MapError> {
         let mut mapping = Mapping {
-            lease: lease.map_or(0, |lease| lease.0),
+            pool: self.pool.number(),
             ..Mapping::NONE
         };
         let mut state = bindings::dma_iova_state::default();
@@ -335,7 +319,7 @@ impl Mapper {
         match result {
             Ok(()) => Ok(mapping),
             Err(e) => {
-                self.unmap(rq, mapping);
+                let _ = self.unmap(rq.direction(), &mut mapping);
                 Err(e)
             }
         }
@@ -359,18 +343,11 @@ impl Mapper {
             // nothing.
             if mapping.kind == Kind::DIRECT && self.need_unmap() {
                 mapping.kind = Kind::SEGMENTS;
-                if mapping.lease == 0 {
-                    mapping.lease = self.lease().map_or(0, |lease| lease.0);
-                }
+                mapping.note = self.pool.take_note();
             }
-            if mapping.kind == Kind::SEGMENTS {
-                let Some(kept) = self.segment(mapping.lease, mapping.nr_segments) else {
-                    self.unmap_page(rq, addr, len.into());
-                    return Err(MapError::Resource);
-                };
-                kept.0.store(addr, Relaxed);
-                kept.1.store(len.into(), Relaxed);
-                mapping.nr_segments = mapping.nr_segments.wrapping_add(1);
+            if mapping.kind == Kind::SEGMENTS && !mapping.note(addr, len) {
+                self.unmap_page(rq.dma_direction(), addr, len.into());
+                return Err(MapError::Resource);
             }
             if !each(addr, len) {
                 return Err(MapError::Invalid);
@@ -386,46 +363,60 @@ impl Mapper {
         Ok(())
     }
 
-    /// Undoes `mapping`, which was made for `rq`; the device must be done with the data.
-    #[inline(always)]
-    pub(crate) fn unmap<T: Types>(&self, rq: &Request<T>, mapping: Mapping) {
-        match mapping.kind {
-            Kind::NONE | Kind::DIRECT => {}
-            Kind::PAGE => self.unmap_page(rq, mapping.addr, mapping.len),
-            _ => self.unmap_many(rq, &mapping),
+    /// Undoes `mapping`, which was made for a request of this `direction`; the device must be done
+    /// with the data. Returns the lease of the mapping. A mapping for another device stays.
+    #[inline(never)]
+    pub(crate) fn unmap(&self, direction: Direction, mapping: &mut Mapping) -> Option<Lease> {
+        let mut mapping = core::mem::replace(mapping, Mapping::NONE);
+        if mapping.kind != Kind::NONE && mapping.kind != Kind::DIRECT {
+            self.unmap_some(dma_direction(direction), &mut mapping);
         }
-        if mapping.lease != 0 {
-            self.release(Lease(mapping.lease));
-        }
+        mapping.lease.take()
     }
 
-    fn unmap_many<T: Types>(&self, rq: &Request<T>, mapping: &Mapping) {
-        if mapping.kind == Kind::IOVA {
-            let mut state = bindings::dma_iova_state {
-                addr: mapping.addr,
-                __size: mapping.len,
-            };
-            let len = u64_as_usize(mapping.len & !bindings::DMA_IOVA_USE_SWIOTLB);
-            // SAFETY: `state` is what `blk_rq_dma_map_iter_start` made for this device and request,
-            // and all of it is linked. The mapping is consumed, so this happens once.
-            unsafe {
-                bindings::dma_iova_destroy(self.raw(), &mut state, len, rq.dma_direction(), 0)
-            };
+    fn unmap_some(&self, direction: bindings::dma_data_direction, mapping: &mut Mapping) {
+        if mapping.pool != self.pool.number() {
+            kernel::pr_warn_once!(
+                "a request was to be unmapped for another device: it stays mapped\n"
+            );
             return;
         }
-        for index in 0..mapping.nr_segments {
-            if let Some((addr, len)) = self.segment(mapping.lease, index) {
-                self.unmap_page(rq, addr.load(Relaxed), len.load(Relaxed));
+        match mapping.kind {
+            Kind::PAGE => self.unmap_page(direction, mapping.addr, mapping.len),
+            Kind::IOVA => self.unmap_range(direction, mapping),
+            _ => {
+                for index in 0..mapping.nr_segments {
+                    if let Some((addr, len)) = mapping.segment(index) {
+                        self.unmap_page(direction, addr, len);
+                    }
+                }
             }
+        }
+        if let Some(note) = mapping.note.take() {
+            self.pool.put_note(note);
         }
     }
 
-    pub(super) fn unmap_page<T: Types>(&self, rq: &Request<T>, addr: DmaAddress, len: u64) {
+    fn unmap_range(&self, direction: bindings::dma_data_direction, mapping: &Mapping) {
+        let mut state = bindings::dma_iova_state {
+            addr: mapping.addr,
+            __size: mapping.len,
+        };
+        let len = u64_as_usize(mapping.len & !bindings::DMA_IOVA_USE_SWIOTLB);
+        // SAFETY: `state` is what `blk_rq_dma_map_iter_start` made for this device and request, and
+        // all of it is linked. The mapping is consumed, so this happens once.
+        unsafe { bindings::dma_iova_destroy(self.raw(), &mut state, len, direction, 0) };
+    }
+
+    pub(super) fn unmap_page(
+        &self,
+        direction: bindings::dma_data_direction,
+        addr: DmaAddress,
+        len: u64,
+    ) {
         // SAFETY: exactly this range was mapped for this device and direction, as the mapping says.
         // The mapping is consumed, so this happens once.
-        unsafe {
-            bindings::dma_unmap_phys(self.raw(), addr, u64_as_usize(len), rq.dma_direction(), 0)
-        };
+        unsafe { bindings::dma_unmap_phys(self.raw(), addr, u64_as_usize(len), direction, 0) };
     }
 }
 

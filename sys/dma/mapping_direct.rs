@@ -199,7 +199,7 @@ impl Mapper {
         // word.
         let mut at = 0usize.wrapping_sub(1);
         while let Some(Segment { len, .. }) = segments.next() {
-            self.unmap_page(rq, addr, len.into());
+            self.unmap_page(rq.dma_direction(), addr, len.into());
             let touched = (addr % PAGE + u64::from(len)).div_ceil(PAGE);
             at = at.wrapping_add(u64_as_usize(touched));
             if at >= written {

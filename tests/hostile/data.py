@@ -81,7 +81,7 @@ class Namespace:
         return lost
 
 
-def prps(memory, prp1, prp2, length, complain):
+def prps(memory, prp1, prp2, length, complain, alignment=8):
     """Yields (address, bytes) for each PRP entry of a command."""
     if prp1 & 3:
         complain(f"PRP1 {prp1:#x} is not aligned")
@@ -96,7 +96,7 @@ def prps(memory, prp1, prp2, length, complain):
         yield prp2, left
         return
     while left:
-        if prp2 & 7:
+        if prp2 % alignment:
             complain(f"the PRP list at {prp2:#x} is not aligned")
         room = (PAGE - prp2 % PAGE) // 8
         needed = -(-left // PAGE)
@@ -141,4 +141,5 @@ def pieces(memory, command, length, options, complain):
             complain("an SGL, which the controller does not take")
             raise BadCommand(2)
         return sgls(memory, command.prp1, command.prp2, length)
-    return prps(memory, command.prp1, command.prp2, length, complain)
+    alignment = 512 if options["misread"] else 8
+    return prps(memory, command.prp1, command.prp2, length, complain, alignment)

@@ -82,6 +82,11 @@ class Nvm:
         """Dataset Management; deallocated blocks read as zeroes."""
         controller = self.controller
         count = (command.dword(10) & 0xff) + 1
+        if controller.options["misread"]:
+            if command.prp1 & 0xfff:
+                controller.complain(f"ranges at {command.prp1:#x}, not at the beginning of a page")
+            # Whatever their number is.
+            controller.memory.read(command.prp1, 4096)
         where = pieces(controller.memory, command, count * 16, controller.options,
                        controller.complain)
         raw = b"".join(controller.memory.read(address, size) for address, size in where)

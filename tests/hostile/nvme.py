@@ -29,7 +29,7 @@ RDY, CFS = 1, 2
 # The options that `set` changes.
 DEFAULTS = {
     "mqes": 1023, "cqr": 1, "to": 4, "dstrd": 0, "mpsmin": 0, "css": 1, "vs": 0x20000,
-    "mdts": 5, "ns": 1, "queues": VECTORS - 1, "dbbuf": 0, "sgls": 0, "aerl": 3,
+    "mdts": 5, "ns": 1, "queues": VECTORS - 1, "dbbuf": 0, "sgls": 0, "misread": 0, "aerl": 3,
     "shift": 9, "size": 64 << 20, "volatile": 0,
 }
 

@@ -4,7 +4,7 @@
 //! that a load may return by the memory model of Rust, which allows more than x86-64 does.
 //!
 //! What is explored is the driver's own source: `#[path]` takes `sys/block/in_flight.rs`,
-//! `sys/pci/doorbell/shadow.rs`, `queue/submission.rs` and the arithmetic that they need from where
+//! `sys/pci/doorbell/shadow.rs`, `sys/dma/group.rs`, `queue/submission.rs` and the arithmetic that they need from where
 //! Kbuild takes them. Files of the same module path stand in for the rest; `sys/atomic.rs` has loom's
 //! atomics and, where a feature asks for it, breaks one of them.
 //!

@@ -4,6 +4,7 @@
 
 mod gate;
 mod in_flight;
+mod lists;
 mod shadow;
 
 use crate::{
@@ -36,6 +37,8 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("gate/closed", gate::closed),
     ("gate/two_cpus", gate::two_cpus),
     ("gate/reopened", gate::reopened),
+    ("lists/trimmed", lists::trimmed),
+    ("lists/supplied", lists::supplied),
     ("shadow/in_order", shadow::in_order),
     ("shadow/wrapping", shadow::wrapping),
 ];

@@ -5,5 +5,6 @@
 mod atomic;
 pub(crate) mod base;
 pub(crate) mod block;
+pub(crate) mod dma;
 mod ffi;
 pub(crate) mod pci;

@@ -10,7 +10,7 @@ mkdir -p /mnt/disk
 mount -t xfs /dev/rnvme0n1 /mnt/disk || die "mount failed"
 xfs_io -f -c 'pwrite -q -S 0xa5 0 52m' -c fsync /mnt/disk/file || die "writing the file failed"
 # Punch every other piece of 64 KiB and trim; $most is the number of ranges of the
-# largest command. A tag's small list holds up to 16.
+# largest command.
 trim() { # FIRST-PIECE LAST-PIECE
     local piece
     for ((piece = $1; piece < $2; piece += 2)); do

@@ -33,6 +33,9 @@ if [[ ! -e /sys/kernel/debug/kmemleak ]]; then
     shutdowns=2
 fi
 
+# Also as a drive that misreads lists which are not aligned to 512 bytes, and reads 4 KiB of
+# ranges.
+host hostile set misread=1
 load_disk
 exercise rnvme0n1
 put_noise rnvme0n1 8

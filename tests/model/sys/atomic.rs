@@ -2,6 +2,7 @@
 
 //! The driver's `sys/atomic.rs` made of loom's parts, and what is broken on purpose.
 
+pub(in crate::sys) use loom::sync::atomic::AtomicU64;
 pub(in crate::sys) use std::sync::atomic::Ordering;
 
 use loom::{
@@ -54,6 +55,25 @@ impl AtomicU32 {
         let order = if is_relaxed { Ordering::Relaxed } else { order };
         self.order.store(0, Ordering::Relaxed);
         self.value.store(broken_value(value, is_armed), order);
+    }
+}
+
+/// `core`'s, as far as it is used: the state of a group of lists.
+pub(in crate::sys) struct AtomicUsize(atomic::AtomicUsize);
+
+impl AtomicUsize {
+    pub(in crate::sys) fn new(value: usize) -> Self {
+        Self(atomic::AtomicUsize::new(value))
+    }
+
+    pub(in crate::sys) fn load(&self, order: Ordering) -> usize {
+        self.0.load(order)
+    }
+
+    pub(in crate::sys) fn store(&self, value: usize, order: Ordering) {
+        let is_relaxed = cfg!(feature = "relaxed_ready");
+        self.0
+            .store(value, if is_relaxed { Ordering::Relaxed } else { order });
     }
 }
 
