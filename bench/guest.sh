@@ -9,6 +9,8 @@
 . /scripts/bindlib.sh
 # shellcheck source=bench/common.sh
 . /bench/common.sh
+# shellcheck source=bench/lists.sh
+. /bench/lists.sh
 
 data=/dev/vport0p1
 

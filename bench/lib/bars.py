@@ -20,6 +20,8 @@ DRIVER_BARS = (
 # on contention.
 EXACT_PARTS = ("dma", "block")
 TAG_BYTES = 320
+# The most memory of a controller with 8 queues of 1023 tags.
+MEMORY_SHARE = 0.82
 NOT_MEASURED = "not measured"
 # The most seconds of `make bench`: in full, and with QUICK=1.
 LIMITS = (45 * 60, 5 * 60)
@@ -212,6 +214,26 @@ def size_bars(results):
     return [tag, probe]
 
 
+def list_bars(results):
+    """The bars of the lists of large requests: memory of a controller, waiting, latency."""
+    share_bar = Bar("memory of a controller with 8 queues of 1023 tags: idle, during 128 reads of "
+                    "256 KiB, a minute later", f"at most {MEMORY_SHARE:.2f} of nvme's")
+    again = Bar("reads of 256 KiB, 128 at a time, that are queued again", "none")
+    slow = Bar("completion latency of these reads: mean, longest", "at most nvme's, in the median")
+    found = results["lists"]
+    if found:
+        shares = [found["rnvme"][when] / found["nvme"][when] for when in ("idle", "load", "later")]
+        share_bar.met = max(shares) <= MEMORY_SHARE
+        share_bar.found = ", ".join(f"{value:.2f}" for value in shares)
+        again.met = not any(found["rnvme"]["requeues"])
+        again.found = f"{max(found['rnvme']['requeues'])} (nvme: {max(found['nvme']['requeues'])})"
+        pairs = [[statistics.median(found[driver][name]) / 1000 for driver in ("rnvme", "nvme")]
+                 for name in ("mean_us", "max_us")]
+        slow.met = all(ours <= theirs for ours, theirs in pairs)
+        slow.found = ", ".join(f"{ours:.1f} ms (nvme: {theirs:.1f})" for ours, theirs in pairs)
+    return [share_bar, again, slow]
+
+
 def limit_bar(results):
     """The bar of the time that the benchmark took."""
     most = LIMITS[results["quick"]]
@@ -229,4 +251,5 @@ def bars(results):
     return [*driver_bars(costs), *moved_bars(costs),
             event_bar(costs, "register_writes", "register writes (MMIO) an I/O"),
             event_bar(costs, "interrupts", "interrupts an I/O"),
-            *time_bars(results["time"]), *size_bars(results), limit_bar(results)]
+            *time_bars(results["time"]), *size_bars(results), *list_bars(results),
+            limit_bar(results)]

@@ -12,19 +12,18 @@ import tempfile
 import time
 
 from . import report
-from .parts import instructions, memory, scaling, timing
+from .parts import instructions, lists, memory, scaling, timing
 from .session import Session
 from .output import BenchError
 
 PARTS = {"cost": instructions.measure, "scaling": scaling.measure, "time": timing.measure,
-         "memory": memory.measure}
-
+         "memory": memory.measure, "lists": lists.measure}
 
 
 def new_results(kernel, where):
     """Empty results."""
     return {"kernel": kernel, "module": "", "where": where, "quick": False, "pairs": 0, "slopes": [], "cost": [],
-            "scaling": [], "time": [], "memory": {}, "probe_us": {}, "text_bytes": {},
+            "scaling": [], "time": [], "memory": {}, "lists": {}, "probe_us": {}, "text_bytes": {},
             "seconds": {}}
 
 

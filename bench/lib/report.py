@@ -295,6 +295,12 @@ def memory_section(results):
             ("controller", "bytes a controller with its disk, without queues, from free memory")):
         if memory:
             rows.append([title, *[memory[driver][key] for driver in ("rnvme", "nvme")]])
+    for key, title in (("idle", "idle"), ("load", "during 128 reads of 256 KiB"),
+                       ("later", "a minute later")):
+        if results["lists"]:
+            rows.append([f"bytes of a controller with 8 queues of 1023 tags, {title}, by the "
+                         "kernel's events",
+                         *[results["lists"][driver][key] for driver in ("rnvme", "nvme")]])
     if results["text_bytes"]:
         rows.append(["bytes of code of the module (nvme: nvme and nvme_core)",
                      *[results["text_bytes"][driver] for driver in ("rnvme", "nvme")]])

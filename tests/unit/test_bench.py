@@ -148,7 +148,7 @@ def entry(who, instructions_, **more):
 
 def verdicts(**results):
     """{title: bar} of otherwise empty results."""
-    empty = {"cost": [], "time": [], "memory": {}, "probe_us": {}, "quick": False, "seconds": {}}
+    empty = {"cost": [], "time": [], "memory": {}, "lists": {}, "probe_us": {}, "quick": False, "seconds": {}}
     return {bar.title: bar for bar in bars.bars({**empty, **results})}
 
 
@@ -228,6 +228,20 @@ class Bars(unittest.TestCase):
         for took, met in ((4000, True), (6000, False)):
             self.assertIs(self.one("probe", probe_us={"rnvme": [took] * 3, "nvme": [5000] * 3}),
                           met)
+
+    def test_lists_of_large_requests(self):
+        def figures(load=80, requeues=0, longest=8):
+            return {"rnvme": {"idle": 70, "load": load, "later": 70, "requeues": [0, requeues, 0],
+                              "mean_us": [900, 5000, 1000], "max_us": [longest] * 3},
+                    "nvme": {"idle": 100, "load": 100, "later": 100, "requeues": [0, 0, 0],
+                             "mean_us": [1000, 1000, 1000], "max_us": [8] * 3}}
+        for word, found, met in (
+                ("memory of a controller", figures(), True),
+                ("memory of a controller", figures(load=83), False),
+                ("queued again", figures(), True), ("queued again", figures(requeues=1), False),
+                ("completion latency", figures(), True),
+                ("completion latency", figures(longest=9), False)):
+            self.assertIs(self.one(word, lists=found), met, (word, found))
 
     def test_how_long_it_took(self):
         for minutes, quick, met in ((44, False, True), (46, False, False), (4, True, True),

@@ -65,6 +65,8 @@ def everything():
                  for number in (1, 8) for driver in ("rnvme", "nvme")],
         memory={driver: {"request": 320, "tag": 420, "queue": 9000, "controller": 90000}
                 for driver in ("rnvme", "nvme")},
+        lists={driver: {"idle": 5, "load": 6, "later": 5, "requeues": [0], "mean_us": [1000],
+                        "max_us": [2000]} for driver in ("rnvme", "nvme")},
         probe_us={"rnvme": [5000], "nvme": [6000]}, text_bytes={"rnvme": 90, "nvme": 100},
         seconds={"cost": 10, "scaling": 10, "time": 10, "memory": 10})
     return results
@@ -84,7 +86,7 @@ class Report(unittest.TestCase):
 
     def test_each_part_alone_and_all_together(self):
         full = everything()
-        for names in [[name] for name in ("cost", "time", "scaling", "memory")] + [list(full)]:
+        for names in [[name] for name in ("cost", "time", "scaling", "memory", "lists")] + [list(full)]:
             results = new_results("7.3", "a machine & more")
             results.update({name: full[name] for name in names})
             text = self.written(results)

@@ -259,7 +259,8 @@ def make_payload(path, module, top):
     archive = Archive(path)
     archive.data("jobs/motd", MOTD.encode())
     archive.file("init", f"{top}/scripts/lib/guest/init")
-    for name in ("scripts/bind", "scripts/bindlib.sh", "bench/common.sh", "bench/device.sh"):
+    for name in ("scripts/bind", "scripts/bindlib.sh", "bench/common.sh", "bench/device.sh",
+                 "bench/lists.sh"):
         archive.file(name, f"{top}/{name}")
     if module:
         # Without debug information it is a fifth of the size, and loads so much faster.
