@@ -213,8 +213,13 @@ pub(crate) enum CommandTimeout {
 }
 
 impl AdminQueue {
-    /// Puts blk-mq in front of `queue`. The timeout of a command is `timeout_ms` milliseconds.
-    pub(crate) fn new(queue: Arc<Queue<Admin>>, timeout_ms: u32) -> Result<Arc<Self>> {
+    /// Puts blk-mq in front of `queue`. The timeout of a command is `timeout_ms` milliseconds. Data
+    /// begins at a multiple of `alignment` bytes.
+    pub(crate) fn new(
+        queue: Arc<Queue<Admin>>,
+        timeout_ms: u32,
+        alignment: u32,
+    ) -> Result<Arc<Self>> {
         let mut queues = KVec::with_capacity(1, GFP_KERNEL)?;
         queues.push(queue.clone(), GFP_KERNEL)?;
         let set = TagSet::new(
@@ -230,7 +235,7 @@ impl AdminQueue {
         let requests = DriverQueue::new(
             set,
             Arc::new((), GFP_KERNEL)?,
-            crate::nvme::PAGE_SIZE,
+            (crate::nvme::PAGE_SIZE, alignment),
             MAX_TRANSFER,
         )?;
         Arc::pin_init(

@@ -49,14 +49,18 @@ use crate::{
     },
     policy::{
         Event,
-        Params, //
+        Params,
+        Quirks, //
     },
     queue::{
         Queue,
         Shape, //
     },
     sys::{
-        base::ClassDevice,
+        base::{
+            is_machine,
+            ClassDevice, //
+        },
         dma::{
             self,
             PagePool, //
@@ -74,6 +78,7 @@ use kernel::{
         Core as CoreContext,
         Device, //
     },
+    dma::DmaMask,
     pci,
     prelude::*,
     sync::Arc, //
@@ -134,7 +139,17 @@ pub(crate) struct Controller {
 
 impl Reset {
     fn new(pdev: &pci::Device<CoreContext<'_>>, params: &Params) -> Result<Self> {
-        dma::set_up(pdev, regs::PAGE_SIZE)?;
+        let ids = (pdev.vendor_id().as_raw(), pdev.device_id());
+        let quirks = Quirks::of_device(ids, is_machine, params.quirks);
+        if let Some(needed) = quirks.not_driven() {
+            dev_err!(pdev, "not driven: the device needs {}\n", needed);
+            return Err(ENODEV);
+        }
+        let mask = match quirks.has(Quirks::DMA_ADDRESS_BITS_48) {
+            true => DmaMask::new::<48>(),
+            false => DmaMask::new::<64>(),
+        };
+        dma::set_up(pdev, regs::PAGE_SIZE, mask)?;
         let claim = Claim::new(pdev)?;
         let bar = Bar::map(pdev)?;
         let caps = Capabilities::decode(bar.read_lo_hi(regs::CAP)?).map_err(|e| {
@@ -157,6 +172,7 @@ impl Reset {
             caps,
             number: instance.number(),
             threads: params.use_threaded_interrupts,
+            quirks,
             reset: jobs.reset.clone(),
         };
         Ok(Self {
@@ -181,7 +197,12 @@ impl Reset {
         };
         let policy = self.hardware.clone();
         let (queue, completions) = Queue::new(dev, self.hardware.bar(), &shape, policy)?;
-        let admin = AdminQueue::new(queue.clone(), params.admin_timeout_ms())?;
+        // CAST: 4096.
+        let alignment = match self.hardware.quirks().has(Quirks::ADMIN_PAGE_ALIGN) {
+            true => regs::PAGE_SIZE as u32,
+            false => 4,
+        };
+        let admin = AdminQueue::new(queue.clone(), params.admin_timeout_ms(), alignment)?;
         // From here on the hardware is stopped before the queue goes.
         let running = Running(self.hardware);
         running.0.attach_admin(&queue, completions, &admin)?;

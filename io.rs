@@ -215,6 +215,7 @@ fn unusual(
         Op::Flush => return Ok(Sqe::flush(nsid)),
         // A discard may be longer than 65536 blocks.
         Op::Discard => return discard(queue, rq),
+        Op::WriteZeroes if geometry.zeroes_by_discard => return discard(queue, rq),
         _ => {}
     }
     let Some((lba, blocks)) = geometry.blocks.range(rq.sector(), rq.bytes()) else {
@@ -252,7 +253,8 @@ fn control(rq: &Request<Io>) -> RwControl {
     RwControl::new(rq.is_fua(), rq.is_hasty(), rq.is_read_ahead())
 }
 
-/// The Dataset Management command of a discard: one range for each piece.
+/// The Dataset Management command of a discard, or of zeroes where deallocated blocks read as
+/// zeroes: one range for each piece.
 #[cold]
 fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
     let geometry = rq.queue_data();

@@ -4,6 +4,8 @@
 
 // Number of I/O queues of each kind.
 mod queue_counts;
+// What devices need that the specification does not say.
+mod quirks;
 // Module parameters, checked.
 pub(crate) mod params;
 // Identify data as limits of the block layer.
@@ -73,6 +75,12 @@ pub(crate) use self::{
     queue_counts::{
         QueueCounts,
         Wanted, //
+    },
+    quirks::{
+        MachineField,
+        QuirkOverrides,
+        Quirks,
+        READY_DELAY_MS, //
     },
     refusals::Refusals,
     reports::Reports,

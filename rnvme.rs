@@ -64,10 +64,12 @@ use self::{
     controller::Controller,
     policy::{
         with_parameters,
-        Params, //
+        Params,
+        QuirkOverrides, //
     },
     sys::{
         base::{
+            given_quirks,
             is_kdump_kernel,
             work,
             Class, //
@@ -99,8 +101,14 @@ struct Bound {
 kernel::pci_device_table!(
     PCI_TABLE,
     <Rnvme as pci::Driver>::IdInfo,
-    // Mass storage, non-volatile memory, NVM Express I/O controller.
-    [(pci::DeviceId::from_class(0x01_08_02, 0xff_ff_ff), ())]
+    [
+        // Mass storage, non-volatile memory, NVM Express I/O controller.
+        (pci::DeviceId::from_class(0x01_08_02, 0xff_ff_ff), ()),
+        // Apple's controllers have another class.
+        (pci::DeviceId::from_id(pci::Vendor::APPLE, 0x2001), ()),
+        (pci::DeviceId::from_id(pci::Vendor::APPLE, 0x2003), ()),
+        (pci::DeviceId::from_id(pci::Vendor::APPLE, 0x2005), ()),
+    ]
 );
 
 impl pci::Driver for Rnvme {
@@ -208,6 +216,11 @@ impl kernel::InPlaceModule for RnvmeModule {
                 pr_err!("{}\n", e);
                 EINVAL
             })?;
+            let quirks = QuirkOverrides::new(given_quirks()).map_err(|e| {
+                pr_err!("{}\n", e);
+                EINVAL
+            })?;
+            let params = params.with_quirks(quirks);
             PARAMS.populate(match is_kdump_kernel() {
                 true => params.frugal(),
                 false => params,

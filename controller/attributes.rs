@@ -58,6 +58,7 @@ impl Attributes {
                 a.version.ter().get()
             )
         }),
+        Attribute::ro(c"quirks", |a, f| a.shared.hardware.quirks().write(f, "\n")),
         Attribute::ro(c"subsysnqn", |a, f| f.write_str(a.shared.nqn.as_str())),
         Attribute::ro(c"cntlid", |a, f| write!(f, "{}", a.shared.info().id)),
         Attribute::ro(c"transport", |_, f| f.write_str("pcie")),

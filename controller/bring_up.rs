@@ -202,7 +202,7 @@ impl Core {
         admin.forget_refusals();
         let deadline = hardware.commands_deadline(self.commands_of_a_reset());
         admin.begin_bring_up(deadline, hardware.is_bring_up_logged());
-        let identified = Identified::get(admin, dev)?;
+        let identified = Identified::get(admin, dev, hardware.quirks())?;
         self.shared.adopt(&identified, dev)?;
         identified.configure(admin, &self.shared.params);
         self.namespaces.check()?;

@@ -55,6 +55,7 @@ use crate::{
         Event,
         Lifecycle,
         Power,
+        Quirks,
         Snapshot,
         State, //
     },
@@ -170,6 +171,11 @@ impl Hardware {
     /// CAP, decoded.
     pub(crate) fn caps(&self) -> &Capabilities {
         &self.registers.caps
+    }
+
+    /// The device's quirks.
+    pub(crate) fn quirks(&self) -> Quirks {
+        self.registers.quirks()
     }
 
     /// The device's name on its bus.

@@ -335,6 +335,7 @@ impl Namespaces {
                 atomic: disk.atomic,
                 many_ranges: disk.discard.ranges > 1,
                 deallocating_zeroes: disk.deallocating_zeroes,
+                zeroes_by_discard: disk.zeroes_by_discard,
                 ids: registration.usable,
                 retries: recipe.retries,
                 readiness: Readiness::new(self.shared.hardware.ready_ms()),

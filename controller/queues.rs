@@ -23,7 +23,8 @@ use crate::{
     },
     policy::{
         timing,
-        QueueCounts, //
+        QueueCounts,
+        Quirks, //
     },
     queue::Queue,
     sys::{
@@ -169,6 +170,7 @@ impl IoQueues {
             entries: queue.entries(),
             ring: queue.submission_ring(),
             cq: id,
+            medium: hardware.quirks().has(Quirks::MEDIUM_PRIO_SQ),
         };
         if admin.execute(&sq).is_err() {
             return Err(admin.execute(&DeleteIoCq(id)).is_err());

@@ -26,6 +26,7 @@ use crate::{
         Continuation,
         Event,
         Params,
+        Quirks,
         RetryPolicy, //
     },
     sys::{
@@ -86,7 +87,7 @@ struct Present {
 pub(super) struct Identified {
     pub(super) info: ControllerInfo,
     subsystem: SubsystemName,
-    nqn: Text<256>,
+    quirks: Quirks,
     power: PowerStates,
 }
 
@@ -96,17 +97,19 @@ impl Identified {
     /// # Errors
     ///
     /// What [`AdminQueue::identify`] returns; `ENODEV` if the controller cannot be driven.
-    pub(super) fn get(admin: &AdminQueue, dev: &Device) -> Result<Self> {
+    pub(super) fn get(admin: &AdminQueue, dev: &Device, quirks: Quirks) -> Result<Self> {
         let page = admin.identify(&Identify::controller())?;
         let raw = page.get()?;
         let info = ControllerInfo::decode(raw).map_err(|e| {
             dev_err!(dev, "{}\n", e);
             ENODEV
         })?;
+        let (model, firmware) = (info.model.as_str(), info.firmware.as_str());
+        let quirks = quirks.with_model(info.vendor, model, firmware);
         Ok(Self {
             info,
-            subsystem: raw.subsystem(),
-            nqn: raw.nqn(),
+            subsystem: raw.subsystem(quirks.has(Quirks::IGNORE_DEV_SUBNQN)),
+            quirks,
             power: raw.power_states(),
         })
     }
@@ -124,7 +127,12 @@ impl Identified {
             admin.offer_data(&now, &now.data());
         }
         if self.power.is_autonomous() {
-            let table = self.power.idle_table(params.default_ps_max_latency_us);
+            let longest = match self.quirks.has(Quirks::NO_APST) {
+                true => 0,
+                false => params.default_ps_max_latency_us,
+            };
+            let skip_last = self.quirks.has(Quirks::NO_DEEPEST_PS);
+            let table = self.power.idle_table(longest, skip_last);
             let set = SetAutonomousPower {
                 enable: table.deepest().is_some(),
             };
@@ -149,8 +157,9 @@ impl Shared {
         jobs: &Arc<Jobs>,
         params: &Params,
     ) -> Result<Arc<Self>> {
-        let identified = Identified::get(admin, dev)?;
+        let identified = Identified::get(admin, dev, hardware.quirks())?;
         let info = identified.info;
+        hardware.set_quirks(identified.quirks);
         hardware.set_limits(&info);
         identified.configure(admin, params);
         // CAST: at most 8 MiB.
@@ -165,7 +174,7 @@ impl Shared {
                 number: hardware.number(),
                 present <- new_mutex!(Present { info, round: 0 }),
                 subsystem,
-                nqn: identified.nqn,
+                nqn: Text::new(&identified.subsystem),
                 max_transfer: info
                     .max_transfer
                     .map_or(mappable, |mdts| mdts.min(mappable)),
@@ -199,7 +208,7 @@ impl Shared {
     pub(super) fn identify_again(&self, dev: &Device) {
         self.admin.forget_refusals();
         let round = self.present.lock().round;
-        let Ok(identified) = Identified::get(&self.admin, dev) else {
+        let Ok(identified) = Identified::get(&self.admin, dev, self.hardware.quirks()) else {
             return;
         };
         match self.next(&identified, dev) {

@@ -42,6 +42,8 @@ pub(crate) struct Geometry {
     pub(crate) many_ranges: bool,
     /// Whether Write Zeroes may deallocate.
     pub(crate) deallocating_zeroes: bool,
+    /// Whether Dataset Management serves for Write Zeroes.
+    pub(crate) zeroes_by_discard: bool,
     /// Its unique identifiers.
     pub(crate) ids: UniqueIds,
     /// Which failed commands are retried.

@@ -10,12 +10,15 @@
 mod atomic;
 // Discards.
 mod discard;
+// Write Zeroes.
+mod zeroes;
 
 pub(crate) use self::{
     atomic::Atomic,
     discard::Discard, //
 };
 
+use super::quirks::Quirks;
 use crate::{
     num::SECTOR_SHIFT,
     nvme::{
@@ -32,8 +35,6 @@ use kernel::{
     prelude::*, //
 };
 
-/// Maximum blocks of one Write Zeroes: NLB has 16 bits.
-const MAX_ZEROES_BLOCKS: u32 = 1 << 16;
 /// The largest power of two that the block layer can express in bytes.
 const LARGEST_POWER: u64 = 1 << 31;
 
@@ -51,6 +52,8 @@ pub(crate) struct Source<'a> {
     pub(crate) max_transfer: u32,
     /// Whether the device follows NVMe 2.1 or later (VS).
     pub(crate) is_2_1: bool,
+    /// The quirks of the device.
+    pub(crate) quirks: Quirks,
 }
 
 /// Limits of a disk.
@@ -72,6 +75,8 @@ pub(crate) struct DiskLimits {
     pub(crate) zeroes_sectors: u32,
     /// Whether Write Zeroes may deallocate the blocks, because they then read as zeroes.
     pub(crate) deallocating_zeroes: bool,
+    /// Whether Dataset Management zeroes blocks instead of Write Zeroes.
+    pub(crate) zeroes_by_discard: bool,
     /// Limits of atomic writes.
     pub(crate) atomic: Atomic,
 }
@@ -148,16 +153,18 @@ impl DiskLimits {
         };
         // File systems assume that a physical block is written atomically.
         let physical_block = power_below(io_min.min(atomic_block).min(source.max_transfer).into());
-        let zeroes_sectors = calculation.zeroes();
+        let discard = calculation.discard(physical_block);
+        let (zeroes_sectors, zeroes_by_discard) = calculation.zeroes(discard);
         let limits = Self {
             logical_block: calculation.block,
             physical_block,
             io_min,
             io_opt,
             chunk_sectors,
-            discard: calculation.discard(physical_block),
+            discard,
             zeroes_sectors,
             deallocating_zeroes: zeroes_sectors != 0 && namespace.deallocating_zeroes,
+            zeroes_by_discard,
             atomic,
         };
         (limits, calculation.ignored)
@@ -198,27 +205,16 @@ impl Calculation<'_> {
     }
 
     fn chunk(&mut self) -> u32 {
+        let largest = self.source.max_transfer;
+        if self.source.quirks.has(Quirks::STRIPE_SIZE) && largest.is_power_of_two() {
+            return largest >> SECTOR_SHIFT;
+        }
         let sectors = u32::from(self.hints().io_boundary) * (self.block >> SECTOR_SHIFT);
         if sectors != 0 && !sectors.is_power_of_two() {
             self.ignore(Ignored::NOIOB);
             return 0;
         }
         sectors
-    }
-
-    fn zeroes(&mut self) -> u32 {
-        if !self.source.controller.write_zeroes {
-            return 0;
-        }
-        // MDTS does not limit a command without data, but some devices apply it.
-        let limit = self.source.nvm.zeroes_bytes;
-        let bytes = limit.unwrap_or(self.source.max_transfer.into());
-        let blocks = (bytes / u64::from(self.block)).min(MAX_ZEROES_BLOCKS.into());
-        if blocks == 0 {
-            self.ignore(Ignored::WZSL);
-        }
-        // CAST: at most 2^16 blocks of 2^7 sectors.
-        blocks as u32 * (self.block >> SECTOR_SHIFT)
     }
 }
 
@@ -259,8 +255,9 @@ mod tests {
         hints: NamespaceHints,
         pub(super) nvm: NvmLimits,
         pub(super) large: LargeHints,
-        oncs: u8,
+        pub(super) oncs: u8,
         pub(super) is_2_1: bool,
+        pub(super) quirks: Quirks,
     }
 
     pub(super) fn device(lba_shift: u32, hints: NamespaceHints) -> Device {
@@ -271,6 +268,7 @@ mod tests {
             large: LargeHints::default(),
             oncs: 0xc,
             is_2_1: false,
+            quirks: Quirks::NONE,
         }
     }
 
@@ -295,6 +293,7 @@ mod tests {
                 large: self.large,
                 max_transfer: 512 << 10,
                 is_2_1: self.is_2_1,
+                quirks: self.quirks,
             };
             let (limits, ignored) = DiskLimits::new(&source);
             acceptable(&limits, source.max_transfer);
@@ -320,8 +319,10 @@ mod tests {
         assert!(discard.sectors == 0 || (1..=256).contains(&discard.ranges));
         assert!(discard.sectors == 0 || most >= needed.into());
         let zeroes = limits.zeroes_sectors;
-        assert_eq!(zeroes % (limits.logical_block >> SECTOR_SHIFT), 0);
-        assert!(zeroes / (limits.logical_block >> SECTOR_SHIFT) <= 65536);
+        let sectors = limits.logical_block >> SECTOR_SHIFT;
+        assert!(limits.zeroes_by_discard || zeroes % sectors == 0);
+        let blocks = zeroes / (limits.logical_block >> SECTOR_SHIFT);
+        assert!(limits.zeroes_by_discard || blocks <= 65536);
         assert!(zeroes != 0 || !limits.deallocating_zeroes);
     }
 
@@ -344,6 +345,7 @@ mod tests {
                 },
                 zeroes_sectors: 1024,
                 deallocating_zeroes: true,
+                zeroes_by_discard: false,
                 atomic: Atomic {
                     max: block,
                     boundary: 0,
@@ -413,23 +415,6 @@ mod tests {
             };
             let (limits, seen) = device(shift, hints).limits();
             assert_eq!((limits.chunk_sectors, seen.0), (sectors, ignored));
-        }
-    }
-
-    #[test]
-    fn zeroes_limits() {
-        // Shift, WZSL in bytes, sectors, ignored.
-        for (shift, bytes, sectors, ignored) in [
-            (9, None, 1024, 0),
-            (9, Some(8192), 16, 0),
-            (9, Some(1 << 40), 65536, 0),
-            (12, Some(u64::MAX), 65536 << 3, 0),
-            (16, Some(8192), 0, Ignored::WZSL),
-        ] {
-            let mut device = device(shift, NO_HINTS);
-            device.nvm.zeroes_bytes = bytes;
-            let (limits, seen) = device.limits();
-            assert_eq!((limits.zeroes_sectors, seen.0), (sectors, ignored));
         }
     }
 

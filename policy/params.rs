@@ -6,7 +6,10 @@
 // The table of the parameters, and the check of a range.
 mod table;
 
-use super::queue_counts::Wanted;
+use super::{
+    queue_counts::Wanted,
+    quirks::QuirkOverrides, //
+};
 
 use self::table::{
     OutOfRange,
@@ -41,6 +44,8 @@ macro_rules! define_params {
         #[derive(Clone, Copy)]
         pub(crate) struct Params {
             $(#[doc = $text] pub(crate) $name: $type,)*
+            /// The user's changes to the quirks of devices.
+            pub(crate) quirks: QuirkOverrides,
         }
 
         #[allow(non_upper_case_globals, reason = "named after the parameters")]
@@ -58,7 +63,10 @@ macro_rules! define_params {
             pub(crate) fn new(values: [u32; Self::COUNT]) -> Result<Self, OutOfRange> {
                 let [$($name),*] = values;
                 $(Self::$name.check($name)?;)*
-                let params = Self { $($name: <$type>::from_checked($name),)* };
+                let params = Self {
+                    $($name: <$type>::from_checked($name),)*
+                    quirks: QuirkOverrides::NONE,
+                };
                 params.check_coalescing()?;
                 Ok(params)
             }
@@ -113,6 +121,11 @@ impl Params {
             io_queue_depth: self.io_queue_depth.min(64),
             ..self
         }
+    }
+
+    /// These parameters with the user's changes to quirks.
+    pub(crate) fn with_quirks(self, quirks: QuirkOverrides) -> Self {
+        Self { quirks, ..self }
     }
 
     /// How many I/O queues to ask for on a machine of `cpus` CPUs: at least 1. Queues for writes

@@ -18,6 +18,10 @@ pub(crate) mod clock;
 mod global;
 // The kernel that saves the memory of a crashed one.
 mod crash;
+// What the firmware says of the machine.
+mod machine;
+// The module parameter that is a text.
+mod quirk_text;
 
 pub(crate) use self::{
     class::{
@@ -30,7 +34,9 @@ pub(crate) use self::{
         init_registry,
         with_registry, //
     },
+    machine::is_machine,
     noio::NoIo,
+    quirk_text::given_quirks,
     rate_limit::RateLimit,
     spinlock::{
         Guard,

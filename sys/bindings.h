@@ -6,4 +6,5 @@
 #include <linux/blk-mq.h>
 #include <linux/blk-mq-dma.h>
 #include <linux/crash_dump.h>
+#include <linux/dmi.h>
 #include <linux/nvme.h>

@@ -49,6 +49,7 @@ pub(crate) use self::{
         has_messages,
         InterruptHandler,
         Line,
+        VectorKinds,
         Vectors, //
     },
     numa::{

@@ -18,8 +18,10 @@ use crate::{
     policy::{
         stop_step,
         timing,
+        Quirks,
         Reading,
-        StopStep, //
+        StopStep,
+        READY_DELAY_MS, //
     },
     sys::pci::{
         is_frozen,
@@ -27,6 +29,10 @@ use crate::{
         stop_dma,
         Bar, //
     },
+};
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering::Relaxed, //
 };
 use kernel::{
     io::{
@@ -40,6 +46,7 @@ use kernel::{
         Arc, //
     },
     time::{
+        delay::fsleep,
         Delta,
         Instant,
         Monotonic, //
@@ -52,6 +59,8 @@ pub(super) struct Registers {
     pub(super) bar: Arc<Bar>,
     /// CAP, as it was when the driver was bound.
     pub(super) caps: Capabilities,
+    /// The device's quirks ([`Quirks::into_raw`]).
+    pub(super) quirks: AtomicU32,
 }
 
 /// What CSTS says of a controller that should work.
@@ -72,10 +81,24 @@ impl Registers {
         self.bar.read(CSTS)
     }
 
+    /// The device's quirks.
+    pub(super) fn quirks(&self) -> Quirks {
+        Quirks::from_raw(self.quirks.load(Relaxed))
+    }
+
+    /// Milliseconds that must pass between CC.EN = 0 and the first look at CSTS.RDY.
+    fn ready_delay_ms(&self) -> u32 {
+        match self.quirks().has(Quirks::DELAY_BEFORE_CHK_RDY) {
+            true => READY_DELAY_MS,
+            false => 0,
+        }
+    }
+
     /// The longest time that the controller states for a change of CSTS.RDY, in milliseconds: CAP.TO,
-    /// or CRTO where that is more.
+    /// or CRTO where that is more; and the delay before that.
     pub(super) fn ready_ms(&self) -> u32 {
-        timing::granted_ready_ms(self.caps.ready_ms(|| self.bar.read(CRTO)))
+        let stated = timing::granted_ready_ms(self.caps.ready_ms(|| self.bar.read(CRTO)));
+        stated.saturating_add(self.ready_delay_ms())
     }
 
     /// Whether the controller works, as far as CSTS says.
@@ -156,8 +179,9 @@ impl Registers {
     /// # Errors
     ///
     /// `ENODEV`: the device is gone. `ETIMEDOUT`: CC.EN = 0 and CSTS.RDY = 0 were not read within
-    /// `longest`.
+    /// `longest`, to which the device's delay adds.
     pub(super) fn stop(&self, longest: Delta, ready_by: Instant<Monotonic>) -> Result {
+        let delay = timing::millis(self.ready_delay_ms());
         read_poll_timeout(
             || {
                 let reading = self.reading();
@@ -165,6 +189,8 @@ impl Registers {
                 let step = stop_step(reading, may_be_ready);
                 if step == StopStep::Disable {
                     self.bar.write_reg(configuration());
+                    // CSTS must not be read before.
+                    fsleep(delay);
                 }
                 if reading.is_none() && !self.is_present() {
                     return Err(ENODEV);
@@ -173,7 +199,7 @@ impl Registers {
             },
             |step| *step == StopStep::Done,
             timing::POLL_INTERVAL,
-            longest,
+            longest + delay,
         )?;
         Ok(())
     }

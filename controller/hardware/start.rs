@@ -17,7 +17,8 @@ use crate::{
     },
     policy::{
         timing,
-        Lifecycle, //
+        Lifecycle,
+        Quirks, //
     },
     sys::{
         base::Work,
@@ -28,7 +29,11 @@ use crate::{
         },
     },
 };
-use core::sync::atomic::AtomicU8;
+use core::sync::atomic::{
+    AtomicU32,
+    AtomicU8,
+    Ordering::Relaxed, //
+};
 use kernel::{
     new_mutex,
     pci,
@@ -47,6 +52,8 @@ pub(crate) struct Identity {
     pub(crate) number: u32,
     /// Whether threads handle interrupts.
     pub(crate) threads: bool,
+    /// The device's quirks, as its PCI ids tell.
+    pub(crate) quirks: Quirks,
     /// The job that brings the controller up again.
     pub(crate) reset: Arc<Work>,
 }
@@ -63,6 +70,7 @@ impl Hardware {
             pdev: pdev.into(),
             bar: identity.bar,
             caps: identity.caps,
+            quirks: AtomicU32::new(identity.quirks.into_raw()),
         };
         let life = Lifecycle::NEW;
         Arc::pin_init(
@@ -109,5 +117,10 @@ impl Hardware {
         if let Some(admin) = &mut self.inner.lock().admin {
             admin.memory = Some(memory);
         }
+    }
+
+    /// Takes over the quirks that Identify Controller tells besides the PCI ids.
+    pub(crate) fn set_quirks(&self, quirks: Quirks) {
+        self.registers.quirks.store(quirks.into_raw(), Relaxed);
     }
 }

@@ -20,7 +20,8 @@ use crate::{
     io::Io,
     policy::{
         Power,
-        QueueCounts, //
+        QueueCounts,
+        Quirks, //
     },
     queue::{
         Completions,
@@ -36,6 +37,7 @@ use crate::{
             box_on,
             CpuMap,
             Line,
+            VectorKinds,
             Vectors, //
         },
     },
@@ -73,7 +75,7 @@ impl Hardware {
         completions: Completions<Admin>,
         commands: &Arc<AdminQueue>,
     ) -> Result {
-        let vectors = Vectors::allocate(&self.registers.pdev, 1, 0, self.threads)?;
+        let vectors = self.allocate_vectors(0, 0)?;
         let handler = KBox::new(VectorHandler::of_admin(completions)?, GFP_KERNEL)?;
         let mut inner = self.inner.lock();
         inner.lines.add(handler)?;
@@ -109,9 +111,19 @@ impl Hardware {
         self.allocate_vectors(queues, write)
     }
 
+    /// Allocates vectors as [`Self::reallocate_vectors`] does, of the kinds and the number that the
+    /// device can use.
     fn allocate_vectors(&self, queues: u32, write: u32) -> Result<Arc<Vectors>> {
-        let count = queues.saturating_add(1);
-        Vectors::allocate(&self.registers.pdev, count, write, self.threads)
+        let quirks = self.quirks();
+        let count = match quirks.has(Quirks::SINGLE_VECTOR) {
+            true => 1,
+            false => queues.saturating_add(1),
+        };
+        let kinds = match quirks.has(Quirks::BROKEN_MSI) {
+            true => VectorKinds::NoMsi,
+            false => VectorKinds::All,
+        };
+        Vectors::allocate(&self.registers.pdev, (count, write), kinds, self.threads)
     }
 
     /// Attaches the I/O queues of `set`, which the controller does not know yet: those with

@@ -22,6 +22,7 @@ use crate::{
         DiskLimits,
         Ignored,
         Likeness,
+        Quirks,
         Source, //
     },
     sys::{
@@ -41,12 +42,13 @@ pub(super) struct Common {
     version: Version,
     /// Limits of commands without data.
     nvm: NvmLimits,
+    quirks: Quirks,
 }
 
 impl Common {
     /// Whether the controller has a list of active namespaces (CNS 02h).
     pub(super) fn has_active_list(&self) -> bool {
-        self.version >= (1, 1)
+        self.version >= (1, 1) && !self.quirks.has(Quirks::IDENTIFY_CNS)
     }
 }
 
@@ -93,7 +95,8 @@ impl Namespaces {
     /// What matters to all namespaces.
     pub(super) fn common(&self) -> Common {
         let version = self.version();
-        let nvm = if self.shared.hardware.caps().command_sets || version >= (2, 0) {
+        let has_nvm = self.shared.hardware.caps().command_sets || version >= (2, 0);
+        let nvm = if has_nvm && !self.has(Quirks::IDENTIFY_CNS) {
             // A controller that refuses states no limits; the log has a line.
             self.shared
                 .admin
@@ -107,6 +110,7 @@ impl Namespaces {
             info: self.shared.info(),
             version,
             nvm,
+            quirks: self.shared.hardware.quirks(),
         }
     }
 
@@ -139,6 +143,9 @@ impl Namespaces {
         let eui64 = Some(info.eui64).filter(|_| version >= (1, 1));
         let nguid = Some(info.nguid).filter(|_| version >= (1, 2));
         ids.complete(eui64.unwrap_or_default(), nguid.unwrap_or_default());
+        if self.has(Quirks::BOGUS_NID) {
+            ids = UniqueIds::default();
+        }
         let likeness = Likeness {
             ids,
             lba_shift: info.lba_shift,
@@ -151,7 +158,8 @@ impl Namespaces {
     /// controller stated them.
     fn descriptors(&self, nsid: Nsid) -> Result<(UniqueIds, CommandSet, Result), Skip> {
         let mut ids = UniqueIds::default();
-        if self.version() < (1, 3) {
+        let is_unknown = self.has(Quirks::NO_NS_DESC_LIST) || self.has(Quirks::IDENTIFY_CNS);
+        if self.version() < (1, 3) || is_unknown {
             return Ok((ids, CommandSet::NVM, Ok(())));
         }
         let page = match self.shared.admin.ask(&Identify::descriptors(nsid)) {
@@ -209,7 +217,8 @@ impl Namespaces {
     /// it.
     fn attributes(&self, nsid: Nsid, info: &NamespaceInfo) -> Result<NamespaceAttributes, Skip> {
         let mut attributes = NamespaceAttributes::UNREPORTED;
-        if self.version() >= (2, 0) || self.shared.hardware.caps().ready_independent {
+        let is_known = self.version() >= (2, 0) || self.shared.hardware.caps().ready_independent;
+        if is_known && !self.has(Quirks::IDENTIFY_CNS) {
             match self
                 .shared
                 .admin
@@ -236,9 +245,14 @@ impl Namespaces {
         );
     }
 
+    /// Whether the device has `quirk`.
+    fn has(&self, quirk: Quirks) -> bool {
+        self.shared.hardware.quirks().has(quirk)
+    }
+
     /// The hints of a namespace that need more than 16 bits, if it has any.
     fn large_hints(&self, nsid: Nsid, info: &NamespaceInfo, is_2_1: bool) -> LargeHints {
-        if !info.hints.has_large(is_2_1) {
+        if !info.hints.has_large(is_2_1) || self.has(Quirks::IDENTIFY_CNS) {
             return LargeHints::default();
         }
         // A controller that refuses states no hints; the log has a line.
@@ -265,6 +279,7 @@ impl Namespaces {
             large: self.large_hints(nsid, info, is_2_1),
             max_transfer: self.shared.max_transfer,
             is_2_1,
+            quirks: common.quirks,
         });
         let limits = Limits {
             disk,

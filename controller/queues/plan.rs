@@ -27,7 +27,10 @@ use crate::{
         CMBSTS,
         CMBSZ, //
     },
-    policy::QueueCounts,
+    policy::{
+        QueueCounts,
+        Quirks, //
+    },
     queue::{
         Pair,
         Queue,
@@ -123,6 +126,9 @@ impl Shared {
     /// Entries of a ring.
     fn entries(&self) -> u16 {
         let caps = self.hardware.caps();
+        if self.hardware.quirks().has(Quirks::QDEPTH_ONE) {
+            return 2;
+        }
         // CAST: the parameter is at most 4095, and so is the smaller.
         self.params.io_queue_depth.min(caps.max_queue_entries) as u16
     }

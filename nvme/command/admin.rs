@@ -220,6 +220,9 @@ pub(crate) struct CreateIoSq {
     pub(crate) ring: u64,
     /// The completion queue that the submission queue uses. It exists already.
     pub(crate) cq: QueueId,
+    /// Whether the priority is medium rather than urgent (QPRIO); arbitration that has no
+    /// priorities ignores it.
+    pub(crate) medium: bool,
 }
 
 impl AdminCommand for CreateIoSq {
@@ -228,13 +231,16 @@ impl AdminCommand for CreateIoSq {
 
     fn sqe(&self) -> Sqe {
         const CONTIGUOUS: u32 = 1 << 0;
+        const MEDIUM: u32 = 2 << 1;
         Sqe {
             dptr: DataPtr {
                 prp1: self.ring,
                 prp2: 0,
             },
             cdw10: queue_dword(self.id, self.entries),
-            cdw11: CONTIGUOUS | (u32::from(self.cq.raw()) << 16),
+            cdw11: CONTIGUOUS
+                | if self.medium { MEDIUM } else { 0 }
+                | (u32::from(self.cq.raw()) << 16),
             ..Sqe::new(Self::OPCODE, 0)
         }
     }
@@ -369,6 +375,7 @@ mod tests {
             entries: 2,
             ring: RING,
             cq: QueueId::new(0x0607),
+            medium: false,
         };
         let fields: &[(usize, &[u8])] = &[
             (0, &[1]),
@@ -377,6 +384,11 @@ mod tests {
             (44, &[1, 0, 7, 6]),
         ];
         assert!(is(command.sqe(), fields));
+        let medium = CreateIoSq {
+            medium: true,
+            ..command
+        };
+        assert_eq!(medium.sqe().cdw11, command.sqe().cdw11 | 4);
     }
 
     #[test]

@@ -29,7 +29,8 @@ use zerocopy_derive::{
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct IdentifyController {
-    _vid: [u8; 4],
+    pub(crate) vid: u16,
+    pub(crate) ssvid: u16,
     pub(crate) sn: [u8; 20],
     pub(crate) mn: [u8; 40],
     pub(crate) fr: [u8; 8],
@@ -81,22 +82,24 @@ const _: () = assert!(size_of::<IdentifyController>() == IDENTIFY_SIZE);
 pub(crate) type SubsystemName = [u8; 256];
 
 impl IdentifyController {
-    /// The name of the subsystem: SUBNQN or, if the controller is too old for SUBNQN, serial and
-    /// model number.
-    pub(crate) fn subsystem(&self) -> SubsystemName {
-        let mut name = self.subnqn;
-        if name.iter().all(|byte| *byte == 0) {
-            let old = Iterator::chain(self.sn.iter(), &self.mn);
-            for (to, from) in name.iter_mut().zip(old) {
-                *to = *from;
-            }
+    /// The name of the subsystem: SUBNQN or, if the controller is too old for SUBNQN or `ignore`
+    /// says that SUBNQN is not unique, a name made of vendors, serial number and model number
+    /// (Base 4.5), in the form of Linux's driver.
+    pub(crate) fn subsystem(&self, ignore: bool) -> SubsystemName {
+        if !ignore && self.subnqn.iter().any(|byte| *byte != 0) {
+            return self.subnqn;
+        }
+        let digits: [u8; 8] = core::array::from_fn(|place| {
+            let vendor = if place < 4 { self.vid } else { self.ssvid };
+            let digit = usize::from(vendor) >> (12 - 4 * (place % 4)) & 0xf;
+            b"0123456789abcdef".get(digit).copied().unwrap_or_default()
+        });
+        let parts: [&[u8]; 4] = [b"nqn.2014.08.org.nvmexpress:", &digits, &self.sn, &self.mn];
+        let mut name = [0; 256];
+        for (to, from) in name.iter_mut().zip(parts.into_iter().flatten()) {
+            *to = *from;
         }
         name
-    }
-
-    /// SUBNQN for log lines and sysfs; empty if the controller is too old for it.
-    pub(crate) fn nqn(&self) -> Text<256> {
-        Text::new(&self.subnqn)
     }
 
     /// The power states.
@@ -121,6 +124,8 @@ impl RetryDelays {
 /// The checked values of Identify Controller.
 #[derive(Clone, Copy)]
 pub(crate) struct ControllerInfo {
+    /// PCI vendor (VID).
+    pub(crate) vendor: u16,
     /// Serial number.
     pub(crate) serial: Text<20>,
     /// Model number.
@@ -214,6 +219,7 @@ impl ControllerInfo {
             });
         }
         Ok(Self {
+            vendor: raw.vid,
             serial: Text::new(&raw.sn),
             model: Text::new(&raw.mn),
             firmware: Text::new(&raw.fr),
@@ -259,15 +265,21 @@ mod tests {
 
     #[test]
     fn subsystems_have_names() -> Result {
-        let name = |fields| -> Result<SubsystemName> {
+        let name = |fields, ignore| -> Result<SubsystemName> {
             let page = page(0, fields)?;
             let raw = IdentifyController::ref_from_bytes(&page).map_err(|_| EINVAL)?;
-            Ok(raw.subsystem())
+            Ok(raw.subsystem(ignore))
         };
-        let modern = name(&[(4, b"S1"), (768, b"nqn.x")])?;
-        assert!(modern.starts_with(b"nqn.x\0"));
-        let old = name(&[(4, b"S1"), (24, b"M1")])?;
-        assert!(old.starts_with(b"S1\0") && old[20..].starts_with(b"M1\0"));
+        let fields: &[(usize, &[u8])] = &[
+            (0, &[0x34, 0x12, 0xef, 0x0d]),
+            (4, b"S1                  "),
+            (24, b"M1"),
+        ];
+        let old = b"nqn.2014.08.org.nvmexpress:12340defS1                  M1\0";
+        assert!(name(fields, false)?.starts_with(old));
+        let modern: &[(usize, &[u8])] = &[(4, b"S1"), (768, b"nqn.x")];
+        assert!(name(modern, false)?.starts_with(b"nqn.x\0"));
+        assert!(name(modern, true)?.starts_with(b"nqn.2014.08.org.nvmexpress:00000000S1\0"));
         Ok(())
     }
 
@@ -439,7 +451,7 @@ mod tests {
         assert_eq!((info.id, info.events.raw()), (0x102, 0x11f));
         assert!(info.timestamp);
         let raw = IdentifyController::ref_from_bytes(&page).map_err(|_| EINVAL)?;
-        assert_eq!(raw.nqn().as_str(), "nqn.2014-08.x:y");
+        assert!(raw.subsystem(false).starts_with(b"nqn.2014-08.x:y\0"));
         Ok(())
     }
 
@@ -451,8 +463,6 @@ mod tests {
         assert!(!info.volatile_write_cache);
         assert_eq!((info.rtd3e_us, info.events.raw()), (0, 0x1f));
         assert!(!info.timestamp);
-        let raw = IdentifyController::ref_from_bytes(&page).map_err(|_| EINVAL)?;
-        assert_eq!(raw.nqn().as_str(), "");
         Ok(())
     }
 }

@@ -97,7 +97,8 @@ impl PowerStates {
     /// The rule is Linux's: transitions take at most 2 % of the time. An idle controller enters a
     /// state after 50 times the state's entry and exit latency. From each state it enters the next
     /// lower one that is non-operational, reports a latency, and stays within `max_latency_us`.
-    pub(crate) fn idle_table(&self, max_latency_us: u32) -> ApstTable {
+    /// `skip_last`: the last state of all must not be entered.
+    pub(crate) fn idle_table(&self, max_latency_us: u32, skip_last: bool) -> ApstTable {
         let mut table = ApstTable {
             entries: [0; Self::MAX],
             deepest: None,
@@ -110,7 +111,12 @@ impl PowerStates {
         for (number, (entry, state)) in pairs.enumerate().take(usize::from(self.last) + 1).rev() {
             *entry = target;
             let latency = state.round_trip_us();
-            if !state.non_operational || latency == 0 || latency > max_latency_us.into() {
+            let is_skipped = skip_last && number == usize::from(self.last);
+            if !state.non_operational
+                || latency == 0
+                || latency > max_latency_us.into()
+                || is_skipped
+            {
                 continue;
             }
             target = ApstTable::entry(number, latency);
@@ -195,7 +201,7 @@ mod tests {
 
     /// State and milliseconds of the first `N` entries.
     fn table<const N: usize>(states: &PowerStates, max_latency_us: u32) -> [(u64, u64); N] {
-        let bytes = states.idle_table(max_latency_us).bytes();
+        let bytes = states.idle_table(max_latency_us, false).bytes();
         assert!(bytes[8 * N..].iter().all(|byte| *byte == 0));
         let mut entries = [(0, 0); N];
         for (number, entry) in entries.iter_mut().enumerate() {
@@ -244,8 +250,17 @@ mod tests {
         ];
         for (max_latency_us, entries, deepest) in cases {
             assert_eq!(table(&states, max_latency_us), entries);
-            assert_eq!(states.idle_table(max_latency_us).deepest(), deepest);
+            assert_eq!(states.idle_table(max_latency_us, false).deepest(), deepest);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn the_last_state_is_skipped() -> Result {
+        let states = states(&DRIVE, 4, 1)?;
+        assert_eq!(states.idle_table(u32::MAX, true).deepest(), Some(3));
+        // Only the last of all: not the deepest that is allowed.
+        assert_eq!(states.idle_table(9_999, true).deepest(), Some(3));
         Ok(())
     }
 
@@ -280,7 +295,7 @@ mod tests {
         for (npss, apsta) in [(0, 1), (2, 0), (2, 0xfe)] {
             let states = states(&[(0, 0, 0), (2, 5, 5), (2, 9, 9)], npss, apsta)?;
             assert_eq!(table(&states, u32::MAX), none);
-            assert_eq!(states.idle_table(u32::MAX).deepest(), None);
+            assert_eq!(states.idle_table(u32::MAX, false).deepest(), None);
         }
         Ok(())
     }
@@ -288,7 +303,7 @@ mod tests {
     #[test]
     fn as_many_states_as_there_can_be() -> Result {
         let all = states(&[(2, 20, 0); 32], 31, 1)?;
-        let bytes = all.idle_table(20).bytes();
+        let bytes = all.idle_table(20, false).bytes();
         for state in 0..PowerStates::MAX {
             let next = if state == 31 {
                 0
@@ -302,7 +317,7 @@ mod tests {
             let nonsense = states(&[(2, 20, 0); 32], npss, 1)?;
             assert!(!nonsense.is_autonomous());
             assert_eq!(nonsense.last, 0);
-            assert_eq!(nonsense.idle_table(u32::MAX).deepest(), None);
+            assert_eq!(nonsense.idle_table(u32::MAX, false).deepest(), None);
         }
         Ok(())
     }

@@ -62,7 +62,8 @@ pub(crate) enum Buffer<'a> {
 
 impl<T: Operations> DriverQueue<T> {
     /// A queue of `set` for commands with up to `max_transfer` bytes of data. The pieces of the
-    /// data meet at multiples of `boundary` bytes.
+    /// data meet at multiples of `boundary` bytes. The block layer copies data that does not begin
+    /// at a multiple of `alignment` bytes, a power of two.
     ///
     /// # Errors
     ///
@@ -70,13 +71,13 @@ impl<T: Operations> DriverQueue<T> {
     pub(crate) fn new(
         set: Arc<TagSet<T>>,
         data: Arc<T::QueueData>,
-        boundary: usize,
+        (boundary, alignment): (usize, u32),
         max_transfer: u32,
     ) -> Result<Self> {
         let mut limits = bindings::queue_limits {
             max_hw_sectors: max_transfer >> SECTOR_SHIFT,
             virt_boundary_mask: boundary.wrapping_sub(1),
-            dma_alignment: 3,
+            dma_alignment: alignment.max(4) - 1,
             ..Default::default()
         };
         let steady = set.keep_steady();

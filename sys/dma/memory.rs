@@ -212,9 +212,9 @@ pub(crate) fn read_barrier() {
 /// # Errors
 ///
 /// What `dma_set_mask_and_coherent` returns; `EIO` as a rule.
-pub(crate) fn set_up(pdev: &pci::Device<Core<'_>>, page_size: usize) -> Result {
+pub(crate) fn set_up(pdev: &pci::Device<Core<'_>>, page_size: usize, mask: DmaMask) -> Result {
     // SAFETY: the device is being probed, so no other code maps for it at the same time.
-    unsafe { pdev.dma_set_mask_and_coherent(DmaMask::new::<64>()) }?;
+    unsafe { pdev.dma_set_mask_and_coherent(mask) }?;
     // SAFETY: as above. The PCI core sets `dma_parms` when it finds the device.
     unsafe {
         (*(*crate::sys::pci::raw_device(pdev.as_ref())).dma_parms).min_align_mask =

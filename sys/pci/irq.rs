@@ -40,6 +40,24 @@ use kernel::{
     }, //
 };
 
+/// The kinds of vectors that work.
+#[derive(Clone, Copy)]
+pub(crate) enum VectorKinds {
+    /// MSI-X, MSI, the pin.
+    All,
+    /// MSI-X and the pin.
+    NoMsi,
+}
+
+impl VectorKinds {
+    fn flags(self) -> c_uint {
+        match self {
+            Self::All => bindings::PCI_IRQ_ALL_TYPES,
+            Self::NoMsi => bindings::PCI_IRQ_ALL_TYPES & !bindings::PCI_IRQ_MSI,
+        }
+    }
+}
+
 /// Allocated vectors of a device: MSI-X, else MSI, else the pin. Each [`Line`] holds a count; the
 /// vectors are freed when the last one is dropped.
 pub(crate) struct Vectors {
@@ -61,8 +79,8 @@ impl Vectors {
     /// What `pci_alloc_irq_vectors_affinity` returns if there is not even one vector.
     pub(crate) fn allocate(
         pdev: &pci::Device,
-        max: u32,
-        write: u32,
+        (max, write): (u32, u32),
+        kinds: VectorKinds,
         threads: bool,
     ) -> Result<Arc<Self>> {
         let mut affinity = bindings::irq_affinity {
@@ -86,7 +104,7 @@ impl Vectors {
                 super::function::raw(pdev),
                 1,
                 max.max(1),
-                bindings::PCI_IRQ_ALL_TYPES | spread,
+                kinds.flags() | spread,
                 affinity,
             )
         };

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Admin commands.  NVMe Base 2.0, 5."""
 
+import struct
+
 import identify
 from data import BadCommand, pieces
 from queues import CompletionQueue, SubmissionQueue
@@ -14,6 +16,7 @@ ABORTED = 7
 # Get Log Page, Retain Asynchronous Event: the event stays masked.
 RETAIN = 1 << 15
 NUMBER_OF_QUEUES, ASYNC_CONFIG, TIMESTAMP, HOST_BEHAVIOUR = 7, 0x0b, 0x0e, 0x16
+POWER_TRANSITIONS = 0x0c
 
 
 class Admin:
@@ -36,6 +39,7 @@ class Admin:
         self.changed = []
         # Volatile write cache enabled.
         self.features = {6: 1}
+        self.transitions = None
 
     def execute(self, command):
         """Execute one command; returns dword 0 or None."""
@@ -47,6 +51,8 @@ class Admin:
     def transfer(self, command, length):
         """(address, bytes) of a command's data in guest memory."""
         controller = self.controller
+        if command.prp1 % controller.options["adminalign"]:
+            controller.complain(f"data of opcode {command.opcode:#x} is not aligned")
         return pieces(controller.memory, command, length, controller.options,
                       controller.complain)
 
@@ -96,6 +102,7 @@ class Admin:
             raise BadCommand(CQ_INVALID)
         cq.users += 1
         controller.sqs[ident] = SubmissionQueue(ident, command.prp1, size, cq)
+        controller.sqs[ident].priority = command.dword(11) >> 1 & 3
         return 0
 
     def delete_sq(self, command):
@@ -204,6 +211,11 @@ class Admin:
             self.get(command, 512)
         elif feature == TIMESTAMP:
             self.get(command, 8)
+        elif feature == POWER_TRANSITIONS and self.controller.options["apst"]:
+            # Whether they are on; by state, where each leads to.
+            self.transitions = (command.dword(11) & 1,
+                                [entry >> 3 & 31 for entry in
+                                 struct.unpack("<32Q", self.get(command, 256))])
         elif feature not in (1, 2, 4, 5, 6, 8, 9, 0x0a, ASYNC_CONFIG):
             raise BadCommand(INVALID_FIELD)
         self.features[feature] = command.dword(11)

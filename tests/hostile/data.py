@@ -141,5 +141,5 @@ def pieces(memory, command, length, options, complain):
             complain("an SGL, which the controller does not take")
             raise BadCommand(2)
         return sgls(memory, command.prp1, command.prp2, length)
-    alignment = 512 if options["misread"] else 8
+    alignment = 512 if options["misread"] else options["listalign"]
     return prps(memory, command.prp1, command.prp2, length, complain, alignment)

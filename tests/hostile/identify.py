@@ -25,10 +25,10 @@ def unique(name, nsid, length):
 def controller(name, options):
     """CNS 01h: Identify Controller."""
     page = bytearray(PAGE)
-    put(page, 0, "<HH", 0x1234, 0x1234)
+    put(page, 0, "<HH", options["vendor"], options["vendor"])
     text(page, 4, 20, name)
-    text(page, 24, 40, "rnvme hostile controller")
-    text(page, 64, 8, "1.0")
+    text(page, 24, 40, options["model"])
+    text(page, 64, 8, options["firmware"])
     page[77] = options["mdts"]
     put(page, 78, "<H", 1)
     put(page, 80, "<I", options["vs"])
@@ -48,6 +48,11 @@ def controller(name, options):
     subnqn = f"nqn.2014-08.org.example:{name}".encode()
     page[768:768 + len(subnqn)] = subnqn
     put(page, 2048, "<H", 2500)
+    if options["apst"]:
+        # Three states with I/O and two without, of 1 ms and 10 ms.
+        page[263], page[265] = 4, 1
+        for state, latency in ((3, 500), (4, 5000)):
+            put(page, 2048 + 32 * state, "<HBBII", 10, 0, 2, latency, latency)
     return page
 
 

@@ -4,6 +4,7 @@
 NVMe Base 2.0, 3.1.3 (properties), 3.5 (initialization); NVMe over PCIe 1.0, 3.1.2.
 """
 
+import collections
 import heapq
 import itertools
 import time
@@ -15,23 +16,18 @@ from data import BadCommand, Namespace
 from events import Events
 from faults import Faults
 from io_commands import Nvm
+from options import DEFAULTS, VECTORS, cap, ids
 from presence import Presence
 from queues import Command, CompletionQueue, Poster, SubmissionQueue
 from rules import Rules
 from vfio_user import DmaError, Memory
 
 DOORBELLS = 0x1000
-VECTORS = 9
 REGISTERS = {0x00: ("cap", 8), 0x08: ("vs", 4), 0x0c: ("intms", 4), 0x10: ("intmc", 4),
              0x14: ("cc", 4), 0x1c: ("csts", 4), 0x20: ("nssr", 4), 0x24: ("aqa", 4),
              0x28: ("asq", 8), 0x30: ("acq", 8)}
 RDY, CFS = 1, 2
-# The options that `set` changes.
-DEFAULTS = {
-    "mqes": 1023, "cqr": 1, "to": 4, "dstrd": 0, "mpsmin": 0, "css": 1, "vs": 0x20000,
-    "mdts": 5, "ns": 1, "queues": VECTORS - 1, "dbbuf": 0, "sgls": 0, "misread": 0, "aerl": 3,
-    "shift": 9, "size": 64 << 20, "volatile": 0,
-}
+IDENTIFY = 6
 
 
 class Controller(Presence):
@@ -43,7 +39,9 @@ class Controller(Presence):
         self.initial = {**DEFAULTS, **(options or {})}
         self.memory = Memory()
         self.vectors = [None] * VECTORS
-        self.config = pci.Config(VECTORS)
+        self.config = pci.Config(VECTORS, ids(self.initial))
+        # When CC.EN became 0.
+        self.disabled = 0.0
         self.timers = []
         self.order = itertools.count()
         self.namespaces = {}
@@ -54,6 +52,8 @@ class Controller(Presence):
         self.poster, self.rules = Poster(self), Rules(self)
         self.admin, self.nvm, self.events = Admin(self), Nvm(self), Events(self)
         self.counts, self.options = {}, {}
+        # By queue and opcode, and Identify by CNS.
+        self.executed = collections.Counter()
         # Options were changed and are not in force yet.
         self.is_changed = False
         # Bytes from one doorbell to the next, since the controller was enabled.
@@ -73,6 +73,7 @@ class Controller(Presence):
         self.counts = dict.fromkeys(
             ("commands", "admin", "io", "interrupts", "doorbells", "enables", "resets",
              "shutdowns", "orphans", "aborts", "complaints"), 0)
+        self.executed.clear()
         self.set_options(self.initial)
         self.come_back()
 
@@ -82,6 +83,7 @@ class Controller(Presence):
         if unknown:
             raise ValueError(f"no such option: {' '.join(unknown)}")
         self.options = {**self.options, **changes}
+        self.config.identify(*ids(self.options))
         self.is_changed = True
         if not self.regs["cc"] & 1:
             self.use_options()
@@ -200,17 +202,14 @@ class Controller(Presence):
         self.poster.reset()
         self.admin.reset()
 
-    def cap(self):
-        """CAP, made from the options."""
-        get = self.options.get
-        return (get("mqes") & 0xffff | get("cqr") << 16 | (get("to") & 0xff) << 24
-                | (get("dstrd") & 15) << 32 | (get("css") & 0xff) << 37
-                | (get("mpsmin") & 15) << 48 | 4 << 52)
-
     def value(self, name):
         """The value that a register reads as."""
+        if name == "csts" and self.options["rdydelay"]:
+            passed = (time.monotonic() - self.disabled) * 1000
+            if passed < self.options["rdydelay"]:
+                self.complain(f"CSTS is read {passed:.0f} ms after CC.EN = 0")
         if name == "cap":
-            value = self.cap()
+            value = cap(self.options)
         else:
             value = self.options["vs"] if name == "vs" else self.regs[name]
         if self.faults.armed:
@@ -282,6 +281,8 @@ class Controller(Presence):
     def configure(self, value):
         """CC was written: enable, disable, shutdown."""
         old, self.regs["cc"] = self.regs["cc"], value
+        if old & 1 and not value & 1:
+            self.disabled = time.monotonic()
         self.rules.configure(old, value)
         if self.stopped == "reset" and old & 1 and not value & 1:
             self.stopped, self.is_cc_unheard = "", False
@@ -412,6 +413,9 @@ class Controller(Presence):
             command = Command(sq, raw)
             self.counts["commands"] += 1
             self.counts[sq.kind] += 1
+            self.executed[sq.kind, command.opcode] += 1
+            if not sq.id and command.opcode == IDENTIFY:
+                self.executed["identify", command.dword(10) & 0xff] += 1
             if command.cid in sq.busy:
                 self.complain(f"queue {sq.id}: command id {command.cid:#x} is used twice")
             sq.busy[command.cid] = command
@@ -459,4 +463,6 @@ class Controller(Presence):
         """The state as a line for debugging."""
         busy = {sq.id: len(sq.busy) for sq in self.sqs.values()}
         regs = " ".join(f"{name}={value:#x}" for name, value in self.regs.items())
-        return f"{regs} gone={self.gone} busy={busy} timers={len(self.timers)}"
+        priorities = {sq.id: sq.priority for sq in self.sqs.values() if sq.id}
+        return (f"{regs} gone={self.gone} busy={busy} timers={len(self.timers)} "
+                f"priorities={priorities}")

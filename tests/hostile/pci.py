@@ -7,9 +7,6 @@ and power management.  QEMU itself keeps the BARs' addresses and the MSI-X table
 
 import struct
 
-# Ids of no real device: drivers have no quirks for them.
-VENDOR, DEVICE = 0x1234, 0x5678
-CLASS_NVME = 0x010802
 BAR0_SIZE, BAR4_SIZE = 1 << 20, 8192
 EXPRESS, MSIX_CAP, POWER = 0x40, 0x80, 0x90
 DEVCTL = EXPRESS + 8
@@ -20,8 +17,10 @@ BUS_MASTER = 4
 class Config:
     """The configuration space, 4096 bytes."""
 
-    def __init__(self, vectors):
+    def __init__(self, vectors, ids):
         self.vectors = vectors
+        # Vendor, device, class.
+        self.ids = ids
         self.data = bytearray(4096)
         # The writable bits.
         self.mask = bytearray(4096)
@@ -34,14 +33,12 @@ class Config:
     def reset(self):
         """Set the configuration space as after power on."""
         put = self._put
-        put(0x00, "<I", DEVICE << 16 | VENDOR)
+        self.identify(*self.ids)
         put(0x04, "<H", 0, 0x0546)
         put(0x06, "<H", 0x0010)
-        put(0x08, "<I", CLASS_NVME << 8 | 1)
         put(0x0c, "<I", 0, 0xff)
         put(0x10, "<Q", 4, -BAR0_SIZE & 0xffff_ffff_ffff_ffff)
         put(0x20, "<I", 0, -BAR4_SIZE & 0xffff_ffff)
-        put(0x2c, "<I", DEVICE << 16 | VENDOR)
         put(0x34, "<B", EXPRESS)
         put(0x3c, "<B", 0, 0xff)
         # PCI Express: version 2, an endpoint; role-based errors, function level reset.
@@ -62,6 +59,13 @@ class Config:
         put(POWER, "<H", 0x01)
         put(POWER + 2, "<H", 3)
         put(POWER + 4, "<H", 8, 3)
+
+    def identify(self, vendor, device, kind):
+        """Bear these ids: the guest reads them when it looks for devices."""
+        self.ids = vendor, device, kind
+        self._put(0x00, "<I", device << 16 | vendor)
+        self._put(0x08, "<I", kind << 8 | 1)
+        self._put(0x2c, "<I", device << 16 | vendor)
 
     def read(self, offset, count):
         """A load."""

@@ -63,6 +63,8 @@ class SubmissionQueue:
     def __init__(self, ident, base, size, cq):
         self.id, self.base, self.size, self.cq = ident, base, size, cq
         self.head = self.tail = 0
+        # QPRIO: 0 is urgent, 2 medium.
+        self.priority = 0
         # Commands that were fetched and not completed, by command id.
         self.busy = {}
         self.kind = "io" if ident else "admin"

@@ -21,17 +21,13 @@ sys.dont_write_bytecode = True
 
 from fuzz import Fuzzer  # noqa: E402  (after the line above on purpose)
 from nvme import Controller  # noqa: E402
+from options import parse_options  # noqa: E402
 from vfio_user import Connection  # noqa: E402
 
 
 def log(text):
     """Print a line of the log."""
     print(f"{time.monotonic():.3f} {text}", flush=True)
-
-
-def parse_options(words):
-    """{key: number} of words `key=value`."""
-    return {key: int(value, 0) for key, value in (word.split("=", 1) for word in words)}
 
 
 class Control:
@@ -73,8 +69,11 @@ class Control:
         self.controller.faults.disarm(*words[:1])
 
     def do_count(self, words):
-        """count FAULT|WHAT: how often a fault was taken, or WHAT was counted."""
+        """count FAULT|WHAT: how often a fault was taken, or WHAT was counted; count admin|io OPCODE,
+        count identify CNS: how many of these commands came."""
         controller = self.controller
+        if len(words) > 1:
+            return controller.executed[words[0], int(words[1], 0)]
         if words[0] in controller.counts:
             return controller.counts[words[0]]
         return controller.faults.taken.get(words[0], 0)
@@ -146,6 +145,10 @@ class Control:
     def do_state(self, _words):
         """state: registers and commands in flight."""
         return self.controller.pack_state()
+
+    def do_transitions(self, _words):
+        """transitions: power state transitions, as the driver has set them (apst=1)."""
+        return self.controller.admin.transitions
 
     def do_fuzz(self, words):
         """fuzz SEED [resets]: start with a seed."""

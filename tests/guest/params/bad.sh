@@ -24,6 +24,7 @@ bad() { # PARAMETER VALUE LEAST MOST OTHER-PARAMETER...
 }
 seen=0
 while read -r line; do
+    [[ $line != quirks:*"(string)" ]] || continue
     # NAME:TEXT (LEAST to MOST UNIT, default DEFAULT) (u32)
     [[ $line =~ ^([a-z_]+):.*\ \(([0-9]+)\ to\ ([0-9]+)[^,]*,\ default\ [0-9]+\)\ \(u32\)$ ]] ||
         die "modinfo says no range: $line"
@@ -32,7 +33,7 @@ while read -r line; do
     bad "$name" $((most + 1)) "$least" "$most"
     seen=$((seen + 1))
 done < <(modinfo -F parm /rnvme.ko)
-expect "parameters with a range" "$(modinfo -F parmtype /rnvme.ko | wc -l)" $seen
+expect "parameters with a range, and quirks" "$(modinfo -F parmtype /rnvme.ko | wc -l)" $((seen + 1))
 ((seen)) || die "modinfo names no parameter"
 for value in 0 65536 4294967295; do
     bad io_queue_depth $value 2 4095
@@ -42,6 +43,12 @@ bad irq_coalescing_time 0 1 255 irq_coalescing_threshold=8
 for value in many ""; do
     no_number io_queue_depth "$value"
 done
+# A text that says no quirks.
+for text in nonsense 8086:5845: 1x:2:no_apst; do
+    refused quirks "$text" "parameter quirks: '$text' is not VENDOR:DEVICE:NAME"
+done
+refused quirks 8086:5845:^no_apst,apst "parameter quirks: there is no quirk 'apst'"
+refused quirks "$(printf '1:1:no_apst-%.0s' {1..50})" "invalid for parameter \`quirks'"
 # Unknown ones are only told of, as for any module.
 mark
 load nonsense=1
