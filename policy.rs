@@ -50,7 +50,10 @@ pub(crate) use self::{
         Snapshot,
         State, //
     },
-    log_budget::LogBudget,
+    log_budget::{
+        reaches_power_of_two,
+        LogBudget, //
+    },
     namespace_change::{
         Change,
         Likeness, //

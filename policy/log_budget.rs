@@ -21,6 +21,12 @@ pub(crate) struct LogBudget {
     missed: u32,
 }
 
+/// Whether a counter reaches or passes a power of two as it goes from `before` to `after`: the log
+/// has a line then, however many a device causes.
+pub(crate) fn reaches_power_of_two(before: u32, after: u32) -> bool {
+    before == 0 || (before ^ after) > before
+}
+
 impl Default for LogBudget {
     fn default() -> Self {
         Self::new(BURST, LOG_INTERVAL)
@@ -71,6 +77,22 @@ impl LogBudget {
 #[kernel::macros::kunit_tests(rnvme_log_budget)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_at_each_power_of_two() {
+        for (before, after, line) in [
+            (0, 1, true),
+            (0, 7, true),
+            (1, 2, true),
+            (2, 3, false),
+            (3, 4, true),
+            (5, 9, true),
+            (u32::MAX, 0, false),
+            (u32::MAX, 3, false),
+        ] {
+            assert_eq!(reaches_power_of_two(before, after), line);
+        }
+    }
 
     #[test]
     fn a_burst_is_printed_and_the_rest_counted() {

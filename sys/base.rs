@@ -2,6 +2,8 @@
 
 //! Work, locks, classes, time: nothing here belongs to a device.
 
+// Users of an object that code reaches without holding it.
+mod users;
 // Device classes and attributes in sysfs.
 mod class;
 // Scopes in which allocations do not wait for I/O.

@@ -11,6 +11,7 @@ use crate::{
     admin::CommandTimeout,
     nvme::Abort,
     policy::{
+        reaches_power_of_two,
         Action,
         Event,
         Power, //
@@ -34,12 +35,13 @@ impl Hardware {
     /// Counts `count` queues whose interrupt was lost.
     fn count_lost_interrupts(&self, count: u32) {
         let before = self.counters.lost_interrupts.fetch_add(count, Relaxed);
-        // A line at each power of two: a device that loses all interrupts must not flood the log.
-        if before == 0 || (before ^ (before + count)) > before {
+        // The counter wraps.
+        let after = before.wrapping_add(count);
+        if reaches_power_of_two(before, after) {
             dev_warn!(
                 self.registers.pdev,
                 "commands were completed without an interrupt ({} times so far)\n",
-                before + count
+                after
             );
         }
     }

@@ -3,6 +3,7 @@
 //! The class `rnvme` and its devices `/sys/class/rnvme/rnvme0` and so on: one device for each
 //! controller, the parent of its disks. A table of [`Attribute`]s defines the files of a device.
 
+use super::users::Users;
 use crate::sys::{
     ffi as bindings,
     pci::raw_device, //
@@ -33,7 +34,8 @@ use kernel::{
     }, //
 };
 
-/// A registered class; unregistered when dropped. Its devices must be dropped before.
+/// A registered class; unregistered when dropped. A device that is left keeps the class for ever,
+/// with a line in the log; none can be made after that.
 pub(crate) struct Class(NonNull<bindings::class>);
 
 // SAFETY: any thread may use a class.
@@ -43,6 +45,8 @@ unsafe impl Sync for Class {}
 
 /// The address of the module's only class, for [`ClassDevice::new`].
 static CLASS: SetOnce<usize> = SetOnce::new();
+/// `Class` and each `ClassDevice`.
+static USERS: Users = Users::none();
 
 impl Class {
     /// Registers the class `name`, once in the life of the module.
@@ -53,19 +57,24 @@ impl Class {
     pub(crate) fn register(name: &'static CStr) -> Result<Self> {
         // SAFETY: the name is static.
         let class = from_err_ptr(unsafe { bindings::class_create(name.as_char_ptr()) })?;
-        let class = Self(NonNull::new(class).ok_or(ENOMEM)?);
-        if !CLASS.populate(class.0.as_ptr() as usize) {
+        if !CLASS.populate(class as usize) {
+            // SAFETY: made above, without devices.
+            unsafe { bindings::class_destroy(class) };
             return Err(EBUSY);
         }
-        Ok(class)
+        USERS.open();
+        Ok(Self(NonNull::new(class).ok_or(ENOMEM)?))
     }
 }
 
 impl Drop for Class {
     fn drop(&mut self) {
-        // SAFETY: `register` made the class. The module drops the driver, and with it every device
-        // of the class, before the class.
-        unsafe { bindings::class_destroy(self.0.as_ptr()) }
+        if USERS.leave() {
+            // SAFETY: `register` made the class. It has no device, and will have none.
+            unsafe { bindings::class_destroy(self.0.as_ptr()) }
+        } else {
+            pr_err!("a device outlives its class, which stays for ever: a bug\n");
+        }
     }
 }
 
@@ -258,11 +267,29 @@ impl Groups {
 ///
 /// # Invariants
 ///
-/// `device` is registered, its driver data is `_data`, and its attributes are `_groups`.
+/// `device` is registered, its driver data is `_data`, and its attributes are `_groups`. The class
+/// exists, because `_user` is a user of it.
 pub(crate) struct ClassDevice<D> {
     device: ARef<Device>,
     _data: Arc<D>,
     _groups: KBox<Groups>,
+    _user: ClassUser,
+}
+
+/// A user of the class.
+struct ClassUser;
+
+impl ClassUser {
+    fn new() -> Result<Self> {
+        USERS.enter().then_some(Self).ok_or(ENODEV)
+    }
+}
+
+impl Drop for ClassUser {
+    fn drop(&mut self) {
+        // The class stays if this was the last: see `Class`.
+        let _ = USERS.leave();
+    }
 }
 
 // SAFETY: any thread may use a device and, by the bound on `D`, the data. The groups do not change.
@@ -283,10 +310,11 @@ impl<D: Send + Sync + 'static> ClassDevice<D> {
         data: Arc<D>,
         table: &'static [Attribute<D>],
     ) -> Result<Self> {
+        let user = ClassUser::new()?;
         let class = *CLASS.as_ref().ok_or(ENODEV)?;
         let mut groups = Groups::new(table)?;
-        // SAFETY: `class` is registered as long as the driver is, `parent` is a valid device, and
-        // the format takes one unsigned int. The data and the groups live until the device is
+        // SAFETY: `class` is registered as long as `user` lives, `parent` is a valid device, and the
+        // format takes one unsigned int. The data and the groups live until the device is
         // unregistered. The attributes are static, and `D` is the type of their data.
         let dev = from_err_ptr(unsafe {
             bindings::device_create_with_groups(
@@ -306,6 +334,7 @@ impl<D: Send + Sync + 'static> ClassDevice<D> {
             device: dev.into(),
             _data: data,
             _groups: groups,
+            _user: user,
         })
     }
 }

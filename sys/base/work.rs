@@ -6,10 +6,16 @@
 //! I/O, so both workqueues have a rescuer thread (`WQ_MEM_RECLAIM`). Work that waits for a reset is
 //! on the second workqueue: it cannot occupy the rescuer that the reset needs.
 
-use super::noio::NoIo;
+use super::{
+    noio::NoIo,
+    users::Users, //
+};
 use crate::sys::ffi as bindings;
 use core::{
-    mem::offset_of,
+    mem::{
+        offset_of,
+        ManuallyDrop, //
+    },
     ptr::NonNull, //
 };
 use kernel::{
@@ -62,20 +68,22 @@ impl KernelQueue {
 
 impl Drop for KernelQueue {
     fn drop(&mut self) {
-        // SAFETY: `new` made the workqueue. Nothing is queued any more, because `Queues` is dropped
-        // after every `Work`.
+        // SAFETY: `new` made the workqueue. Nothing is queued any more: `Queues` drops the queue only
+        // if there is no `Work`.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) }
     }
 }
 
-/// The workqueues of the module; destroyed when dropped. Every [`Work`] must be dropped before.
+/// The workqueues of the module; destroyed when dropped. A [`Work`] that is left keeps them for
+/// ever, with a line in the log; none can be made after that.
 pub(crate) struct Queues {
-    _reset: KernelQueue,
-    _background: KernelQueue,
+    queues: ManuallyDrop<(KernelQueue, KernelQueue)>,
 }
 
 /// The addresses of the workqueues, for [`Work::new`].
 static QUEUES: SetOnce<(usize, usize)> = SetOnce::new();
+/// `Queues` and each `Work`.
+static USERS: Users = Users::none();
 
 impl Queues {
     /// Makes the workqueues, once in the life of the module.
@@ -90,10 +98,21 @@ impl Queues {
         if !QUEUES.populate(addresses) {
             return Err(EBUSY);
         }
+        USERS.open();
         Ok(Self {
-            _reset: reset,
-            _background: background,
+            queues: ManuallyDrop::new((reset, background)),
         })
+    }
+}
+
+impl Drop for Queues {
+    fn drop(&mut self) {
+        if USERS.leave() {
+            // SAFETY: dropped once, here. There is no `Work`, and there will be none.
+            unsafe { ManuallyDrop::drop(&mut self.queues) };
+        } else {
+            pr_err!("a work outlives the workqueues, which stay for ever: a bug\n");
+        }
     }
 }
 
@@ -108,17 +127,34 @@ enum JobStage {
 /// # Invariants
 ///
 /// `work` is initialised with [`Self::callback`] and never moves; it is disabled before `open` and
-/// from `close` on. `queue` is a workqueue that outlives `self`.
+/// from `close` on. `queue` is a workqueue that outlives `self`, because `_user` is a user of it.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Work {
     #[pin]
     work: Opaque<bindings::delayed_work>,
     queue: NonNull<bindings::workqueue_struct>,
     is_urgent: bool,
+    _user: WorkqueueUser,
     /// LOCK: the job of a work item; inside: only locks of the workqueue. Not held while the job
     /// runs.
     #[pin]
     stage: Mutex<JobStage>,
+}
+
+/// A user of the workqueues.
+struct WorkqueueUser;
+
+impl WorkqueueUser {
+    fn new() -> Result<Self> {
+        USERS.enter().then_some(Self).ok_or(ENODEV)
+    }
+}
+
+impl Drop for WorkqueueUser {
+    fn drop(&mut self) {
+        // The workqueues stay if this was the last: see `Queues`.
+        let _ = USERS.leave();
+    }
 }
 
 // SAFETY: C synchronises access to the work; the other fields do not change or have a lock.
@@ -131,12 +167,13 @@ impl Work {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `ENODEV` without [`Queues`].
+    /// `ENOMEM`; `ENODEV` without [`Queues`], before or after their life.
     pub(crate) fn new(
         name: &'static CStr,
         key: Pin<&'static LockClassKey>,
         urgency: Urgency,
     ) -> Result<Arc<Self>> {
+        let user = WorkqueueUser::new()?;
         let (reset, background) = *QUEUES.as_ref().ok_or(ENODEV)?;
         let queue = match urgency {
             Urgency::Reset => reset,
@@ -168,8 +205,9 @@ impl Work {
                         bindings::disable_delayed_work(work);
                     }
                 }),
-                // INVARIANT: the module drops `Queues` after every `Work`.
+                // INVARIANT: `user` entered while there were workqueues.
                 queue,
+                _user: user,
                 is_urgent: urgency == Urgency::Reset,
                 stage <- new_mutex!(JobStage::New),
             }),

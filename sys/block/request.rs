@@ -94,8 +94,8 @@ impl Op {
 /// The types of a driver's side of blk-mq.
 pub(crate) trait Types: Sized + 'static {
     /// Private data of each request; zeroed when the tag set is allocated, and kept from one use of
-    /// the request to the next.
-    type RequestData: Zeroable;
+    /// the request to the next, on whichever CPU.
+    type RequestData: Zeroable + Send;
     /// A hardware queue.
     type Queue: Send + Sync + 'static;
     /// Data of a request queue: the namespace.
@@ -138,7 +138,7 @@ pub(crate) struct Request<T: Types> {
     _operations: PhantomData<T>,
 }
 
-// SAFETY: a request may be ended on any CPU and in any context; its private data is plain.
+// SAFETY: a request may be ended on any CPU and in any context; its private data is `Send`.
 unsafe impl<T: Types> Send for Request<T> {}
 
 impl<T: Types> Request<T> {

@@ -76,13 +76,18 @@ impl Vectors {
     ///
     /// # Errors
     ///
-    /// What `pci_alloc_irq_vectors_affinity` returns if there is not even one vector.
+    /// `EBUSY` if the device has message vectors already; what `pci_alloc_irq_vectors_affinity`
+    /// returns if there is not even one vector.
     pub(crate) fn allocate(
         pdev: &pci::Device,
         (max, write): (u32, u32),
         kinds: VectorKinds,
         threads: bool,
     ) -> Result<Arc<Self>> {
+        // Whose drop would free the vectors of the other?
+        if has_messages(pdev) {
+            return Err(EBUSY);
+        }
         let mut affinity = bindings::irq_affinity {
             pre_vectors: 1,
             calc_sets: Some(calculate_sets),
@@ -97,8 +102,8 @@ impl Vectors {
             (0, core::ptr::null_mut())
         };
         // SAFETY: `pdev` is a valid device that this driver is bound to, and `affinity` is null or
-        // valid for the call. The device has no vectors: `Hardware::reallocate_vectors` frees the
-        // old ones before it allocates new ones (else the call fails).
+        // valid for the call. The device has no message vectors, as just checked; to allocate the
+        // pin twice is harmless.
         let count = unsafe {
             bindings::pci_alloc_irq_vectors_affinity(
                 super::function::raw(pdev),
