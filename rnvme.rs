@@ -147,7 +147,8 @@ impl Driver for Rnvme {
     }
 
     fn resume(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) -> Result {
-        this.with(Controller::wake);
+        // The machine does not wait for a controller that takes its time: I/O does.
+        this.with(Controller::begin_wake);
         Ok(())
     }
 

@@ -79,6 +79,7 @@ class Definition:
     `#@ smp: N` and `#@ machine: options of -M` say more about the machine.
     `#@ hostile: NAME OPTION=VALUE ...` adds an NVMe controller of our own
     (tests/hostile): `bus` and `addr` say where, the rest is for its server.
+    `#@ firmware: FILE` is what starts the machine: SeaBIOS can end a sleep in ACPI S3.
     """
 
     def __init__(self, path):
@@ -89,6 +90,8 @@ class Definition:
         self.memory = int(head.get("mem", ["512"])[0])
         self.cpus = head.get("smp", ["2"])[0]
         self.options = "".join("," + value for value in head.get("machine", []))
+        # Not SeaBIOS: its own NVMe driver would be first at the device, and it takes longer.
+        self.firmware = head.get("firmware", ["qboot.rom"])[0]
         self.hostile = [value.split() for value in head.get("hostile", [])]
         if self.hostile:
             self.options += ",memory-backend=hostile-memory"
@@ -134,6 +137,8 @@ class Guest:
         self.kept = {}
         # QEMU's trace events that a test has turned on.
         self.traced = set()
+        # How a guest that sleeps is to be woken: "s3" or "s2idle".
+        self.wakes = None
         if not shell:
             self._start()
 
@@ -146,6 +151,12 @@ class Guest:
         """Kill QEMU as it is, and boot another one with the same disks."""
         self._start_anew()
         self.boot(limit)
+
+    def await_off(self, limit):
+        """Wait until the guest has powered itself off; whether it did."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.qemu.wait(limit) == 0
+        return False
 
     def _start_anew(self):
         self.kill()
@@ -203,8 +214,7 @@ class Guest:
             "-accel", "kvm" if self.kvm else "tcg,thread=multi",
             "-cpu", ("host" if self.kvm else "max") + features,
             "-smp", definition.cpus, "-m", str(memory),
-            # No SeaBIOS: its own NVMe driver would be first at the device.
-            "-bios", "qboot.rom", "-kernel", self.kernel.image,
+            "-bios", definition.firmware, "-kernel", self.kernel.image,
             "-initrd", f"{self.dir}/initrd", "-append", " ".join(line),
             "-serial", f"file:{self.console}", *port,
             "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off",
@@ -253,6 +263,7 @@ class Guest:
                 self._check(deadline)
             if not data:
                 self._check(deadline)
+                self._wake()
             self.buffer += data
         line, self.buffer = self.buffer.split(b"\n", 1)
         return line.decode(errors="replace").rstrip("\r")
@@ -280,6 +291,15 @@ class Guest:
         """Send one line to the guest. The reader of its answer sees that the guest has ended."""
         with contextlib.suppress(ConnectionError):
             self.port.sendall(line.encode() + b"\n")
+
+    def _wake(self):
+        """End the sleep of a guest that asked to be woken; called when it has been silent."""
+        if self.wakes == "s3" and '"suspended"' in self.qmp('{"execute":"query-status"}')[1]:
+            self.wakes = None
+            self.qmp('{"execute":"system_wakeup"}')
+        elif self.wakes == "s2idle":
+            # QEMU does not know of this sleep. The button does nothing to a guest that is awake.
+            self.qmp('{"execute":"system_powerdown"}')
 
     # -- what the guest and the tests ask of the host ---------------------------
 
@@ -362,6 +382,9 @@ class Guest:
             return rest in self.kept, self.kept.get(rest, "")
         if verb == "sleep":
             time.sleep(float(rest))
+            return True, ""
+        if verb == "wake":
+            self.wakes = rest or None
             return True, ""
         return False, f"unknown request: {verb}"
 

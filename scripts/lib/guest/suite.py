@@ -79,6 +79,9 @@ def run_file(guest, file, timeout, show=None, test=None):
                 log_start = trace_start = 0
                 deadline = time.monotonic() + timeout + 20
                 guest.send(f"run {timeout} {file}")
+            elif line == "@host hibernate":
+                resume_from_disk(guest, deadline)
+                log_start = trace_start = 0
             elif line.startswith("@host "):
                 good, text = guest.answer(line[6:], trace_start)
                 guest.send(("0 " if good else "1 ") + escape(text))
@@ -100,6 +103,16 @@ def run_file(guest, file, timeout, show=None, test=None):
         judge_logs(guest, result, log_start, trace_start, test)
         judge_hostile(guest, result, hostile_starts, test)
     return result
+
+
+def resume_from_disk(guest, deadline):
+    """Wait until the guest has powered itself off after writing its image, and boot it again:
+    the test goes on in the image."""
+    limit = 60 * guest.kernel.slower
+    if not guest.await_off(limit):
+        raise GuestDied("the guest did not power itself off")
+    guest.restart(limit)
+    guest.send(f"run {max(1, int(deadline - time.monotonic()))} /jobs/resume")
 
 
 def judge_logs(guest, result, log_start, trace_start, test):

@@ -78,7 +78,7 @@ expect_files() { # FOLDER
 
 # Whether commands are in flight.
 disk_busy() { # DISK
-    [[ $(<"/sys/block/$1/inflight") != *" 0"*" 0" ]]
+    [[ $(<"/sys/class/block/$1/inflight") != *" 0"*" 0" ]]
 }
 
 # Run fio in the background on the first 64 MiB of a disk until something ends it.

@@ -25,6 +25,11 @@ pause() {
 #   host keep NAME TEXT, host kept NAME             text that survives `host again`
 #   host again                                      kill QEMU at once, boot another
 #                    one with the same disks, and run this test again from the start
+#   host wake s3     wake the guest once it sleeps; the answer comes at once
+#   host wake s2idle press the power button as long as the guest says nothing; `host wake`
+#                    ends that
+#   host hibernate   the guest is about to power off with its image on a disk: boot it
+#                    again and start /jobs/resume; no answer comes
 #   host hostile REQUEST                            of tests/hostile/server.py
 host() {
     local status text

@@ -237,9 +237,9 @@ start_oracle() { # DISK
 # The oracle must still run and make progress.
 oracle_goes_on() { # WHAT
     local before
-    before=$(awk '{ print $7 }' "/sys/block/$oracle_disk/stat")
+    before=$(awk '{ print $7 }' "/sys/class/block/$oracle_disk/stat")
     # shellcheck disable=SC2317,SC2329 # called by wait_for
-    written() { (($(awk '{ print $7 }' "/sys/block/$oracle_disk/stat") > before)); }
+    written() { (($(awk '{ print $7 }' "/sys/class/block/$oracle_disk/stat") > before)); }
     kill -0 "$fio_job" 2>/dev/null || die "$1: expected the I/O to go on, it ended: $(cat /tmp/background)"
     wait_for 10 written
 }

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The machine sleeps and wakes up in each way that Linux knows: as far as each step of its own
+# test goes (pm_test), and really, to idle (ended by the power button) and to memory (ACPI S3).
+# Four writers never stop: direct I/O, most of which waits in a scheduler; polled I/O; buffered
+# I/O to a mounted file system; and fsync. No I/O fails, all data is right, and no sleep is long.
+#@ machine: sleep
+#@ timeout: 120
+#@ allow-log: WARNING: .*rtc
+. /tests/guest/lib/recovery.sh
+[[ -e /sys/power/pm_test ]] || skip "this kernel cannot test sleep"
+modprobe -q button || true
+modprobe -q ext4 || true
+# A depth of 4: with 16 in flight most requests wait in the scheduler.
+load_disk io_queue_depth=4 poll_queues=1
+echo mq-deadline >/sys/block/$disk/queue/scheduler || die "no mq-deadline"
+echo "size=150M" | sfdisk -q /dev/$disk || die "sfdisk failed"
+wait_for 10 test -b /dev/${disk}p1
+mke2fs -q -t ext4 /dev/${disk}p1 || die "mke2fs failed"
+mount -t ext4 /dev/${disk}p1 /mnt || die "mount failed"
+copy_files /mnt
+put_noise $disk 900
+
+verified=(--verify=crc32c --verify_fatal=1 --verify_backlog=64 --time_based --runtime=600)
+fio --filename=/dev/$disk --allow_file_create=0 "${verified[@]}" --direct=1 --ioengine=io_uring \
+    --bs=4k --rw=randwrite --size=16m \
+    --name=queued --offset=200m --iodepth=16 \
+    --name=polled --offset=240m --iodepth=4 --hipri=1 --rate_iops=500 >/tmp/direct 2>&1 &
+direct=$!
+fio "${verified[@]}" --directory=/mnt --bs=16k --rw=randwrite --size=4m --rate_iops=200 \
+    --name=buffered --name=synced --fsync=8 >/tmp/buffered 2>&1 &
+buffered=$!
+wait_for 30 test -e /mnt/synced.0.0
+wait_for 30 disk_busy $disk
+
+writes() {
+    awk '{ print $5 }' /sys/block/$disk/stat
+}
+
+# All writers run, and more was written after the sleep.
+expect_progress() { # WHAT
+    local job before
+    before=$(writes)
+    # shellcheck disable=SC2317,SC2329 # called by wait_for
+    goes_on() { (($(writes) > before + 20)); }
+    wait_for 10 goes_on
+    for job in "$direct" "$buffered"; do
+        kill -0 "$job" 2>/dev/null || die "$1: expected all writers to go on: $(cat /tmp/direct /tmp/buffered)"
+    done
+}
+
+# Sleep once; the kernel's own test waits for no second before it wakes up.
+sleep_once() { # STATE LEVEL
+    local start=$EPOCHREALTIME took
+    echo "$2" >/sys/power/pm_test || die "the kernel refuses pm_test $2"
+    [[ $2 != none ]] || host wake "$([[ $1 == mem ]] && echo s3 || echo s2idle)" >/dev/null
+    mark
+    echo "$1" >/sys/power/state || die "$1, $2: expected the machine to sleep: $(klog)"
+    took=$(seconds_since "$start")
+    [[ $2 != none ]] || host wake >/dev/null
+    expect_progress "$1, $2"
+    expect "$1, $2: state" live "$(ctrl_state)"
+    row "$1 ($2)" "no error" "$took" nothing
+    within "$took" "$longest" || die "$1, $2: expected to sleep and wake within $longest s, it took $took s: $(klog)"
+}
+
+echo 0 >/sys/module/suspend/parameters/pm_test_delay
+longest=5
+[[ ! -e /sys/kernel/debug/kmemleak ]] || longest=12
+rounds=$(soak_rounds sleeps 1)
+# First all sleeps to idle: after S3 QEMU's power button is stuck.
+for how in "freeze freezer devices platform none" "mem freezer devices platform processors core none"; do
+    read -r -a levels <<<"$how"
+    for ((round = 1; round <= rounds; round++)); do
+        for level in "${levels[@]:1}"; do
+            sleep_once "${levels[0]}" "$level"
+        done
+    done
+done
+echo none >/sys/power/pm_test
+kill -INT $direct $buffered
+wait_gone $patience kill -0 $direct
+wait_gone $patience kill -0 $buffered
+expect "fio's jobs without an error" 4 "$(cat /tmp/direct /tmp/buffered | grep -c 'err= 0')"
+expect_files /mnt
+umount /mnt
+e2fsck -f -n /dev/${disk}p1 >/tmp/fsck 2>&1 || die "e2fsck: $(cat /tmp/fsck)"
+expect_noise $disk 900
+unload

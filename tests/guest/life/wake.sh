@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Two drives sleep. One wakes up as usual; the other is gone, does nothing, never becomes ready
+# or reports a failure. The machine wakes up as fast as ever, the good drive works at once, and
+# I/O of the other ends within the bound. A rebind brings the other one back.
+#@ machine: sleep
+#@ timeout: 100
+#@ allow-log: WARNING: .*rtc
+. /tests/guest/lib/recovery.sh
+[[ -e /sys/power/pm_test ]] || skip "this kernel cannot test sleep"
+load_disk io_timeout=$io_timeout admin_timeout=$io_timeout
+good=$disk ctrl=/sys/class/rnvme/rnvme1 disk=rnvme1n1
+wait_for 10 test -b /dev/$disk
+bdf=$(pci_of rnvme1)
+set_bounds
+put_noise $good 100
+put_noise $disk 8
+echo 0 >/sys/module/suspend/parameters/pm_test_delay
+# The wake alone: a controller may take its time to shut down.
+woken_within=1
+[[ ! -e /sys/kernel/debug/kmemleak ]] || woken_within=4
+
+# Seconds from the end of the sleep to its exit, by the kernel's own log.
+wake_seconds() {
+    klog | awk -F'[][ ]+' '/suspend debug: Waiting/ { woke = $2 } /suspend exit/ { print $2 - woke }'
+}
+
+# "WHAT THE WRITER SEES|STATE AFTERWARDS|FAULT".
+while IFS='|' read -r expected state fault; do
+    row_wanted "$expected" || continue
+    hostile "new; arm $fault"
+    # Until I/O fails, or for as long as it does not.
+    fio --name=waking --filename=/dev/$disk --direct=1 --ioengine=io_uring --rw=randread --bs=4k \
+        --iodepth=4 --size=4m --time_based --runtime=600 --allow_file_create=0 >/tmp/waking 2>&1 &
+    job=$!
+    wait_for 10 disk_busy $disk
+    echo devices >/sys/power/pm_test
+    mark
+    echo mem >/sys/power/state || die "$fault: expected the machine to sleep: $(klog)"
+    took=$(wake_seconds)
+    within "$took" $woken_within || die "$fault: expected to wake up within $woken_within s, it took $took s: $(klog)"
+    # The good drive.
+    start=$EPOCHREALTIME
+    expect_noise $good 100
+    within "$(seconds_since "$start")" $woken_within || die "$fault: expected the good drive to work at once: $(klog)"
+    # The other drive.
+    if [[ ${expected#stock } == error ]]; then
+        wait_gone $((dead_bound + 1)) kill -0 $job
+        ! wait $job || die "$fault: expected I/O to fail, saw $(</tmp/waking)"
+    else
+        wait_for $((back_bound + 1)) is_state live
+        kill -INT $job
+        wait_gone $patience kill -0 $job
+        grep -q 'err= 0' /tmp/waking || die "$fault: expected no I/O error: $(</tmp/waking)"
+    fi
+    is_state "$state" || die "$fault: expected state $state, saw $(ctrl_state)"
+    row "wakes: $fault" "${expected#stock }" "$(hostile since "${fault%% *}")" nothing
+    hostile "new; back"
+    rebind || die "$fault: expected a disk after a rebind: $(klog)"
+    expect_noise $disk 8
+done <<'END'
+error|dead|gone step=shutdown
+error|dead|gone step=enable
+error|dead|ready to=1 times=always
+no error|live|stop step=shutdown until=reset
+no error|live|ready to=1 ms=1500
+stock error|dead|stop step=shutdown
+stock error|dead|fatal step=enable times=always
+stock error|dead|stop step=ready
+END
+echo none >/sys/power/pm_test
+unload
