@@ -78,12 +78,21 @@ booted() {
     done
 }
 
+# The block devices that programs have open. A program may end while this reads.
+opened() {
+    local file
+    for file in /proc/[0-9]*/fd/*; do
+        [[ ! -b $file ]] || readlink "$file" || true
+    done
+}
+
 # Refuse a device if the system uses one of its disks or partitions.
 refuse_used() { # BDF
-    local disk part name number holders mounts swap boot
+    local disk part name number holders mounts swap boot open
     mounts=$(mounted | sort -u)
     swap=$(swaps)
     boot=$(booted)
+    open=$(opened | sort -u)
     while read -r disk; do
         for part in "$disk" "$disk"/*/; do
             part=${part%/}
@@ -102,6 +111,9 @@ refuse_used() { # BDF
             fi
             if grep -q -x -F -e "$name" <<<"$boot"; then
                 die "$1: $name is on the kernel's command line (root= or resume=)"
+            fi
+            if grep -q -x -F -e "$name" <<<"$open"; then
+                die "$1: $name is open in a program (fuser $name)"
             fi
         done
     done < <(disks_of "$1")

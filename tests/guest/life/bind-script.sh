@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # insmod takes no device from the kernel's nvme driver. scripts/bind moves a device to
-# rnvme and back, but refuses one whose disk is mounted or swap.  (The trace events come
+# rnvme and back, but refuses one whose disk is mounted, swap or open.  (The trace events come
 # from nvme, which asks for features that QEMU lacks.)
 #@ kernels: stock
 #@ timeout: 60
@@ -31,6 +31,12 @@ if swapon /dev/nvme0n1 2>/dev/null; then
     expect "the driver of a disk with swap" nvme "$(driver)"
     swapoff /dev/nvme0n1
 fi
+
+exec 9</dev/nvme0n1
+expect_failure bash -c "exec 9<&-; exec bash /scripts/bind $bdf"
+expect_like "the reason" "*nvme0n1 is open in a program*" "$failed_with"
+expect "the driver of a disk that is open" nvme "$(driver)"
+exec 9<&-
 
 bash /scripts/bind "$bdf" || die "bind failed"
 expect "the driver after bind" rnvme "$(driver)"
