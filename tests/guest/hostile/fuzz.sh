@@ -4,7 +4,7 @@
 # Each step ends in bounded time without wrong data, and the disk comes back after it.
 # `scripts/fuzz` runs other seeds, and longer.
 #@ machine: hostile
-#@ timeout: 150
+#@ timeout: 180
 #@ allow-hostile: blocks .* of .* of namespace
 #@ allow-hostile: deallocates blocks
 #@ allow-hostile: a transfer of .* more than MDTS
@@ -17,11 +17,13 @@ seed=1 steps=8 seconds=30
 if [[ $(</proc/cmdline) =~ rnvme\.fuzz=([0-9]+),([0-9]+),([0-9]+) ]]; then
     seed=${BASH_REMATCH[1]} steps=${BASH_REMATCH[2]} seconds=${BASH_REMATCH[3]}
 fi
-# Longer than any bind or unbind may take: timeouts, CAP.TO twice, a shutdown.
-bound=25
+# Longer than any bind or unbind may take: timeouts, CAP.TO twice, a reset of the function and
+# CAP.TO twice again, a shutdown.
+bound=32
 # Longer than any I/O may take: the controller may lose a command at each of its six tries,
-# and each try takes 6 s: its timeout, a second one after an abort in vain, a reset.
-io_bound=45
+# and each try takes 6 s: its timeout, a second one after an abort in vain, a reset. One of
+# the resets may take two bring-ups.
+io_bound=60
 
 # Bring the disk back, with a bind if needed.
 recover() { # STEP
