@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # bench/guest.sh has the variables
 # Sourced by bench/guest.sh: memory of a controller while large requests are in flight, and what
 # they wait for.
 

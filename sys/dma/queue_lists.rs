@@ -87,7 +87,7 @@ impl Owned {
 
 /// The lists of a queue that are rarely touched.
 #[pin_data]
-struct Rest {
+struct Seldom {
     pool: Arc<PagePool>,
     /// For a request that finds no memory.
     reserve: Reserve,
@@ -105,7 +105,7 @@ struct Rest {
 /// [`Dispatch`] that was there at the call is left.
 pub(crate) struct QueueLists {
     groups: KVec<Group>,
-    rest: Pin<KBox<Rest>>,
+    rest: Pin<KBox<Seldom>>,
 }
 
 impl QueueLists {
@@ -131,7 +131,7 @@ impl QueueLists {
             patience: PATIENCE,
         };
         let rest = KBox::pin_init(
-            try_pin_init!(Rest {
+            try_pin_init!(Seldom {
                 pool: pool.clone(),
                 reserve: pool.reserve(most)?,
                 owned <- SpinLock::new(owned, c"rnvme_lists", static_lock_class!()),
