@@ -301,8 +301,8 @@ impl AdminQueue {
     /// Milliseconds until the next look at a command that a thread waits for.
     fn until_look(&self) -> u32 {
         match self.left_ms() {
-            Some(left) if left > 0 => left.min(timing::WAIT_LOOK_MS),
-            _ => timing::WAIT_LOOK_MS,
+            Some(left) => left.clamp(1, timing::BRING_UP_LOOK_MS),
+            None => timing::WAIT_LOOK_MS,
         }
     }
 
