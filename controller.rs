@@ -25,6 +25,11 @@ mod events;
 // Bring-up after a reset, scan, watchdog.
 mod bring_up;
 
+pub(crate) use self::number::{
+    release_numbers,
+    reserve_number, //
+};
+
 use self::{
     attributes::Attributes,
     bring_up::Core,
@@ -68,7 +73,8 @@ use crate::{
         pci::{
             is_present,
             Bar,
-            Claim, //
+            Claim,
+            DeviceKey, //
         },
     },
 };
@@ -165,7 +171,7 @@ impl Reset {
             );
             return Err(ENXIO);
         }
-        let instance = Instance::allocate()?;
+        let instance = Instance::allocate(DeviceKey::of(pdev))?;
         let jobs = Arc::new(Jobs::new()?, GFP_KERNEL)?;
         let identity = Identity {
             bar: Arc::new(bar, GFP_KERNEL)?,

@@ -77,6 +77,7 @@ use self::{
         pci::{
             Adapter,
             Channel,
+            DeviceKey,
             Driver,
             Verdict, //
         },
@@ -85,6 +86,9 @@ use self::{
 
 /// The module parameters, set once before the driver is registered.
 static PARAMS: SetOnce<Params> = SetOnce::new();
+
+/// Mass storage, non-volatile memory, NVM Express I/O controller.
+const CLASS: u32 = 0x01_08_02;
 
 /// The PCI driver.
 struct Rnvme;
@@ -103,7 +107,7 @@ kernel::pci_device_table!(
     <Rnvme as pci::Driver>::IdInfo,
     [
         // Mass storage, non-volatile memory, NVM Express I/O controller.
-        (pci::DeviceId::from_class(0x01_08_02, 0xff_ff_ff), ()),
+        (pci::DeviceId::from_class(CLASS, 0xff_ff_ff), ()),
         // Apple's controllers have another class.
         (pci::DeviceId::from_id(pci::Vendor::APPLE, 0x2001), ()),
         (pci::DeviceId::from_id(pci::Vendor::APPLE, 0x2003), ()),
@@ -138,6 +142,16 @@ impl pci::Driver for Rnvme {
 }
 
 impl Driver for Rnvme {
+    const CLASS: u32 = CLASS;
+
+    fn announce(key: DeviceKey) {
+        controller::reserve_number(key);
+    }
+
+    fn all_probed() {
+        controller::release_numbers();
+    }
+
     fn shutdown(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
         this.with(Controller::shutdown);
     }

@@ -244,6 +244,11 @@ impl ScanJob {
     fn scan(&self) -> Result {
         let core = &self.0;
         core.use_queues()?;
+        if core.io.has_none() && core.namespaces.is_empty() {
+            // Nothing could read a new disk's partitions. A reset that brings queues back is followed
+            // by a scan.
+            return Ok(());
+        }
         let pause = core.namespaces.scan().inspect_err(|e| {
             // A controller that is being reset is scanned again afterwards.
             if core.shared.hardware.is_live() {

@@ -178,6 +178,17 @@ impl IoQueues {
         hardware.open(queue).map_err(|_| false)
     }
 
+    /// The controller has none of the queues.
+    fn lose_all(&self) {
+        self.made.store(0, Relaxed);
+        self.used.store(0, Relaxed);
+    }
+
+    /// Whether the controller has no I/O queue.
+    pub(super) fn has_none(&self) -> bool {
+        self.made.load(Relaxed) == 0
+    }
+
     /// Creates the queues again in a controller that was brought up again, as many as it takes: see
     /// [`Self::use_made`].
     ///

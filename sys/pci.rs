@@ -30,6 +30,7 @@ pub(crate) use self::{
     driver::{
         Adapter,
         Channel,
+        DeviceKey,
         Driver,
         Verdict, //
     },

@@ -161,6 +161,11 @@ impl Drop for Membership {
 }
 
 impl Namespaces {
+    /// Whether no namespace has a disk.
+    pub(in crate::controller) fn is_empty(&self) -> bool {
+        self.live.count() == 0
+    }
+
     /// How many admin commands [`Self::check`] takes at most.
     pub(in crate::controller) fn commands_of_a_check(&self) -> u32 {
         self.live.count().saturating_mul(COMMANDS_OF_A_CHECK)

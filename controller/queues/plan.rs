@@ -67,12 +67,12 @@ use kernel::{
 
 impl Shared {
     /// Creates one I/O queue for each CPU, or as many as controller, vectors, doorbells, memory and
-    /// parameters allow; at least one.
+    /// parameters allow. If the controller creates none, it stays for administration.
     ///
     /// # Errors
     ///
-    /// `EIO` if the controller refuses to create a queue; `ENOMEM`; what the allocation of vectors
-    /// returns.
+    /// `EIO` if the controller does not answer, or does not delete a queue; `ENOMEM`; what the
+    /// allocation of vectors returns.
     pub(in crate::controller) fn create_queues(
         self: &Arc<Self>,
         pdev: &pci::Device<Bound>,
@@ -94,9 +94,13 @@ impl Shared {
                 queues.set_coalescing();
                 return Ok(queues);
             }
-            if created == 0 {
-                dev_err!(pdev, "controller refuses to create an I/O queue\n");
-                return Err(EIO);
+            if created == 0 && !self.hardware.is_halted() {
+                dev_err!(
+                    pdev,
+                    "controller creates no I/O queue: no disks; admin commands work, and a reset tries again\n"
+                );
+                queues.lose_all();
+                return Ok(queues);
             }
             // The vectors must be spread over the queues that there are: once more with these.
             count = created.try_into()?;
@@ -120,7 +124,13 @@ impl Shared {
         let request = SetNumberOfQueues {
             pairs: wanted.try_into()?,
         };
-        Ok(self.admin.execute(&request)?.min(wanted))
+        match self.admin.execute(&request) {
+            Ok(granted) => Ok(granted.min(wanted)),
+            Err(e) if hardware.is_halted() => Err(e),
+            // A controller that refuses says with the first queue that it does not create how many
+            // there are.
+            Err(_) => Ok(wanted),
+        }
     }
 
     /// Entries of a ring.

@@ -11,6 +11,7 @@
 //! driver can repair: for that caller the callbacks at least skip a device without data.
 
 use super::function::restore;
+use crate::sys::ffi::async_synchronize_full;
 use core::{
     marker::PhantomData,
     mem::offset_of,
@@ -20,7 +21,8 @@ use kernel::{
     bindings,
     device::{
         Core,
-        CoreInternal, //
+        CoreInternal,
+        DeviceContext, //
     },
     driver,
     error::from_result,
@@ -64,9 +66,48 @@ impl Verdict {
     }
 }
 
+/// Stands for a device, as long as that exists.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DeviceKey(pub(crate) usize);
+
+impl DeviceKey {
+    /// The key of `pdev`.
+    pub(crate) fn of<C: DeviceContext>(pdev: &pci::Device<C>) -> Self {
+        Self(super::function::raw(pdev) as usize)
+    }
+}
+
+/// Calls `f` for each device of PCI class `class` that has no driver, in the order of the bus, which
+/// is also the order in which a driver that is registered meets them.
+fn for_each_unbound(class: u32, f: impl Fn(DeviceKey)) {
+    let mut pdev = core::ptr::null_mut();
+    loop {
+        // SAFETY: `pdev` is null or what the previous call returned, whose reference this call drops.
+        pdev = unsafe { bindings::pci_get_class(class, pdev) };
+        if pdev.is_null() {
+            return;
+        }
+        // SAFETY: the call returned a device with a reference. Its driver may change at any time: then
+        // the device is not probed, or by another driver.
+        if unsafe { core::ptr::addr_of!((*pdev).dev.driver).read_volatile() }.is_null() {
+            f(DeviceKey(pdev as usize));
+        }
+    }
+}
+
 /// A PCI driver with the callbacks that `pci::Driver` does not have yet. All may sleep. For one
 /// device no two of them run at the same time, probe and unbind included.
 pub(crate) trait Driver: pci::Driver {
+    /// The PCI class of all devices of this driver.
+    const CLASS: u32;
+
+    /// `key` stands for a device without a driver that may be probed soon. Called for one device after
+    /// the other, in the order in which the bus found them, before the driver is registered.
+    fn announce(key: DeviceKey);
+
+    /// All devices that were there when the driver was registered have been probed.
+    fn all_probed();
+
     /// The system shuts down or starts another kernel: the driver stops the device without losing
     /// data.
     fn shutdown(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
@@ -138,13 +179,20 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
             let raw = &mut *reg.get();
             raw.shutdown = Some(Self::shutdown_callback);
             raw.err_handler = Self::ERRORS;
+            raw.driver.probe_type = bindings::probe_type_PROBE_PREFER_ASYNCHRONOUS;
             #[cfg(CONFIG_PM_SLEEP)]
             {
                 raw.driver.pm = Self::SLEEP;
             }
         }
+        for_each_unbound(T::CLASS, T::announce);
         // SAFETY: the caller promises what `pci::Adapter` asks for.
-        unsafe { <pci::Adapter<T> as driver::RegistrationOps>::register(reg, name, module) }
+        let result =
+            unsafe { <pci::Adapter<T> as driver::RegistrationOps>::register(reg, name, module) };
+        // SAFETY: may sleep here, and no probe waits for the registration.
+        unsafe { async_synchronize_full() };
+        T::all_probed();
+        result
     }
 
     unsafe fn unregister(reg: &Opaque<Self::DriverType>) {

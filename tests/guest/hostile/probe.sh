@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Two controllers are probed side by side, and have their numbers in the order of the bus. A
+# controller that was left wedged is reset and works. One that creates no I/O queue can be
+# administered, and has its disk when a reset brings queues.
+#@ machine: pair
+#@ timeout: 120
+. /tests/guest/lib.sh
+
+ctrl=/sys/class/rnvme/rnvme0
+bind() { # WHAT
+    try_bind 20 "$1" || die "$1: expected bind to succeed"
+}
+
+# The first is ready only after 15 s. The second does not wait for it.
+hostile "@h0 set to=60; arm ready to=1 ms=15000"
+insmod /rnvme.ko io_queue_depth=64 &
+job=$!
+wait_for 60 test -b /dev/rnvme1n1
+[[ ! -e $ctrl ]] || die "expected the second controller's disk before the first is ready"
+dd if=/dev/rnvme1n1 of=/dev/null bs=4k count=1 iflag=direct status=none || die "expected the second disk to be read"
+[[ ! -e $ctrl ]] || die "expected a read of the second disk before the first controller is ready"
+wait "$job" || die "insmod failed"
+# insmod returns when all are up, and the order of the bus gives the numbers.
+[[ -e $ctrl/rnvme0n1 ]] || die "expected both disks after insmod"
+expect "serial numbers in the order of the controllers' numbers" "h0 h1" \
+    "$(</sys/class/rnvme/rnvme0/serial) $(</sys/class/rnvme/rnvme1/serial)"
+
+bdf=$(pci_of rnvme0)
+reached() { # REQUESTS LINE
+    try_unbind 20 "$1"
+    hostile "@h0 new; $1"
+    mark
+    bind "$1"
+    expect_klog "$2"
+}
+# Firmware left it so that it does not become ready, or fails as it does.
+for fault in "set to=1; arm ready to=1" "arm fatal step=ready"; do
+    reached "$fault" "PCI function"
+    wait_disk || die "$fault: expected a disk after a reset of the function"
+    may_read 20 || die "$fault: expected to read the disk"
+done
+
+# It creates no queue.
+reached "arm status queue=admin op=5 value=0x4102 times=always" "controller creates no I/O queue"
+expect "state without queues" live "$(<$ctrl/state)"
+echo 1 >$ctrl/rescan_controller || die "expected a rescan without queues to succeed"
+[[ ! -e $ctrl/rnvme0n1 ]] || die "expected no disk without queues"
+echo 1 >$ctrl/reset_controller || die "expected a reset without queues to succeed"
+[[ ! -e $ctrl/rnvme0n1 ]] || die "expected no disk after a reset without queues"
+hostile "@h0 new"
+echo 1 >$ctrl/reset_controller || die "expected a reset to succeed"
+wait_for 20 test -b /dev/rnvme0n1
+may_read 20 || die "expected to read the disk that a reset brought"
+# It does not say how many queues it grants.
+try_unbind 20 "Number of Queues"
+hostile "@h0 new; arm status queue=admin op=9 fid=7"
+bind "Number of Queues"
+wait_disk || die "expected a disk though Number of Queues is refused"
+unload
