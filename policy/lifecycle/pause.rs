@@ -14,6 +14,8 @@ impl Lifecycle {
     }
 
     /// Sets whether a pause is about to begin; [`Event::Pause`] begins it.
+    ///
+    /// [`Event::Pause`]: super::Event::Pause
     pub(crate) fn set_pausing(&mut self, pausing: bool) {
         self.pausing = pausing;
     }
