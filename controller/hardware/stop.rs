@@ -303,6 +303,19 @@ impl Hardware {
         }
     }
 
+    /// Stops a controller on a bus that stayed offline after a failed recovery: often its registers
+    /// answer all the same. Until now they were left alone, because the PCI core might still act.
+    fn stop_on_offline_bus(&self, inner: &mut Inner) {
+        let registers = &self.registers;
+        if inner.life.power() == Power::Off || registers.is_reachable() || !registers.is_present() {
+            return;
+        }
+        let longest = registers.stated_timeout() + timing::millis(timing::LAST_CHANCE_MS);
+        if registers.stop(longest, Instant::now()).is_ok() {
+            inner.life.apply_power(PowerEvent::Stopped);
+        }
+    }
+
     /// Stops the controller for good and takes its parts apart. Memory that a controller which does
     /// not stop may still write to is never freed.
     pub(crate) fn dismantle(&self) {
@@ -312,6 +325,7 @@ impl Hardware {
         inner.life.end_bring_up();
         // `Event::Leave` does not stop a live controller: its disks went first.
         self.halt(&mut inner, Stop::Orderly, Fate::Fail);
+        self.stop_on_offline_bus(&mut inner);
         // A device that is gone accesses no memory, and its registers say nothing any more.
         let is_stopped = inner.life.power() == Power::Off || !self.registers.is_present();
         inner
