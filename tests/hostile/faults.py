@@ -23,7 +23,7 @@ KNOWN = {
     "stop": "the controller does nothing from a step on, until a reset (`until=reset`) or for good",
     "elsewhere": "its completion comes on another queue",
     "result": "dword 0 of a completion (queue, op, fid) is `value`",
-    "status": "the command (queue, op; Identify: cns) fails with `value`, or with `each` in turn",
+    "status": "the command (queue, op; Identify: cns; Get Log Page: lid) fails with `value`, or with `each` in turn",
     "never": "the command (queue, op) is not completed",
     "late": "the command (queue, op) is completed after `ms`",
     "hold": "commands wait until there are `count`, and are completed in the order of `order`",

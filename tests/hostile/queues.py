@@ -27,10 +27,13 @@ class Command:
         return self.dwords[number - 10]
 
     def place(self):
-        """Where a fault of the command may be: queue and opcode; of Identify the data structure."""
+        """Where a fault of the command may be: queue and opcode; of Identify the data structure, of
+        Get Log Page the page."""
         place = {"queue": self.sq.kind, "op": self.opcode}
         if self.sq.id == 0 and self.opcode == 6:
             place["cns"] = self.dword(10) & 0xff
+        if self.sq.id == 0 and self.opcode == 2:
+            place["lid"] = self.dword(10) & 0xff
         return place
 
 
