@@ -36,6 +36,8 @@ fi
 # Also as a drive that misreads lists which are not aligned to 512 bytes, and reads 4 KiB of
 # ranges.
 host hostile set misread=1
+# The kernel's driver has caused some.
+complaints=$(host hostile count complaints)
 load_disk
 exercise rnvme0n1
 put_noise rnvme0n1 8
@@ -49,4 +51,4 @@ echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind
 wait_for 20 test -b /dev/rnvme0n1
 expect_noise rnvme0n1 8
 unload
-expect "complaints" 0 "$(host hostile count complaints)"
+expect "complaints" "$complaints" "$(host hostile count complaints)"
