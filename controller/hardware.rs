@@ -116,6 +116,9 @@ struct Inner {
     /// Until when the controller that the driver enabled may become ready; `None` if it was not the
     /// driver that enabled it last.
     ready_by: Option<Instant<Monotonic>>,
+    /// Whether the controller was given memory: a controller that firmware left running has none of
+    /// the driver's.
+    has_memory: bool,
     /// The longest that an orderly shutdown may take.
     shutdown: Delta,
     lines: Lines,

@@ -157,6 +157,7 @@ impl Hardware {
         inner.life.apply_power(PowerEvent::Enable);
         let stated = timing::millis(self.ready_ms());
         inner.ready_by = Some(Instant::now() + stated);
+        inner.has_memory = true;
         self.registers
             .enable(queue.submission_ring(), queue.completion_ring())?;
         Ok(inner.time_left(stated))

@@ -85,6 +85,7 @@ impl Hardware {
                 inner <- new_mutex!(Inner {
                     life,
                     ready_by: None,
+                    has_memory: false,
                     shutdown: timing::millis(timing::SHUTDOWN_MS),
                     lines: Lines::NONE,
                     admin: None,

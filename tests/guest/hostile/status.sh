@@ -16,7 +16,9 @@ number=$((2047 / step))
 hostile arm status queue=io op=2 value=each step=$step times=always
 dd if=/dev/rnvme0n1 of=/dev/null bs=4k skip=$((16384 - number)) iflag=direct conv=noerror >/tmp/dd.log 2>&1
 expect "errors" $number "$(grep -c "error reading" /tmp/dd.log)"
-expect "failed reads" $number "$(hostile count status)"
+# Namespace Not Ready is tried again, whatever max_retries says.
+failed=$(hostile count status)
+((failed >= number && failed <= number + 10)) || die "expected $number failed reads and a few more, saw $failed"
 hostile new
 (($(klog_count "rnvme0n1") <= 100)) || die "expected at most 100 lines in the log, saw $(klog_count rnvme0n1)"
 expect_noise rnvme0n1 8
