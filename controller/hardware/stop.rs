@@ -327,9 +327,8 @@ impl Hardware {
         self.halt(&mut inner, Stop::Orderly, Fate::Fail);
         self.stop_on_offline_bus(&mut inner);
         // A device that is gone accesses no memory, and its registers say nothing any more.
-        let is_stopped = inner.life.power() == Power::Off
-            || !inner.has_memory
-            || !self.registers.is_present();
+        let is_stopped =
+            inner.life.power() == Power::Off || !inner.has_memory || !self.registers.is_present();
         inner
             .lines
             .take_all(|handler| free_or_leak(handler, is_stopped));
