@@ -71,7 +71,7 @@ help:
 	@echo "make run              see the driver serve verified I/O in a guest"
 	@echo "make check            all tests: lint, models, KUnit, guest tests on two kernels"
 	@echo "make model            the lock-free protocols in each order of their steps, under loom"
-	@echo "make soak             binds, resets, unplugs, sleeps: hundreds of them; more than an hour"
+	@echo "make soak             binds, resets, unplugs, sleeps, hibernations: hundreds of them; more than an hour"
 	@echo "make fuzz             a hostile controller for TIME= seconds as SEED= says"
 	@echo "make profile          what one kind of I/O costs, function by function: OP=read BS=4k QD=1"
 	@echo "                      DRIVER=rnvme|nvme|both POLL=1 DBBUF=1 ASM=1 ALL=1 KERNEL=inline (docs/PERFORMANCE.md)"

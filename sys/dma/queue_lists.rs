@@ -3,8 +3,8 @@
 //! The lists of a queue: small ones by tag, larger ones from the pool of the controller.
 //!
 //! A small list is an eighth of a page, aligned to its size: there are drives that misread a list
-//! which is not, or which ends with its page. A page has the lists of eight consecutive tags. It comes from the pool when one of them first
-//! needs a list, and stays, so that a request finds its list by one load and gives nothing back. A
+//! which is not, or which ends with its page. A page has the lists of eight consecutive tags. It
+//! comes from the pool when one of them first needs a list, and stays, so that a request finds its list by one load and gives nothing back. A
 //! page that no request has used for a while returns to the pool in two steps (see [`Group`]):
 //!
 //! 1. [`QueueLists::trim`] makes it resting. From then on [`QueueLists::get`] does not return it. A
