@@ -39,15 +39,15 @@ start_driver() { # PARAMETER-OF-RNVME...
 # The bounds of docs/ARCHITECTURE.md; the second is stated by the driver, rounded up to seconds.
 # CAP.TO is 7.5 s in QEMU, 2 s in the hostile controller.
 set_bounds() {
-    local stated queues cap_to=2000
+    local stated cap_to=2000
     stated=$(<$ctrl/recovery_bound_ms) || die "the driver states no recovery_bound_ms"
     [[ $(<$ctrl/model) != QEMU* ]] || cap_to=7500
     # shellcheck disable=SC2034 # for the tests
     back_bound=$((io_timeout + 10)) dead_bound=$(((stated + 999) / 1000))
     # A driver that states a longer bound does not make its tests pass.
     # Each I/O queue beyond two adds its commands.
-    queues=(/sys/block/$disk/mq/*)
-    ((stated <= io_timeout * 1000 + 2 * cap_to + 18000 + 80 * (${#queues[@]} - 2))) || die "recovery_bound_ms is $stated"
+    set -- /sys/block/"$disk"/mq/*
+    ((stated <= io_timeout * 1000 + 2 * cap_to + 18000 + 80 * ($# - 2))) || die "recovery_bound_ms is $stated"
 }
 
 stop_driver() {
