@@ -326,18 +326,41 @@ impl Hardware {
     /// `ENODEV` if the controller was told to stop.
     pub(crate) fn open<T: Queued>(&self, queue: &Queue<T>) -> Result {
         let inner = self.inner.lock();
-        if !self.is_coming_up() || inner.life.power() != Power::On {
-            return Err(ENODEV);
-        }
+        self.check_power(&inner)?;
         queue.set_gate(Gate::Open);
         Ok(())
     }
 
-    /// Closes the gate of `queue`, which the controller lost: its commands go through another
-    /// queue, or fail if there is none.
-    pub(crate) fn close_queue(&self, queue: &Queue<Io>) {
-        let _inner = self.inner.lock();
-        queue.set_gate(Gate::Closed);
+    /// Opens the gates of the first `made` I/O queues, which the controller knows now, and closes
+    /// those of the others, which it lost: their commands go through another queue, or fail if there
+    /// is none. The controller keeps the queues from here on: a queue that was open is created again
+    /// only after [`Self::restart`], because the controller's new queue begins at entry 0.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the controller was told to stop: its gates stay as that has set them.
+    pub(crate) fn open_io(&self, made: usize) -> Result {
+        let inner = self.inner.lock();
+        self.check_power(&inner)?;
+        for (index, queue) in inner.io_queues().iter().enumerate() {
+            queue.set_gate(match index < made {
+                true => Gate::Open,
+                false => Gate::Closed,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the bring-up goes on.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the controller was told to stop.
+    fn check_power(&self, inner: &Inner) -> Result {
+        match self.is_coming_up() && inner.life.power() == Power::On {
+            true => Ok(()),
+            false => Err(ENODEV),
+        }
     }
 }
 

@@ -143,7 +143,8 @@ impl IoQueues {
         }
     }
 
-    /// Creates `queue` in the controller and opens its gate.
+    /// Creates `queue` in the controller. Its gate stays shut: the queue may have to be created again,
+    /// and must not have had a command then.
     ///
     /// # Errors
     ///
@@ -175,7 +176,7 @@ impl IoQueues {
         if admin.execute(&sq).is_err() {
             return Err(admin.execute(&DeleteIoCq(id)).is_err());
         }
-        hardware.open(queue).map_err(|_| false)
+        Ok(())
     }
 
     /// The controller has none of the queues.
@@ -194,7 +195,8 @@ impl IoQueues {
     ///
     /// # Errors
     ///
-    /// `EIO` if the controller does not answer; what announcing the controller memory returns.
+    /// `EIO` if the controller does not answer; `ENODEV` if it was told to stop; what announcing the
+    /// controller memory returns.
     pub(super) fn create_again(&self) -> Result {
         let Shared {
             hardware, admin, ..
@@ -211,9 +213,7 @@ impl IoQueues {
             memory.tell()?;
         }
         let made = self.create_fitting(granted.min(all))?;
-        for queue in self.queues.iter().skip(made) {
-            hardware.close_queue(queue);
-        }
+        hardware.open_io(made)?;
         self.made.store(made, Relaxed);
         self.set_coalescing();
         Ok(())
@@ -240,7 +240,8 @@ impl IoQueues {
     }
 
     /// Creates the first `count` queues, or as many as controller and vectors allow, with vectors
-    /// that are spread over just these queues. Returns how many that are.
+    /// that are spread over just these queues. Returns how many that are. No gate is open: a queue
+    /// that is deleted to be created again has had no command.
     ///
     /// # Errors
     ///

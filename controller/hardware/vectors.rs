@@ -19,7 +19,6 @@ use crate::{
     },
     io::Io,
     policy::{
-        Power,
         QueueCounts,
         Quirks, //
     },
@@ -170,9 +169,7 @@ impl Hardware {
     pub(crate) fn fit_vectors(&self, counts: QueueCounts) -> Result<QueueCounts> {
         {
             let mut inner = self.inner.lock();
-            if !self.is_coming_up() || inner.life.power() != Power::On {
-                return Err(ENODEV);
-            }
+            self.check_power(&inner)?;
             if inner.lines.is_shared || inner.lines.queues == counts.interrupt() {
                 return Ok(counts);
             }

@@ -71,8 +71,8 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// `EIO` if the controller does not answer, or does not delete a queue; `ENOMEM`; what the
-    /// allocation of vectors returns.
+    /// `EIO` if the controller does not answer, or does not delete a queue; `ENODEV` if it was told to
+    /// stop; `ENOMEM`; what the allocation of vectors returns.
     pub(in crate::controller) fn create_queues(
         self: &Arc<Self>,
         pdev: &pci::Device<Bound>,
@@ -91,6 +91,7 @@ impl Shared {
                 has_leftover,
             } = queues.create(all);
             if created == all {
+                self.hardware.open_io(all)?;
                 queues.set_coalescing();
                 return Ok(queues);
             }

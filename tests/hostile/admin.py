@@ -101,6 +101,7 @@ class Admin:
         if cq is None or cq.id == 0:
             raise BadCommand(CQ_INVALID)
         cq.users += 1
+        controller.rules.created(ident)
         controller.sqs[ident] = SubmissionQueue(ident, command.prp1, size, cq)
         controller.sqs[ident].priority = command.dword(11) >> 1 & 3
         return 0

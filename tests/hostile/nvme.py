@@ -199,6 +199,7 @@ class Controller(Presence):
         self.paused = False
         self.events.reset()
         self.shadow = None
+        self.rules.reset()
         self.poster.reset()
         self.admin.reset()
 
@@ -413,6 +414,7 @@ class Controller(Presence):
             command = Command(sq, raw)
             self.counts["commands"] += 1
             self.counts[sq.kind] += 1
+            self.rules.fetched(sq)
             self.executed[sq.kind, command.opcode] += 1
             if not sq.id and command.opcode == IDENTIFY:
                 self.executed["identify", command.dword(10) & 0xff] += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The rules of stopping and starting a controller: a breach is a complaint.
+"""The rules of stopping and starting a controller and its queues: a breach is a complaint.
 
 The host knows what it has read since the controller last changed by itself: a host that
 never read CC.EN = 0 and CSTS.RDY = 0 does not know that old queues are dead.  NVMe Base
@@ -21,6 +21,8 @@ class Rules:
         self.controller = controller
         self.known = {}
         self.enabled = 0.0
+        # I/O submission queues that had a command since the controller was reset.
+        self.worked = set()
 
     def forget(self):
         """The controller changed without the host: what was read is worth nothing."""
@@ -63,3 +65,19 @@ class Rules:
             if not csts & (RDY | CFS | SHST) and time.monotonic() < self.enabled + granted:
                 complain("CC.EN becomes 0 before CSTS.RDY is 1, CSTS.CFS, or CAP.TO is over")
         self.forget()
+
+    def reset(self):
+        """A controller reset has emptied all queues."""
+        self.worked = set()
+
+    def fetched(self, sq):
+        """The controller has fetched a command."""
+        if sq.id:
+            self.worked.add(sq.id)
+
+    def created(self, ident):
+        """The host created an I/O submission queue: the controller begins at entry 0.  A host that
+        has submitted to a queue of this number goes on behind its old tail."""
+        if ident in self.worked:
+            self.controller.complain(
+                f"queue {ident} is created again after it had commands, without a reset")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A controller that has fewer I/O queues after a reset, then none, then all again. I/O
-# goes on with the queues that exist, including requests on their way to a lost queue. It
-# fails while there is no queue, and each CPU can read afterwards.
+# A controller that has fewer I/O queues after a reset, then none, then all again, or that
+# refuses a queue which it granted. I/O goes on with the queues that exist, including requests
+# on their way to a lost queue. It fails while there is no queue, and each CPU can read
+# afterwards.
 #@ machine: hostile
 #@ timeout: 90
 . /tests/guest/lib/recovery.sh
@@ -62,6 +63,27 @@ for count in 1 2 1 2; do
     fio_may_fail 20 rnvme0n1
     expect "fio with $count queues" 0 "$fio_status"
 done
+# The controller refuses queue 2, late, so that queue 1 is created again. I/O that begins
+# meanwhile must not go to queue 1, which the controller forgets.
+mark
+hostile "arm late queue=admin op=1 after=1 ms=1500; arm status queue=admin op=1 after=1 value=0x4102"
+reset &
+resetting=$!
+hostile "await late 1 20"
+dd if=/tmp/noise of=/dev/rnvme0n1 bs=4k seek=4096 count=64 oflag=direct conv=notrunc status=none &
+writing=$!
+read_on 0 || die "expected a read in the reset to succeed"
+wait $resetting || die "expected the reset to succeed"
+wait $writing || die "expected a write in the reset to succeed"
+wait_for 10 has_queues 1
+for cpu in 0 1; do
+    read_on $cpu || die "expected CPU $cpu to read after queue 1 was created again"
+done
+cmp -n 262144 /tmp/noise <(dd if=/dev/rnvme0n1 bs=4k skip=4096 count=64 iflag=direct status=none) ||
+    die "expected the data written in the reset, saw other data"
+expect "completions of no command" 0 "$(klog_count 'which is not in flight')"
+reset
+wait_for 10 has_queues 2
 # No queue can be created: I/O fails, the admin queue works.
 mark
 hostile "arm status queue=admin op=5 times=always"
