@@ -44,6 +44,7 @@ use crate::{
     sys::{
         block::{
             BlkStatus,
+            Borrowed,
             Dispatch,
             Request,
             Types, //
@@ -55,6 +56,7 @@ use crate::{
             MapError,
             Mapper,
             PagePool,
+            Pointers,
             QueueLists,
             SMALL,
         },
@@ -181,7 +183,7 @@ impl Transfers {
     ) -> Option<DataPtr> {
         let bytes = rq.bytes();
         if bytes > 2 * PAGE || rq.segments() != 1 {
-            return self.map_pages(rq, dispatch);
+            return self.map_pages(rq.borrow(), dispatch).map(Pointers::get);
         }
         let (addr, len) = self.map_one(rq).ok()?;
         if prp::pages(addr, len) > 2 {
@@ -193,14 +195,19 @@ impl Transfers {
 
     /// Maps the data of a read or write of several segments, if they are whole pages that fit a
     /// small list and that need not be unmapped, and if the tag has its list already.
-    #[inline(always)]
-    fn map_pages<T: Queued>(&self, rq: &Request<T>, dispatch: Dispatch<'_>) -> Option<DataPtr> {
+    ///
+    /// A function of its own: in line it would have to share registers with the caller's values.
+    #[inline(never)]
+    fn map_pages<T: Queued>(
+        &self,
+        rq: Borrowed<'_, T>,
+        dispatch: Dispatch<'_>,
+    ) -> Option<Pointers> {
         if !self.mapper.takes_direct(rq.bytes()) {
             return None;
         }
         let list = self.lists.get(rq.tag(), dispatch)?;
-        let listed = self.mapper.map_pages(rq, list)?;
-        Some(pointers(&listed, list))
+        self.mapper.map_pages(rq, list)
     }
 
     /// Maps the data of a read or write of several segments, if PRPs in a small list can describe
@@ -360,8 +367,7 @@ impl Transfers {
             return None;
         }
         let list = lease.first();
-        let listed = self.mapper.map_pages(rq, list)?;
-        Some(pointers(&listed, list))
+        self.mapper.map_pages(rq.borrow(), list).map(Pointers::get)
     }
 
     /// Maps the segments of `rq`, which `push` adds to a list.
@@ -437,6 +443,12 @@ mod tests {
         ] {
             assert_eq!(SglThreshold(threshold).prefers(bytes, segments), expected);
         }
+    }
+
+    #[test]
+    fn what_cannot_be_described_is_not_tried_again() {
+        assert!(refusal(MapError::Resource) == BlkStatus::RESOURCE);
+        assert!(refusal(MapError::Invalid) == BlkStatus::IOERR);
     }
 
     #[test]

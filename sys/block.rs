@@ -4,6 +4,8 @@
 
 // Requests as owned values.
 mod request;
+// Borrowed requests.
+mod borrowed;
 // Timeouts of requests.
 mod timeout;
 // Requests that wait before they are queued again.
@@ -33,6 +35,7 @@ pub(crate) use self::{
         Completed,
         Submissions, //
     },
+    borrowed::Borrowed,
     disk::{
         Disk,
         DiskData,

@@ -8,12 +8,16 @@ mod memory;
 mod list_memory;
 // Free pages, some of them reserved.
 mod shelf;
+// Pages of lists, and those of one request.
+mod lease;
 // The pages of a controller's lists.
 mod page_pool;
 // The page of the small lists of eight tags.
 mod group;
 // The lists of a queue.
 mod queue_lists;
+// Hints about registers.
+mod registers;
 // The memory of a request.
 mod segments;
 // Requests of whole pages.
@@ -24,6 +28,7 @@ mod mapping;
 mod mapping_direct;
 
 pub(crate) use self::{
+    lease::Lease,
     list_memory::{
         FixedList,
         ListSpan, //
@@ -34,7 +39,10 @@ pub(crate) use self::{
         Mapping,
         MAX_SEGMENTS, //
     },
-    mapping_direct::ListedData,
+    mapping_direct::{
+        ListedData,
+        Pointers, //
+    },
     memory::{
         max_mapping,
         read_barrier,
@@ -42,10 +50,7 @@ pub(crate) use self::{
         Ring,
         Words, //
     },
-    page_pool::{
-        Lease,
-        PagePool, //
-    },
+    page_pool::PagePool,
     queue_lists::{
         QueueLists,
         SMALL, //

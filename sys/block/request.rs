@@ -133,6 +133,7 @@ macro_rules! field {
 ///
 /// `ptr` is a live request of a queue made with `T`'s types, and this value is the only one
 /// that may end it, requeue it or touch its private data.
+#[repr(transparent)]
 pub(crate) struct Request<T: Types> {
     ptr: NonNull<bindings::request>,
     _operations: PhantomData<T>,

@@ -6,14 +6,16 @@
 //! The values that unmapping needs are in memory that the device cannot write.
 
 use super::{
+    lease::Lease,
     page_pool::{
-        Lease,
         Note,
         PagePool,
         NOTED, //
     },
     segments::{
-        self,
+        map_phys,
+        note_checked,
+        single,
         Segment, //
     },
 };
@@ -267,7 +269,7 @@ impl Mapper {
         rq: &mut Request<T>,
         place: impl FnOnce(&mut Request<T>) -> &mut Mapping,
     ) -> Result<(DmaAddress, u32), MapError> {
-        let Segment { phys, len } = segments::single(rq).ok_or(MapError::Invalid)?;
+        let Segment { phys, len } = single(rq).ok_or(MapError::Invalid)?;
         let addr = self
             .map_phys(phys, len, rq.dma_direction())
             .ok_or(MapError::Resource)?;
@@ -420,43 +422,60 @@ impl Mapper {
     }
 }
 
-/// Maps a piece of memory.
-///
-/// # Safety
-///
-/// `dev` is valid, and the memory stays until it is unmapped.
-#[inline(always)]
-pub(super) unsafe fn map_phys(
-    dev: *mut bindings::device,
-    phys: bindings::phys_addr_t,
-    len: usize,
-    direction: bindings::dma_data_direction,
-) -> Option<DmaAddress> {
-    // SAFETY: the caller promises that the device is valid and the memory stays.
-    let addr = unsafe { bindings::dma_map_phys(dev, phys, len, direction, 0) };
-    // SAFETY: as above.
-    unsafe { note_checked(dev, addr) };
-    (addr != bindings::DMA_MAPPING_ERROR).then_some(addr)
-}
-
-/// Tells DMA debugging that the address was checked for an error.
-///
-/// # Safety
-///
-/// `_dev` is valid.
-#[inline(always)]
-unsafe fn note_checked(_dev: *mut bindings::device, _addr: DmaAddress) {
-    #[cfg(CONFIG_DMA_API_DEBUG)]
-    // SAFETY: the caller promises that the device is valid; the function only looks the address up.
-    unsafe {
-        bindings::debug_dma_mapping_error(_dev, _addr)
-    };
-}
-
 fn map_error(status: bindings::blk_status_t) -> MapError {
     if status == bindings::BLK_STS_RESOURCE {
         MapError::Resource
     } else {
         MapError::Invalid
+    }
+}
+
+#[kunit_tests(rnvme_mapping)]
+mod tests {
+    use super::*;
+    use crate::sys::base::{
+        Urgency,
+        Work, //
+    };
+    use kernel::{
+        faux,
+        static_lock_class, //
+    };
+
+    struct Test;
+
+    impl Types for Test {
+        type RequestData = Mapping;
+        type Queue = ();
+        type QueueData = ();
+    }
+
+    #[test]
+    fn a_request_that_is_not_one_segment_is_invalid() -> Result {
+        let device = faux::Registration::new(c"rnvme-mapping", None)?;
+        let retry = Work::new(c"rnvme test", static_lock_class!(), Urgency::Reset)?;
+        let pool = PagePool::new(device.as_ref().as_ref(), retry)?;
+        let mapper = Mapper::new(device.as_ref().as_ref(), 0, &pool)?;
+        let mut piece = bindings::bio_vec {
+            bv_len: 4096,
+            ..pin_init::zeroed()
+        };
+        let mut bio = KBox::new(pin_init::zeroed::<bindings::bio>(), GFP_KERNEL)?;
+        bio.bi_io_vec = &raw mut piece;
+        let mut raw = KBox::new(pin_init::zeroed::<bindings::request>(), GFP_KERNEL)?;
+        raw.bio = &raw mut *bio;
+        // Segments, bytes, bytes of the piece that are done.
+        for (segments, bytes, done) in [(0, 4096, 0), (2, 4096, 0), (1, 4608, 0), (1, 4096, 512)] {
+            raw.nr_phys_segments = segments;
+            raw.__data_len = bytes;
+            bio.bi_iter.bi_offset = done;
+            // SAFETY: the mapper reads only the fields about memory, which are set, and does not come
+            // to the private data. The test alone has `raw`.
+            let mut rq = unsafe { Request::<Test>::from_raw(&raw mut *raw) };
+            // Not `MapError::Resource`: the block layer would try again for ever.
+            let result = mapper.map_one(&mut rq, Request::private_mut);
+            assert!(matches!(result, Err(MapError::Invalid)));
+        }
+        Ok(())
     }
 }

@@ -13,37 +13,48 @@
 
 use super::{
     list_memory::FixedList,
-    mapping::{
-        map_phys,
-        Mapper, //
-    },
+    mapping::Mapper,
     pages::{
         Pages,
         Whole, //
     },
+    registers::{
+        computed_here,
+        Aside, //
+    },
     segments::{
+        map_phys,
         Segment,
         Segments, //
     },
 };
 use crate::{
     num::{
+        u32_as_usize,
         u64_as_usize,
-        usize_as_u64, //
+        usize_into_u32, //
     },
-    nvme::PAGE_SIZE,
+    nvme::{
+        DataPtr,
+        PAGE_SIZE, //
+    },
     sys::{
         block::{
+            Borrowed,
             Request,
             Types, //
         },
         ffi as bindings, //
     },
 };
-use core::sync::atomic::Ordering;
+use core::{
+    num::NonZeroU64,
+    sync::atomic::Ordering, //
+};
 use kernel::dma::DmaAddress;
 
-const PAGE: u64 = usize_as_u64(PAGE_SIZE);
+/// Bytes of a page of the controller.
+const PAGE: u32 = usize_into_u32::<PAGE_SIZE>();
 
 /// The place of data that was mapped straight into a list.
 pub(crate) struct ListedData {
@@ -52,6 +63,34 @@ pub(crate) struct ListedData {
     /// The number of words of the list that were written: one for each controller page after the
     /// first.
     pub(crate) entries: usize,
+}
+
+/// The data pointer of pages that were mapped straight into a list: two registers can return it, or
+/// none.
+pub(crate) struct Pointers {
+    prp1: DmaAddress,
+    prp2: NonZeroU64,
+}
+
+impl Pointers {
+    /// The data pointer.
+    #[inline(always)]
+    pub(crate) fn get(self) -> DataPtr {
+        DataPtr {
+            prp1: self.prp1,
+            prp2: self.prp2.get(),
+        }
+    }
+}
+
+/// What is needed only when all whole pages of a request are mapped.
+struct PagesAside<'a, T: Types> {
+    rq: &'a Aside<Borrowed<'a, T>>,
+    /// The device's address of the first byte.
+    start: &'a Aside<DmaAddress>,
+    /// The list, which has a word at least, and the device's address of it.
+    words: &'a Aside<*mut u64>,
+    address: &'a Aside<DmaAddress>,
 }
 
 impl Mapper {
@@ -67,76 +106,114 @@ impl Mapper {
         bytes <= self.direct.load(Ordering::Relaxed)
     }
 
-    /// Maps all of `rq`, if it consists of pages of one bio, two at least; the rest is as in
-    /// [`Self::map_pieces`].
+    /// Maps all of `rq`, if it consists of pages of one bio, two at least, and writes their
+    /// addresses, but for the first, to `list`.
+    ///
+    /// `None` if the request has to be mapped another way: nothing is mapped then.
+    ///
+    /// The registers that keep their values across calls have what the loop needs: the device, the
+    /// ends of the pieces and of the words, one offset from both, the direction.
     #[inline(always)]
     pub(crate) fn map_pages<T: Types, const N: usize>(
         &self,
-        rq: &Request<T>,
+        rq: Borrowed<'_, T>,
         list: FixedList<'_, N>,
-    ) -> Option<ListedData> {
-        let (Segment { phys, len }, pages) = Pages::of(rq)?;
-        if pages.bytes() > N.wrapping_mul(PAGE_SIZE) {
+    ) -> Option<Pointers> {
+        let mut places = (
+            Aside::place(),
+            Aside::place(),
+            Aside::place(),
+            Aside::place(),
+        );
+        let mut of_bytes = Aside::place();
+        let (Segment { phys, len }, pages) = Pages::of(&rq)?;
+        if u32_as_usize(pages.bytes()) > N.wrapping_mul(PAGE_SIZE) {
             return None;
         }
         let (dev, direction) = (self.raw(), rq.dma_direction());
-        let start = self.map_phys(phys, len, direction)?;
-        let whole = pages.whole();
-        let mut entries = whole.len();
-        // SAFETY: the device is valid, and there is room for all of the pages, as just checked.
-        let end = unsafe { Self::map_whole(dev, whole, list.as_ptr(), direction) };
-        if end != 0 {
-            self.forget(rq, start, list, entries.wrapping_add_signed(end));
-            return None;
-        }
-        if pages.has_tail() {
-            // SAFETY: `map_whole` returned 0, so all of them were pages.
-            let tail = unsafe { pages.tail() };
-            let Some(addr) = tail.and_then(|tail| self.map_phys(tail.phys, tail.len, direction))
-            else {
-                self.forget(rq, start, list, entries);
-                return None;
-            };
-            // SAFETY: the list has room for all bytes of `pages`, and so for the last page, which
-            // is not whole.
-            unsafe { list.as_ptr().add(entries).write_volatile(addr.to_le()) };
-            entries = entries.wrapping_add(1);
-        }
-        if self.need_unmap() {
-            self.forget(rq, start, list, entries);
-            return None;
-        }
-        Some(ListedData { start, entries })
+        let mut whole = pages.whole(&mut of_bytes);
+        let end = computed_here(list.as_ptr().wrapping_add(u32_as_usize(whole.left()))).cast_mut();
+        let address = Aside::put(&mut places.0, list.address());
+        let words = Aside::put(&mut places.1, list.as_ptr());
+        let rq = Aside::put(&mut places.2, rq);
+        let start = Aside::put(&mut places.3, self.map_phys(phys, len, direction)?);
+        while whole.take(|phys, offset| {
+            // SAFETY: the device is valid, and a request keeps the memory until it is unmapped.
+            let addr = unsafe { map_phys(dev, phys, PAGE_SIZE, direction) };
+            if let Some(addr) = addr {
+                // SAFETY: there is room for all pages, as checked, so there is a word as far from the
+                // end as this page is from the end of the pages.
+                unsafe {
+                    end.wrapping_byte_offset(offset)
+                        .write_volatile(addr.to_le())
+                };
+            }
+            addr.is_some()
+        }) {}
+        let aside = PagesAside {
+            rq,
+            start,
+            words,
+            address,
+        };
+        // SAFETY: there is room for all bytes, as checked, and so for the last page, which is not
+        // whole.
+        unsafe { self.finish_pages(&whole, end, direction, &aside) }
     }
 
-    /// Maps `pages` for `dev` and writes their addresses to the words from `to` on. Returns the
-    /// index at which that ended, counted from the end of the words: 0 if all are mapped; negative
-    /// at a piece that is no page or could not be mapped. A function of its own, so that all its
-    /// values stay in registers.
+    /// Maps the page that is not whole, if there is one, and writes its address to the word at `end`.
+    /// Undoes all if there is a page that was not mapped.
     ///
     /// # Safety
     ///
-    /// `dev` is valid, and there are as many words as pages.
-    #[inline(never)]
-    unsafe fn map_whole(
-        dev: *mut bindings::device,
-        mut pages: Whole<'_>,
-        to: *mut u64,
+    /// There is a word at `end` if `whole` has a tail.
+    #[inline(always)]
+    unsafe fn finish_pages<T: Types>(
+        &self,
+        whole: &Whole<'_>,
+        end: *mut u64,
         direction: bindings::dma_data_direction,
-    ) -> isize {
-        let end = to.wrapping_add(pages.len());
-        let mut index = pages.index();
-        while let Some(phys) = pages.next() {
-            // SAFETY: the device is valid, and a request keeps the memory until it is unmapped.
-            let Some(addr) = (unsafe { map_phys(dev, phys, PAGE_SIZE, direction) }) else {
-                break;
+        aside: &PagesAside<'_, T>,
+    ) -> Option<Pointers> {
+        let words = aside.words;
+        let undo = |entries: u32| {
+            // SAFETY: so many words of the list were written.
+            unsafe {
+                self.forget(
+                    aside.rq.get(),
+                    aside.start.get(),
+                    words.get(),
+                    u32_as_usize(entries),
+                )
             };
-            // SAFETY: the caller promises as many words as pages, so there is a word as far from
-            // the end as this page is from the end of the pages.
-            unsafe { end.wrapping_offset(index).write_volatile(addr.to_le()) };
-            index = pages.index();
+            None
+        };
+        let bytes = whole.bytes();
+        if !whole.is_empty() {
+            return undo((bytes / PAGE).wrapping_sub(whole.left()));
         }
-        index
+        if bytes % PAGE != 0 {
+            let tail = whole.tail();
+            let addr = tail.and_then(|tail| self.map_phys(tail.phys, tail.len, direction));
+            let Some(addr) = addr else {
+                return undo(bytes / PAGE);
+            };
+            // SAFETY: the caller promises that there is this word.
+            unsafe { end.write_volatile(addr.to_le()) };
+        }
+        if self.need_unmap() {
+            return undo(bytes.div_ceil(PAGE));
+        }
+        let mut prp2 = aside.address.get();
+        if bytes <= PAGE {
+            // SAFETY: a list has a word. Access to it is volatile.
+            prp2 = u64::from_le(unsafe { words.get().read_volatile() });
+        }
+        Some(Pointers {
+            prp1: aside.start.get(),
+            // No data is at address 0.
+            prp2: NonZeroU64::new(prp2)?,
+        })
     }
 
     /// Maps all of `rq` and writes the address of each further controller page that it touches to
@@ -163,7 +240,7 @@ impl Mapper {
             };
             // Segments that are neighbours in memory may meet within a page. The block layer sees
             // no gap there, but PRPs cannot describe it.
-            done = phys % PAGE == 0
+            done = phys % u64::from(PAGE) == 0
                 && match self.map_phys(phys, len, direction) {
                     Some(addr) => pages.push(addr) && pages.rest_of(addr, len),
                     None => false,
@@ -171,21 +248,26 @@ impl Mapper {
         }
         let entries = pages.written();
         if !done || self.need_unmap() {
-            self.forget(rq, start, list, entries);
+            // SAFETY: so many words of the list were written.
+            unsafe { self.forget(rq.borrow(), start, list.as_ptr(), entries) };
             return None;
         }
         Some(ListedData { start, entries })
     }
 
-    /// Undoes a mapping that wrote `written` words. The device does not know the words. A device
-    /// without IOMMU could write to them all the same, as to any memory.
+    /// Undoes a mapping that wrote `written` of the `words`. The device does not know the words. A
+    /// device without IOMMU could write to them all the same, as to any memory.
+    ///
+    /// # Safety
+    ///
+    /// There are as many words.
     #[cold]
     #[inline(never)]
-    fn forget<T: Types, const N: usize>(
+    unsafe fn forget<T: Types>(
         &self,
-        rq: &Request<T>,
+        rq: Borrowed<'_, T>,
         start: DmaAddress,
-        list: FixedList<'_, N>,
+        words: *const u64,
         written: usize,
     ) {
         if self.need_unmap() {
@@ -193,19 +275,20 @@ impl Mapper {
             // more.
             self.direct.store(0, Ordering::Relaxed);
         }
-        let mut segments = Segments::new(rq);
+        let mut segments = Segments::new(&rq);
         let mut addr = start;
         // The index of the word of the next segment. The first page of the first segment has no
         // word.
         let mut at = 0usize.wrapping_sub(1);
         while let Some(Segment { len, .. }) = segments.next() {
             self.unmap_page(rq.dma_direction(), addr, len.into());
-            let touched = (addr % PAGE + u64::from(len)).div_ceil(PAGE);
+            let touched = (addr % u64::from(PAGE) + u64::from(len)).div_ceil(PAGE.into());
             at = at.wrapping_add(u64_as_usize(touched));
             if at >= written {
                 break;
             }
-            addr = list.span().read(at);
+            // SAFETY: the caller promises that there are more words than `at`.
+            addr = u64::from_le(unsafe { words.add(at).read_volatile() });
         }
     }
 }

@@ -10,7 +10,11 @@
 //! or with the pool, never in an interrupt.
 
 use super::{
-    list_memory::FixedList,
+    lease::{
+        How,
+        Lease,
+        ListPage, //
+    },
     shelf::{
         Linked,
         Reserve,
@@ -19,17 +23,7 @@ use super::{
         Taken, //
     },
 };
-use crate::{
-    nvme::PAGE_SIZE,
-    prp::{
-        List,
-        ENTRIES_PER_PAGE, //
-    },
-    sys::{
-        base::Work,
-        ffi as bindings, //
-    },
-};
+use crate::{nvme::PAGE_SIZE, sys::base::Work};
 use core::sync::atomic::{
     AtomicU32,
     Ordering::Relaxed, //
@@ -39,7 +33,6 @@ use kernel::{
         Bound,
         Device, //
     },
-    dma::DmaAddress,
     prelude::*,
     sync::{
         aref::ARef,
@@ -48,83 +41,6 @@ use kernel::{
         SpinLockIrq, //
     },
 };
-
-/// A page that the device reads and writes. Dropped, it is leaked: only a [`PagePool`] frees it.
-///
-/// # Invariants
-///
-/// `base` points to [`PAGE_SIZE`] bytes of coherent memory of the device of the pool with the number
-/// `pool`, which begin at a page and which the value owns. `address` is the device's address of
-/// them.
-pub(super) struct ListPage {
-    base: *mut u64,
-    address: DmaAddress,
-    next: Option<KBox<Self>>,
-    pool: u32,
-    /// The number of the reserve that the page and those linked to it are; 0: none.
-    reserve: u32,
-}
-
-// SAFETY: the page belongs to no thread.
-unsafe impl Send for ListPage {}
-// SAFETY: all access to the memory is by volatile loads and stores of aligned words.
-unsafe impl Sync for ListPage {}
-
-impl Linked for ListPage {
-    fn next(&mut self) -> &mut Option<KBox<Self>> {
-        &mut self.next
-    }
-}
-
-impl ListPage {
-    /// A zeroed page for `dev` of the pool with the number `pool`.
-    ///
-    /// # Safety
-    ///
-    /// `dev` is valid and bound to this driver.
-    unsafe fn new(dev: *mut bindings::device, pool: u32, how: How) -> Result<KBox<Self>> {
-        let (flags, raw) = match how {
-            How::Wait => (GFP_KERNEL, bindings::GFP_KERNEL),
-            How::Now => (
-                GFP_ATOMIC | __GFP_NOWARN,
-                bindings::GFP_ATOMIC | bindings::__GFP_NOWARN,
-            ),
-        };
-        let page = Self {
-            base: core::ptr::null_mut(),
-            address: 0,
-            next: None,
-            pool,
-            reserve: 0,
-        };
-        let mut page = KBox::new(page, flags)?;
-        // INVARIANT: coherent memory of one page, if there is any; else the value is dropped.
-        // SAFETY: the caller promises that the device is valid.
-        let base = unsafe { bindings::dma_alloc_attrs(dev, PAGE_SIZE, &mut page.address, raw, 0) };
-        if base.is_null() {
-            return Err(ENOMEM);
-        }
-        page.base = base.cast();
-        Ok(page)
-    }
-
-    /// The first word.
-    pub(super) fn base(&self) -> *mut u64 {
-        self.base
-    }
-
-    /// The device's address of the first word.
-    pub(super) fn address(&self) -> DmaAddress {
-        self.address
-    }
-}
-
-/// Whether an allocation may wait.
-#[derive(Clone, Copy)]
-enum How {
-    Wait,
-    Now,
-}
 
 /// The number of pairs of a [`Note`].
 pub(super) const NOTED: usize = 255;
@@ -141,58 +57,6 @@ const _: () = assert!(size_of::<Note>() <= PAGE_SIZE);
 impl Linked for Note {
     fn next(&mut self) -> &mut Option<KBox<Self>> {
         &mut self.next
-    }
-}
-
-/// Pages that one request uses alone: a list, or ranges. The pages are linked.
-#[repr(transparent)]
-pub(crate) struct Lease(KBox<ListPage>);
-
-// SAFETY: a `KBox` is never null, and all zeroes is the `None` of an `Option` of it; `Lease` is
-// transparent.
-unsafe impl pin_init::ZeroableOption for Lease {}
-
-impl Lease {
-    /// The page with word `512 * index`.
-    fn page(&self, index: usize) -> Option<&ListPage> {
-        let mut page = &*self.0;
-        for _ in 0..index {
-            page = page.next.as_deref()?;
-        }
-        Some(page)
-    }
-
-    /// The first page.
-    pub(crate) fn first(&self) -> FixedList<'_, ENTRIES_PER_PAGE> {
-        // SAFETY: by the type invariant of `ListPage` there are as many words, as long as `self`
-        // owns the page.
-        unsafe { FixedList::new(self.0.base, self.0.address) }
-    }
-}
-
-impl List for Lease {
-    fn set(&mut self, slot: usize, value: u64) -> bool {
-        let Some(page) = self.page(slot / ENTRIES_PER_PAGE) else {
-            return false;
-        };
-        // SAFETY: by the type invariant of `ListPage` the page has `ENTRIES_PER_PAGE` words.
-        let word = unsafe { page.base.add(slot % ENTRIES_PER_PAGE) };
-        // SAFETY: as above; the words are aligned.
-        unsafe { word.write_volatile(value.to_le()) };
-        true
-    }
-
-    fn page_address(&self, page: usize) -> u64 {
-        self.page(page).map_or(0, ListPage::address)
-    }
-
-    fn capacity(&self) -> usize {
-        let mut pages = 1;
-        let mut page = &*self.0;
-        while let Some(next) = page.next.as_deref() {
-            (page, pages) = (next, pages + 1);
-        }
-        pages * ENTRIES_PER_PAGE
     }
 }
 
@@ -316,26 +180,16 @@ impl PagePool {
                 }
             },
         };
-        let mut first = taken.pages.into_chain()?;
-        first.reserve = match taken.is_reserve {
-            true => reserve.number(),
-            false => 0,
-        };
-        Some(Lease(first))
+        Lease::new(taken, reserve)
     }
 
     /// Takes `lease` back. The device must be done with the pages. `reserve` is that of the queue
     /// that took the lease: a lease of another queue or device is kept for good.
-    pub(super) fn release(&self, mut lease: Lease, reserve: &Reserve) {
-        let of_reserve = core::mem::take(&mut lease.0.reserve);
-        let to = (self.number, reserve.number());
-        if !may_return((lease.0.pool, of_reserve), to) {
-            kernel::pr_warn_once!("a PRP list came back to another queue: its memory is kept\n");
-            core::mem::forget(lease);
+    pub(super) fn release(&self, lease: Lease, reserve: &Reserve) {
+        let Some((pages, is_reserve)) = lease.into_pages(self.number, reserve) else {
             return;
-        }
-        let reserve = (of_reserve != 0).then_some(reserve);
-        let pages = Stack::from_chain(lease.0);
+        };
+        let reserve = is_reserve.then_some(reserve);
         let is_awaited = self.shelves.lock().pages.give(pages, reserve);
         if is_awaited {
             self.retry.queue();
@@ -406,19 +260,10 @@ impl PagePool {
     fn free(&self, pages: &mut Stack<ListPage>) {
         let dev = crate::sys::pci::raw_device(&self.dev);
         while let Some(page) = pages.pop() {
-            // SAFETY: by the type invariant of `ListPage` the value owned this memory of this
-            // device, and it is dropped. The device is done with the memory: the page was free.
-            unsafe {
-                bindings::dma_free_attrs(dev, PAGE_SIZE, page.base.cast(), page.address, 0);
-            }
+            // SAFETY: a page of the pool is of its device. It was free, so the device is done with it.
+            unsafe { ListPage::free(page, dev) };
         }
     }
-}
-
-/// Whether a lease may return to the pool and the queue's reserve with the numbers `to`: `from` has the
-/// number of its pool, and that of the reserve that it is, or 0.
-const fn may_return(from: (u32, u32), to: (u32, u32)) -> bool {
-    from.0 == to.0 && (from.1 == 0 || from.1 == to.1)
 }
 
 /// A new note.
@@ -441,19 +286,64 @@ impl PinnedDrop for PagePool {
 #[kunit_tests(rnvme_page_pool)]
 mod tests {
     use super::*;
+    use crate::sys::base::{
+        Job,
+        Urgency, //
+    };
+    use kernel::{
+        faux,
+        static_lock_class, //
+    };
+
+    /// Counts how often it runs.
+    struct Count(AtomicU32);
+
+    impl Job for Count {
+        fn run(&self) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
 
     #[test]
-    fn leases_return_to_where_they_came_from() {
-        for (from, to, expected) in [
-            ((1, 0), (1, 5), true),
-            ((1, 5), (1, 5), true),
-            // Another device; another queue's reserve; both.
-            ((2, 0), (1, 5), false),
-            ((1, 6), (1, 5), false),
-            ((2, 5), (1, 5), false),
-            ((2, 6), (1, 5), false),
-        ] {
-            assert_eq!(may_return(from, to), expected);
+    fn what_comes_back_has_those_that_wait_try_again() -> Result {
+        let device = faux::Registration::new(c"rnvme-page-pool", None)?;
+        let job = Arc::new(Count(AtomicU32::new(0)), GFP_KERNEL)?;
+        let retry = Work::new(c"rnvme test", static_lock_class!(), Urgency::Reset)?;
+        retry.open(job.clone());
+        let retries = || {
+            retry.flush();
+            job.0.swap(0, Relaxed)
+        };
+        let pool = PagePool::new(device.as_ref().as_ref(), retry.clone())?;
+        let reserve = Reserve::new(1);
+        // No request uses the page, which has no memory.
+        let page = Stack::from_chain(ListPage::empty(pool.number, GFP_KERNEL)?);
+        pool.shelves.lock().pages.add_reserve(page);
+        // As `PagePool::lease` does where there is no memory.
+        let lease = |reserve: &Reserve| {
+            let taken = pool.shelves.lock().pages.take_last(1, reserve)?;
+            Lease::new(taken, reserve)
+        };
+        for waits in [false, true, false] {
+            let held = lease(&reserve).ok_or(EINVAL)?;
+            for _ in 0..2 * u32::from(waits) {
+                assert!(lease(&reserve).is_none());
+            }
+            assert_eq!(retries(), 0);
+            // Once for all that wait.
+            pool.release(held, &reserve);
+            assert_eq!(retries(), u32::from(waits));
         }
+        // Room to note mappings.
+        let note = || pool.shelves.lock().notes.take_last(1, &pool.note_reserve);
+        let held = note().and_then(|mut it| it.pages.pop()).ok_or(EINVAL)?;
+        assert!(note().is_none());
+        assert_eq!(retries(), 0);
+        pool.put_note(held);
+        assert_eq!(retries(), 1);
+        assert!(note().is_some());
+        // The pool must not free memory that there is not.
+        drop(pool.shelves.lock().pages.take_all());
+        Ok(())
     }
 }

@@ -2,11 +2,17 @@
 
 //! The memory of a request that consists of whole pages, and the fast way through it.
 
-use super::segments::{
-    page_to_phys,
-    read,
-    Segment,
-    PAGE, //
+use super::{
+    registers::{
+        computed_here,
+        Aside, //
+    },
+    segments::{
+        page_to_phys,
+        read,
+        Segment,
+        PAGE, //
+    }, //
 };
 use crate::{
     num::u32_as_usize,
@@ -18,7 +24,10 @@ use crate::{
         ffi as bindings, //
     },
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    mem::MaybeUninit, //
+};
 
 /// The memory of a request that consists of pages of one bio, without its first piece: each piece
 /// is a page, the last may be the beginning of a page. Most requests of several segments are so.
@@ -79,96 +88,111 @@ impl<'a> Pages<'a> {
 
     /// The number of bytes.
     #[inline(always)]
-    pub(in crate::sys) fn bytes(self) -> usize {
-        u32_as_usize(self.left)
+    pub(in crate::sys) fn bytes(self) -> u32 {
+        self.left
     }
 
-    /// The pieces that have to be whole pages; [`Whole::next`] checks each.
+    /// The pieces that have to be whole pages; [`Whole::take`] checks each.
     #[inline(always)]
-    pub(in crate::sys) fn whole(self) -> Whole<'a> {
-        // CAST: the pages of 4 GiB.
-        let count = (self.left / PAGE) as isize;
-        // INVARIANT: `left` has the bytes of `count` pages.
+    pub(in crate::sys) fn whole(self, place: &'a mut MaybeUninit<Aside<u32>>) -> Whole<'a> {
+        let count = u32_as_usize(self.left / PAGE);
+        let end = self.at.wrapping_add(count);
+        // CAST: the words for 4 GiB.
+        let words = count.wrapping_mul(size_of::<u64>()) as isize;
+        // INVARIANT: `left` has the bytes of `count` pages and of a tail. If the former are whole
+        // pages, the latter is in the piece after them.
         Whole {
-            at: self.at,
-            index: count.wrapping_neg(),
+            end: computed_here(end),
+            offset: words.wrapping_neg(),
+            bytes: Aside::put(place, self.left),
             _request: PhantomData,
         }
     }
-
-    /// Whether there are bytes after the whole pages.
-    #[inline(always)]
-    pub(in crate::sys) fn has_tail(self) -> bool {
-        self.left % PAGE != 0
-    }
-
-    /// The bytes after the whole pages, if there are any and they are the beginning of a page.
-    ///
-    /// # Safety
-    ///
-    /// All pieces of [`Self::whole`] were whole pages.
-    #[inline(always)]
-    pub(in crate::sys) unsafe fn tail(self) -> Option<Segment> {
-        let tail = self.left % PAGE;
-        if tail == 0 {
-            return None;
-        }
-        let whole = u32_as_usize(self.left / PAGE);
-        // SAFETY: the caller promises that each piece so far had the bytes of a page. By the type
-        // invariant there are more bytes, so there is another piece.
-        let (page, len, offset) = unsafe { read(self.at.add(whole)) };
-        (offset == 0 && len >= tail).then(|| Segment {
-            phys: page_to_phys(page),
-            len: tail,
-        })
-    }
 }
 
-/// Pieces that have to be whole pages, up to the first that is not.
+/// Pieces that have to be whole pages, and the bytes after them.
 ///
-/// The index counts up to 0 at the end, so that a loop needs no register for the end.
+/// One number counts the pieces and the words for their addresses, up to 0 at the end: a loop needs
+/// no other.
 ///
 /// # Invariants
 ///
-/// `at` points to pieces of a bio of a request that is the driver's as long as `'a`. They have the
-/// bytes of `-index` pages; `index` is not positive.
+/// `offset` is a multiple of the size of a word, and not positive. There are as many pieces before
+/// `end` as words in it, and one at `end` if `bytes` are not a multiple of a page. They are of a bio of a request that is
+/// the driver's as long as `'a`. This holds as far as the pieces are whole pages: a piece may only be
+/// read if all before it were.
 pub(in crate::sys) struct Whole<'a> {
-    at: *const bindings::bio_vec,
-    index: isize,
+    end: *const bindings::bio_vec,
+    offset: isize,
+    bytes: &'a Aside<u32>,
     _request: PhantomData<&'a ()>,
 }
 
 impl Whole<'_> {
-    /// The number of pieces, if all are whole pages.
+    /// The bytes of a piece for each byte of a word.
+    const SCALE: isize = {
+        assert!(size_of::<bindings::bio_vec>() % size_of::<u64>() == 0);
+        // CAST: a small number.
+        (size_of::<bindings::bio_vec>() / size_of::<u64>()) as isize
+    };
+
+    /// The number of pieces that are left.
     #[inline(always)]
-    pub(in crate::sys) fn len(&self) -> usize {
-        // CAST: not negative.
-        self.index.wrapping_neg() as usize
+    pub(in crate::sys) fn left(&self) -> u32 {
+        // CAST: not negative, and at most the number of pages of 4 GiB.
+        (self.offset.wrapping_neg() as usize / size_of::<u64>()) as u32
     }
 
-    /// The index of the next piece, counted from the end; 0 if there is none.
+    /// Whether no piece is left.
     #[inline(always)]
-    pub(in crate::sys) fn index(&self) -> isize {
-        self.index
+    pub(in crate::sys) fn is_empty(&self) -> bool {
+        self.offset == 0
     }
 
-    /// The address of the next piece, if it is a whole page.
+    /// Calls `each` with the address of the next piece, if that is a whole page, and with the place
+    /// of its word: bytes from the end of the words. Takes the piece if `each` returns `true`;
+    /// returns whether it was taken.
     #[inline(always)]
-    pub(in crate::sys) fn next(&mut self) -> Option<bindings::phys_addr_t> {
-        if self.index == 0 {
-            return None;
+    pub(in crate::sys) fn take(
+        &mut self,
+        each: impl FnOnce(bindings::phys_addr_t, isize) -> bool,
+    ) -> bool {
+        if self.offset == 0 {
+            return false;
         }
-        // SAFETY: by the type invariant there are bytes left, so there is a piece.
-        let (page, len, offset) = unsafe { read(self.at) };
+        let at = self.offset.wrapping_mul(Self::SCALE);
+        // SAFETY: by the type invariant there is a piece: all before it were whole pages.
+        let (page, len, offset) = unsafe { read(self.end.wrapping_byte_offset(at)) };
         // One comparison.
-        if u64::from(len) | u64::from(offset) << 32 != u64::from(PAGE) {
+        if u64::from(len) | u64::from(offset) << 32 != u64::from(PAGE)
+            || !each(page_to_phys(page), self.offset)
+        {
+            return false;
+        }
+        // INVARIANT: one whole page is done. CAST: a small number.
+        self.offset = self.offset.wrapping_add(size_of::<u64>() as isize);
+        true
+    }
+
+    /// The number of bytes of all pieces, also of those that have been taken.
+    #[inline(always)]
+    pub(in crate::sys) fn bytes(&self) -> u32 {
+        self.bytes.get()
+    }
+
+    /// The bytes after the whole pages, which have been taken, if there are any and they are the
+    /// beginning of a page.
+    pub(in crate::sys) fn tail(&self) -> Option<Segment> {
+        let tail = self.bytes() % PAGE;
+        if self.offset != 0 || tail == 0 {
             return None;
         }
-        // INVARIANT: one page is done.
-        self.index = self.index.wrapping_add(1);
-        // SAFETY: at most one past the end of the vector.
-        self.at = unsafe { self.at.add(1) };
-        Some(page_to_phys(page))
+        // SAFETY: by the type invariant there is another piece: all before it were whole pages.
+        let (page, len, offset) = unsafe { read(self.end) };
+        (offset == 0 && len >= tail).then(|| Segment {
+            phys: page_to_phys(page),
+            len: tail,
+        })
     }
 }
 
@@ -255,17 +279,21 @@ mod tests {
         };
         let mut memory = Memory::new();
         memory.push((first.phys, first.len), GFP_KERNEL)?;
-        let mut whole = pages.whole();
-        let len = whole.len();
-        while let Some(phys) = whole.next() {
-            memory.push((phys, PAGE), GFP_KERNEL)?;
-        }
-        if memory.len() != len + 1 {
+        let mut place = MaybeUninit::uninit();
+        let mut whole = pages.whole(&mut place);
+        // CAST: a small number.
+        let words = whole.left() as isize;
+        let mut mapped = 0;
+        while whole.take(|phys, offset| {
+            mapped += 1;
+            assert_eq!(offset, (mapped - 1 - words) * 8);
+            memory.push((phys, PAGE), GFP_KERNEL).is_ok()
+        }) {}
+        if !whole.is_empty() {
             return Ok(None);
         }
-        if pages.has_tail() {
-            // SAFETY: all pieces of `whole` were whole pages.
-            let Some(tail) = (unsafe { pages.tail() }) else {
+        if whole.bytes() % PAGE != 0 {
+            let Some(tail) = whole.tail() else {
                 return Ok(None);
             };
             memory.push((tail.phys, tail.len), GFP_KERNEL)?;

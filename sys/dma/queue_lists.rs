@@ -18,12 +18,12 @@
 
 use super::{
     group::Group,
-    list_memory::FixedList,
-    page_pool::{
+    lease::{
         Lease,
-        ListPage,
-        PagePool, //
+        ListPage, //
     },
+    list_memory::FixedList,
+    page_pool::PagePool,
     shelf::Reserve, //
 };
 use crate::{
@@ -153,9 +153,9 @@ impl QueueLists {
         let group = self.groups.get(tag / TAGS)?;
         let (base, address) = group.find()?;
         let offset = tag % TAGS * BYTES;
-        let address = computed_here(address.wrapping_add(usize_as_u64(offset)));
+        let address = address.wrapping_add(usize_as_u64(offset));
         // CAST: it is the address of a page, which has `TAGS` lists.
-        let base = computed_here(usize_as_u64(base.wrapping_add(offset))) as *mut u64;
+        let base = base.wrapping_add(offset) as *mut u64;
         // SAFETY: the page has `SMALL` words there. `address` is the device's address of them: it
         // does not change before the dispatch ends, see the invariant of `Group`. The page stays
         // until then, by the type invariant.
@@ -235,17 +235,6 @@ impl QueueLists {
         // SAFETY: may be called in any context.
         owned.rested = is_any_ready.then(|| unsafe { bindings::start_poll_synchronize_rcu() });
     }
-}
-
-/// `value`, computed before what follows. The compiler would compute it where it is used: after the
-/// mapping of a page, across which `value` takes one register and its parts take three.
-#[inline(always)]
-fn computed_here(mut value: u64) -> u64 {
-    // SAFETY: no instruction.
-    unsafe {
-        core::arch::asm!("/* {0} */", inout(reg) value, options(nomem, nostack, preserves_flags))
-    };
-    value
 }
 
 /// Makes `page` ready as the page of `group`.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The memory of a request, piece by piece, in the order of C's `rq_for_each_bvec`.
+//! The memory of a request, piece by piece, in the order of C's `rq_for_each_bvec`; a piece mapped.
 
 use crate::{
     num::{
@@ -16,6 +16,7 @@ use crate::{
     },
 };
 use core::marker::PhantomData;
+use kernel::dma::DmaAddress;
 
 /// Bytes of a page, of the CPU and of the controller.
 pub(super) const PAGE: u32 = 4096;
@@ -155,4 +156,37 @@ pub(in crate::sys) fn single<T: Types>(rq: &Request<T>) -> Option<Segment> {
         phys: page_to_phys(page).wrapping_add(offset.wrapping_add(done).into()),
         len,
     })
+}
+
+/// Maps a piece of memory.
+///
+/// # Safety
+///
+/// `dev` is valid, and the memory stays until it is unmapped.
+#[inline(always)]
+pub(super) unsafe fn map_phys(
+    dev: *mut bindings::device,
+    phys: bindings::phys_addr_t,
+    len: usize,
+    direction: bindings::dma_data_direction,
+) -> Option<DmaAddress> {
+    // SAFETY: the caller promises that the device is valid and the memory stays.
+    let addr = unsafe { bindings::dma_map_phys(dev, phys, len, direction, 0) };
+    // SAFETY: as above.
+    unsafe { note_checked(dev, addr) };
+    (addr != bindings::DMA_MAPPING_ERROR).then_some(addr)
+}
+
+/// Tells DMA debugging that the address was checked for an error.
+///
+/// # Safety
+///
+/// `_dev` is valid.
+#[inline(always)]
+pub(super) unsafe fn note_checked(_dev: *mut bindings::device, _addr: DmaAddress) {
+    #[cfg(CONFIG_DMA_API_DEBUG)]
+    // SAFETY: the caller promises that the device is valid; the function only looks the address up.
+    unsafe {
+        bindings::debug_dma_mapping_error(_dev, _addr)
+    };
 }
