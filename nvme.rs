@@ -98,6 +98,7 @@ pub(crate) use self::{
         NamespaceHints,
         NamespaceInfo,
         NamespaceList,
+        NotAscending,
         NvmLimits,
         PowerState,
         PowerStates,
@@ -105,7 +106,8 @@ pub(crate) use self::{
         RetryDelays,
         SameNamespace,
         SubsystemName,
-        UniqueIds, //
+        UniqueIds,
+        WrongLength, //
     },
     ids::{
         BlockCount,

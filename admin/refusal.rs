@@ -9,15 +9,20 @@ use super::{
 use crate::{
     nvme::{
         identify,
+        opcode_name,
         AdminCommand,
         AdminFunction,
         Identify,
         IdentifyData,
+        QueueId,
         Status, //
     },
     sys::block::Buffer, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    sync::atomic::Ordering::Relaxed, //
+};
 use kernel::prelude::*;
 
 impl AdminQueue {
@@ -27,7 +32,8 @@ impl AdminQueue {
     }
 
     /// Reads the data structure `D`, which the controller may refuse: its status is the caller's to
-    /// judge, and the log has no line.
+    /// judge. The log has a line, once, for what the controller does not support, and none for
+    /// another status.
     ///
     /// # Errors
     ///
@@ -48,13 +54,22 @@ impl AdminQueue {
                 Err(e) => Err(e),
             }
         })?;
-        if let (Err(status), Some(function)) = (&answer, command.sqe().function()) {
-            self.refusals.lock().note(function, *status);
+        if let Err(status) = answer {
+            self.note_refusal(command, status);
         }
         Ok(answer.map(|()| Page {
             bytes,
             _data: PhantomData,
         }))
+    }
+
+    /// Remembers that the controller does not support `command`, if `status` says that, and logs it.
+    fn note_refusal<D: IdentifyData>(&self, command: &Identify<D>, status: Status) {
+        let function = command.sqe().function();
+        if function.is_some() && status.is_unsupported() && !self.is_silent.load(Relaxed) {
+            let name = opcode_name(QueueId::ADMIN, Identify::<D>::OPCODE);
+            self.note_failure(name, Identify::<D>::DETAIL, function, status);
+        }
     }
 
     /// The status with which the controller has refused `command` for good.

@@ -3,6 +3,8 @@
 //! The namespaces of a controller as disks: Identify data, checked, becomes limits, and limits become
 //! a `gendisk`.
 
+// What the log has of namespaces.
+mod remarks;
 // What the controller says of a namespace.
 mod identify;
 // Which namespaces there are.
@@ -11,6 +13,8 @@ mod active;
 mod live;
 // Namespaces in use, told apart by their identifiers.
 mod registration;
+// Namespaces that are not ready.
+mod waits;
 
 use self::{
     identify::{
@@ -22,7 +26,12 @@ use self::{
         LiveNamespaces,
         Membership, //
     },
-    registration::Registration, //
+    registration::Registration,
+    remarks::{
+        Remark,
+        Remarks, //
+    },
+    waits::Waits, //
 };
 use super::shared::Shared;
 use crate::{
@@ -37,7 +46,6 @@ use crate::{
     policy::{
         Change,
         Ignored,
-        NotReady,
         RetryPolicy, //
     },
     sys::{
@@ -96,8 +104,10 @@ struct Recipe {
 /// The disks of a controller.
 struct Disks {
     list: KVec<Namespace>,
-    /// The wait for namespaces that are not ready.
-    not_ready: Option<NotReady>,
+    /// The namespaces that are not ready.
+    waits: Waits,
+    /// What the log has.
+    remarks: Remarks,
 }
 
 /// The namespaces of a controller and their disks.
@@ -110,7 +120,7 @@ pub(super) struct Namespaces {
     parent: ARef<Device>,
     /// The namespaces that have disks, for resets.
     live: Arc<LiveNamespaces>,
-    /// The time from which `Disks::not_ready` counts.
+    /// The time from which `Disks::waits` counts.
     born: Instant<Monotonic>,
     /// LOCK: the list of disks, while disks are added and removed, and so while I/O is waited for;
     /// inside: all other locks but `Bound::controller`. A reset does not take it.
@@ -131,7 +141,8 @@ impl Namespaces {
     ) -> Result<Arc<Self>> {
         let disks = Disks {
             list: KVec::new(),
-            not_ready: None,
+            waits: Waits::new(shared.hardware.ready_ms()),
+            remarks: Remarks::new(),
         };
         Arc::pin_init(
             try_pin_init!(Self {
@@ -165,7 +176,7 @@ impl Namespaces {
     /// Makes the disks what the active namespaces are now: a new namespace gets a disk, a namespace
     /// that is gone loses its disk, all other disks are updated. A namespace that cannot be used is
     /// named in the log and left out. Returns after how many milliseconds to scan again, if a
-    /// namespace is not ready and may become so.
+    /// namespace is not ready.
     ///
     /// # Errors
     ///
@@ -173,111 +184,120 @@ impl Namespaces {
     /// work any more. The disks that were changed until then stay as they are.
     pub(super) fn scan(&self) -> Result<Option<u32>> {
         let disks = &mut *self.disks.lock();
-        let common = self.common();
-        let active = self.active(&common)?;
+        let (hardware, common) = (&self.shared.hardware, self.common());
+        disks.remarks.begin();
+        let resets = hardware.counters.resets.load(Relaxed);
+        disks.waits.begin(resets, hardware.ready_ms());
+        let active = self.active(&common, &mut disks.remarks)?;
         // An inconsistent list says nothing of the namespaces that it lacks.
         remove_disks(&mut disks.list, |nsid| {
             active.is_complete && active.nsids.binary_search(&nsid).is_err()
         });
-        // CAST: the clock does not go back.
-        let now = self.born.elapsed().as_millis().max(0) as u64;
-        let wait = NotReady::again(disks.not_ready, now);
-        let pause = wait.pause(self.shared.hardware.ready_ms());
-        let (mut is_unready, mut inactive) = (false, None);
+        let mut inactive = None;
         for nsid in active.nsids {
-            if !self.shared.hardware.is_live() {
+            if !hardware.is_live() {
                 return Err(ENODEV);
             }
-            let Err(skip) = self.update(nsid, &mut disks.list, &common, pause.is_some()) else {
+            let Err(skip) = self.update(nsid, disks, &common) else {
+                self.note_late(nsid, disks)?;
                 continue;
             };
-            if !self.shared.hardware.is_live() {
+            if !hardware.is_live() {
                 return Err(ENODEV);
             }
-            is_unready |= skip == Skip::NotReady;
             if matches!(skip, Skip::Inactive | Skip::Unknown) {
                 let (first, count) = inactive.unwrap_or((nsid, 0u32));
                 inactive = Some((first, count.saturating_add(1)));
             }
-            self.skip(
-                nsid,
-                skip,
-                &mut disks.list,
-                active.is_listed,
-                pause.is_none(),
-            );
+            self.skip(nsid, skip, disks, active.is_listed)?;
         }
         if let Some((first, count)) = inactive.filter(|_| active.is_listed) {
-            dev_err!(
-                self.parent,
-                "{} namespaces left out: in the list of active namespaces, but inactive; the first is {}\n",
-                count,
-                first.get()
-            );
+            if disks.remarks.is_new(None, Remark::Inactive(count, first)) {
+                dev_err!(
+                    self.parent,
+                    "{} namespaces left out: in the list of active namespaces, but inactive; the first is {}\n",
+                    count,
+                    first.get()
+                );
+            }
         }
-        if is_unready {
-            disks.not_ready = Some(wait);
-        }
-        let pause = pause.filter(|_| is_unready);
-        if disks.list.is_empty() && pause.is_none() {
+        disks.waits.end();
+        let has_none = disks.list.is_empty() && !disks.waits.is_patient_with_any();
+        if has_none && disks.remarks.is_new(None, Remark::None) {
             dev_warn!(self.parent, "no usable namespace\n");
         }
-        Ok(pause)
+        disks.remarks.end();
+        Ok(disks.waits.until_scan())
+    }
+
+    /// Milliseconds since [`Self::born`].
+    fn now(&self) -> u64 {
+        // CAST: the clock does not go back.
+        self.born.elapsed().as_millis().max(0) as u64
+    }
+
+    /// Notes that I/O to namespace `nsid` has waited in vain, if it has: the partition table may not
+    /// have been read.
+    fn note_late(&self, nsid: Nsid, disks: &mut Disks) -> Result {
+        let is_it = |disk: &&Namespace| disk.registration.nsid == nsid;
+        let disk = disks.list.iter().find(is_it);
+        match disk.is_some_and(|disk| disk.membership.has_given_up()) {
+            true => disks.waits.note_late(nsid, self.now()),
+            false => Ok(()),
+        }
     }
 
     /// Namespace `nsid` was not looked at to the end: drops its disk if the namespace is not there or
     /// cannot be used, and logs what is left out and has no line yet. `is_listed`: the controller
-    /// says that the namespace is active. `is_final`: the driver does not
-    /// wait for the namespace any longer.
-    fn skip(
-        &self,
-        nsid: Nsid,
-        skip: Skip,
-        disks: &mut KVec<Namespace>,
-        is_listed: bool,
-        is_final: bool,
-    ) {
+    /// says that the namespace is active.
+    fn skip(&self, nsid: Nsid, skip: Skip, disks: &mut Disks, is_listed: bool) -> Result {
         let is_gone = match skip {
             Skip::Inactive | Skip::Unusable => true,
             Skip::Unknown => !is_listed,
             Skip::NotReady | Skip::Failed(_) => false,
         };
         if is_gone {
-            remove_disks(disks, |other| other == nsid);
+            remove_disks(&mut disks.list, |other| other == nsid);
         }
-        let nsid = nsid.get();
+        let is_patient = disks.waits.is_patient(nsid, self.now());
         match skip {
-            Skip::NotReady if is_final => dev_err!(
-                self.parent,
-                "namespace {} left out: not ready; a rescan, or its event, adds it later\n",
-                nsid
-            ),
-            Skip::Failed(e) => dev_err!(
-                self.parent,
-                "namespace {} left out: error {}\n",
-                nsid,
-                e.to_errno()
-            ),
+            Skip::NotReady => {
+                disks.waits.note(nsid, self.now())?;
+                if !is_patient && disks.remarks.is_new(nsid, Remark::NotReady) {
+                    dev_err!(
+                        self.parent,
+                        "namespace {} left out: not ready: it is looked at again, at first after 5 s\n",
+                        nsid.get()
+                    );
+                }
+            }
+            Skip::Failed(e) if disks.remarks.is_new(nsid, Remark::LeftOut(e)) => {
+                dev_err!(
+                    self.parent,
+                    "namespace {} left out: error {}\n",
+                    nsid.get(),
+                    e.to_errno()
+                );
+            }
             _ => {}
         }
+        Ok(())
     }
 
-    /// Makes a disk for namespace `nsid`, or updates its disk. `is_patient`: a namespace that says
-    /// that it is not ready is left for later.
-    fn update(
-        &self,
-        nsid: Nsid,
-        disks: &mut KVec<Namespace>,
-        common: &Common,
-        is_patient: bool,
-    ) -> Result<(), Skip> {
+    /// Makes a disk for namespace `nsid`, or updates its disk. A namespace that says that it is not
+    /// ready is left for later, while the driver waits for it.
+    fn update(&self, nsid: Nsid, disks: &mut Disks, common: &Common) -> Result<(), Skip> {
         let resets = self.shared.hardware.counters.resets.load(Relaxed);
-        let now = self.describe(nsid)?;
-        if !now.attributes.ready && is_patient {
-            return Err(Skip::NotReady);
+        let now = self.describe(nsid, &mut disks.remarks)?;
+        if !now.attributes.ready {
+            if disks.waits.is_patient(nsid, self.now()) {
+                return Err(Skip::NotReady);
+            }
+            disks.waits.note(nsid, self.now())?;
         }
-        let index = disks.iter().position(|disk| disk.registration.nsid == nsid);
-        let disk = index.and_then(|index| disks.get_mut(index));
+        let is_it = |disk: &Namespace| disk.registration.nsid == nsid;
+        let index = disks.list.iter().position(is_it);
+        let disk = index.and_then(|index| disks.list.get_mut(index));
         let change = disk
             .as_ref()
             .map(|disk| disk.membership.change(&now.likeness, self));
@@ -313,11 +333,11 @@ impl Namespaces {
                     None => "replaced by another",
                 }
             );
-            remove_disks(disks, |other| other == nsid);
+            remove_disks(&mut disks.list, |other| other == nsid);
         }
-        let number = number.unwrap_or_else(|| free_number(disks));
-        let disk = self.add(nsid, number, &now, common)?;
-        Ok(disks.push(disk, GFP_KERNEL).map_err(Error::from)?)
+        let number = number.unwrap_or_else(|| free_number(&disks.list));
+        let disk = self.add(nsid, number, &now, common, &mut disks.remarks)?;
+        Ok(disks.list.push(disk, GFP_KERNEL).map_err(Error::from)?)
     }
 
     /// What the data path needs to know of a namespace whose disk is made of `recipe`.
@@ -366,8 +386,9 @@ impl Namespaces {
         number: u32,
         now: &Description,
         common: &Common,
+        remarks: &mut Remarks,
     ) -> Result<Namespace> {
-        let registration = self.register(nsid, now, common)?;
+        let registration = self.register(nsid, now, common, remarks)?;
         let (recipe, ignored) = self.recipe(nsid, now, common);
         self.tell_ignored(nsid, ignored);
         let geometry = self.geometry(&registration, number, &recipe)?;
@@ -394,12 +415,13 @@ impl Namespaces {
         let (nsid, number) = (namespace.registration.nsid, namespace.number);
         let (recipe, ignored) = self.recipe(nsid, now, common);
         if recipe == namespace.recipe && !namespace.membership.is_refused() {
-            if namespace.membership.gave_up() {
+            if namespace.membership.take_gave_up() {
                 // The table may have been read before the namespace was ready.
                 namespace.disk.read_partitions();
             }
             return Ok(());
         }
+        let may_lack_partitions = namespace.membership.take_gave_up();
         self.tell_ignored(nsid, ignored);
         let geometry = self.geometry(&namespace.registration, number, &recipe)?;
         let likeness = namespace.membership.likeness(&now.likeness);
@@ -409,6 +431,9 @@ impl Namespaces {
             .update(geometry, &recipe.limits, recipe.sectors)?;
         namespace.membership = membership;
         namespace.recipe = recipe;
+        if may_lack_partitions {
+            namespace.disk.read_partitions();
+        }
         dev_info!(
             self.parent,
             "namespace {} has changed: {} blocks of {} bytes{}\n",

@@ -54,8 +54,7 @@ impl Readiness {
 
     /// A command has failed because the namespace is not ready. `None`: the wait is over.
     pub(super) fn pause(&self) -> Option<Pause> {
-        // CAST: the clock does not go back.
-        let now = self.born.elapsed().as_millis().max(0) as u64;
+        let now = self.now();
         let before = self.began.load(Relaxed).checked_sub(1);
         let before = before.map(|began| NotReady {
             began,
@@ -80,10 +79,26 @@ impl Readiness {
         self.began.store(0, Relaxed);
     }
 
-    /// Whether a command failed since the last call, because the wait was over: what was read before,
-    /// the partition table for example, may be missing.
+    /// Whether a command failed since the last [`Self::take_gave_up`], because the wait was over: what
+    /// was read before, the partition table for example, may be missing.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.gave_up.load(Relaxed)
+    }
+
+    /// Whether [`Self::has_given_up`], which is not so any more. If the namespace is still not ready,
+    /// commands that come now fail at once: the driver has waited for it.
     pub(crate) fn take_gave_up(&self) -> bool {
-        self.gave_up.swap(false, Relaxed)
+        let gave_up = self.gave_up.swap(false, Relaxed);
+        if gave_up {
+            self.seen.store(self.now(), Relaxed);
+        }
+        gave_up
+    }
+
+    /// Milliseconds since the namespace got its disk.
+    fn now(&self) -> u64 {
+        // CAST: the clock does not go back.
+        self.born.elapsed().as_millis().max(0) as u64
     }
 }
 
@@ -108,7 +123,7 @@ mod tests {
     fn a_wait_that_is_over_is_noted_once() {
         let readiness = Readiness::new(0);
         assert_eq!(readiness.pause(), None);
-        assert!(readiness.take_gave_up());
-        assert!(!readiness.take_gave_up());
+        assert!(readiness.has_given_up() && readiness.take_gave_up());
+        assert!(!readiness.has_given_up() && !readiness.take_gave_up());
     }
 }

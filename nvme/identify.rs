@@ -23,7 +23,10 @@ mod nvm;
 mod independent;
 
 pub(crate) use self::{
-    active::NamespaceList,
+    active::{
+        NamespaceList,
+        NotAscending, //
+    },
     controller::{
         ControllerInfo,
         IdentifyController,
@@ -34,7 +37,8 @@ pub(crate) use self::{
         CommandSet,
         NamespaceDescriptors,
         SameNamespace,
-        UniqueIds, //
+        UniqueIds,
+        WrongLength, //
     },
     independent::{
         IdentifyNamespaceIndependent,

@@ -22,8 +22,6 @@ pub(crate) struct RegistryEntry<S> {
     pub(crate) nsid: Nsid,
     /// The globally unique identifiers of the namespace.
     pub(crate) ids: UniqueIds,
-    /// Whether other controllers may show the namespace, too (CMIC and NMIC).
-    pub(crate) shared: bool,
 }
 
 /// How a new namespace relates to the others.
@@ -75,13 +73,14 @@ impl<S> Registry<S> {
 
 impl<S: Deref<Target: PartialEq>> Registry<S> {
     /// Relates `new` to the namespaces in use, and adds it. A twin is not added. A namespace whose
-    /// identifiers are not unique is added without them.
+    /// identifiers are not unique is added without them. `is_shared`: other controllers may show the
+    /// namespace, too (CMIC and NMIC).
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn add(&mut self, mut new: RegistryEntry<S>) -> Result<Relation> {
-        let relation = self.judge(&new);
+    pub(crate) fn add(&mut self, mut new: RegistryEntry<S>, is_shared: bool) -> Result<Relation> {
+        let relation = self.judge(&new, is_shared);
         if let Relation::Twin { .. } = relation {
             return Ok(relation);
         }
@@ -103,7 +102,7 @@ impl<S: Deref<Target: PartialEq>> Registry<S> {
         }
     }
 
-    fn judge(&self, new: &RegistryEntry<S>) -> Relation {
+    fn judge(&self, new: &RegistryEntry<S>, is_shared: bool) -> Relation {
         let mut relation = Relation::New;
         for old in &self.entries {
             let same_subsystem = *old.subsystem == *new.subsystem;
@@ -117,7 +116,7 @@ impl<S: Deref<Target: PartialEq>> Registry<S> {
                 continue;
             };
             let (instance, nsid) = (old.instance, old.nsid);
-            if same_subsystem || new.shared {
+            if same_subsystem || is_shared {
                 return Relation::Twin { id, instance, nsid };
             }
             relation = Relation::NotUnique { id, instance, nsid };
@@ -137,7 +136,6 @@ mod tests {
         instance: u32,
         nsid: u32,
         eui: u8,
-        shared: bool,
     ) -> Result<RegistryEntry<&'static str>> {
         let mut ids = UniqueIds::default();
         ids.eui64[7] = eui;
@@ -146,7 +144,6 @@ mod tests {
             subsystem: name,
             nsid: Nsid::new(nsid).ok_or(EINVAL)?,
             ids,
-            shared,
         })
     }
 
@@ -187,7 +184,8 @@ mod tests {
             ("b", 2, 2, 1, true, twin(0, 1)),
             ("b", 2, 3, 3, true, Some(Relation::New)),
         ] {
-            let relation = entry(name, instance, nsid, eui, shared).and_then(|e| registry.add(e));
+            let entry = entry(name, instance, nsid, eui);
+            let relation = entry.and_then(|e| registry.add(e, shared));
             assert_eq!(relation.ok(), expected);
         }
         assert_eq!(registry.entries.len(), 7);
@@ -197,7 +195,8 @@ mod tests {
     fn what_is_removed_is_forgotten() {
         let mut registry = Registry::new();
         for (name, instance, nsid, eui) in [("a", 0, 1, 1), ("a", 0, 2, 2), ("b", 1, 1, 3)] {
-            let added = entry(name, instance, nsid, eui, false).and_then(|e| registry.add(e));
+            let entry = entry(name, instance, nsid, eui);
+            let added = entry.and_then(|e| registry.add(e, false));
             assert!(added.is_ok());
         }
         let remove = |registry: &mut Registry<&'static str>, instance, nsid| {
@@ -208,7 +207,7 @@ mod tests {
         remove(&mut registry, 0, 1);
         remove(&mut registry, 7, 2);
         assert_eq!(registry.entries.len(), 2);
-        let again = entry("c", 2, 1, 1, false).and_then(|e| registry.add(e));
+        let again = entry("c", 2, 1, 1).and_then(|e| registry.add(e, false));
         assert_eq!(again.ok(), Some(Relation::New));
         for (instance, nsid) in [(0, 2), (1, 1), (2, 1)] {
             remove(&mut registry, instance, nsid);

@@ -9,8 +9,10 @@
 //! in 60 commands, one after the other.
 
 use super::timing::{
+    LONGEST_READY_LOOK_MS,
     LONGEST_READY_PAUSE_MS,
     NOT_READY_FORGOTTEN_MS,
+    SHORTEST_READY_LOOK_MS,
     SHORTEST_READY_PAUSE_MS, //
 };
 use kernel::prelude::*;
@@ -32,6 +34,23 @@ impl NotReady {
             .filter(|before| now.saturating_sub(before.seen) < NOT_READY_FORGOTTEN_MS.into())
             .map_or(now, |before| before.began);
         Self { began, seen: now }
+    }
+
+    /// The namespace is not ready at `now`, and was not at any look since `before`.
+    pub(crate) fn still(before: Option<Self>, now: u64) -> Self {
+        Self {
+            began: before.map_or(now, |before| before.began),
+            seen: now,
+        }
+    }
+
+    /// The milliseconds until the next look at a namespace for which the driver does not wait any
+    /// longer: more each time.
+    pub(crate) fn until_look(&self) -> u32 {
+        let waited = self.seen.saturating_sub(self.began);
+        let pause = (waited / 4).clamp(SHORTEST_READY_LOOK_MS.into(), LONGEST_READY_LOOK_MS.into());
+        // CAST: at most `LONGEST_READY_LOOK_MS`.
+        pause as u32
     }
 
     /// The pause in milliseconds before the next try, longer each time; `None` once the driver has
@@ -83,6 +102,24 @@ mod tests {
         assert_eq!((next.began, next.seen), (50, 10_049));
         let anew = NotReady::again(Some(next), 10_049 + 10_000);
         assert_eq!((anew.began, anew.seen), (20_049, 20_049));
+    }
+
+    #[test]
+    fn looks_are_rare_and_the_wait_stays() {
+        let first = NotReady::still(None, 50);
+        assert_eq!((first.began, first.seen), (50, 50));
+        let mut state = first;
+        // When the namespace was seen, the time until the next look.
+        for (now, pause) in [
+            (2_000, 5_000),
+            (40_050, 10_000),
+            (2_000_000, 499_987),
+            (9_000_000, 600_000),
+        ] {
+            state = NotReady::still(Some(state), now);
+            assert_eq!((state.began, state.until_look()), (50, pause));
+            assert_eq!(state.pause(1_000), None);
+        }
     }
 
     #[test]

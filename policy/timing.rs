@@ -127,6 +127,14 @@ pub(crate) const LONGEST_READY_PAUSE_MS: u32 = 500;
 /// as long as CAP.TO (or CRTO).
 pub(crate) const NOT_READY_FORGOTTEN_MS: u32 = 10_000;
 
+/// The shortest time until the next look at a namespace that was not ready for as long as CAP.TO
+/// (or CRTO).
+pub(crate) const SHORTEST_READY_LOOK_MS: u32 = 5000;
+
+/// The longest time until the next look at such a namespace: each takes two commands a namespace,
+/// or a try to read its partition table.
+pub(crate) const LONGEST_READY_LOOK_MS: u32 = 600_000;
+
 /// In which [`super::LogBudget`] counts its lines.
 pub(crate) const LOG_INTERVAL: Delta = Delta::from_secs(5);
 

@@ -4,6 +4,10 @@
 
 use super::{
     identify::Common,
+    remarks::{
+        Remark,
+        Remarks, //
+    },
     Namespaces, //
 };
 use crate::nvme::{
@@ -36,14 +40,14 @@ impl Namespaces {
     /// # Errors
     ///
     /// `ENOMEM`; `EIO` if the controller does not answer, or refuses to for now.
-    pub(super) fn active(&self, common: &Common) -> Result<Active> {
+    pub(super) fn active(&self, common: &Common, remarks: &mut Remarks) -> Result<Active> {
         if common.has_active_list() {
-            if let Some(active) = self.listed()? {
+            if let Some(active) = self.listed(remarks)? {
                 return Ok(active);
             }
         }
         let last = common.info.namespaces.min(MAX_UNLISTED);
-        if last < common.info.namespaces {
+        if last < common.info.namespaces && remarks.is_new(None, Remark::Unlisted(last)) {
             dev_warn!(
                 self.parent,
                 "no list of active namespaces: looking at namespaces 1 to {}, those up to {} are left out\n",
@@ -63,7 +67,7 @@ impl Namespaces {
     }
 
     /// The list, page by page; `None` if the controller has none.
-    fn listed(&self) -> Result<Option<Active>> {
+    fn listed(&self, remarks: &mut Remarks) -> Result<Option<Active>> {
         let mut nsids = KVec::new();
         let mut is_complete = false;
         let mut after = 0;
@@ -85,7 +89,9 @@ impl Namespaces {
                 match nsid {
                     Ok(nsid) => nsids.push(nsid, GFP_KERNEL)?,
                     Err(e) => {
-                        dev_err!(self.parent, "{}: the namespaces after it are left out\n", e);
+                        if remarks.is_new(None, Remark::List(e)) {
+                            dev_err!(self.parent, "{}: the namespaces after it are left out\n", e);
+                        }
                         return Ok(Some(Active {
                             nsids,
                             is_complete,
@@ -100,7 +106,7 @@ impl Namespaces {
             }
             after = nsids.last().map_or(0, |nsid| nsid.get());
         }
-        if !is_complete {
+        if !is_complete && remarks.is_new(None, Remark::TooMany(nsids.len())) {
             dev_warn!(
                 self.parent,
                 "more than {} namespaces: the rest is left out\n",

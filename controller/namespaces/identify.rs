@@ -2,7 +2,13 @@
 
 //! What a controller says of one of its namespaces: identifiers, size, attributes, limits.
 
-use super::Namespaces;
+use super::{
+    remarks::{
+        Remark,
+        Remarks, //
+    },
+    Namespaces, //
+};
 use crate::{
     nvme::{
         regs,
@@ -115,8 +121,8 @@ impl Namespaces {
     }
 
     /// Describes namespace `nsid`.
-    pub(super) fn describe(&self, nsid: Nsid) -> Result<Description, Skip> {
-        let (likeness, info, ids_stated) = self.recognise(nsid)?;
+    pub(super) fn describe(&self, nsid: Nsid, remarks: &mut Remarks) -> Result<Description, Skip> {
+        let (likeness, info, ids_stated) = self.recognise(nsid, remarks)?;
         Ok(Description {
             likeness,
             ids_stated,
@@ -127,18 +133,24 @@ impl Namespaces {
 
     /// What namespace `nsid` is recognised by, with what Identify Namespace says, checked, and
     /// whether the controller stated all identifiers.
-    pub(super) fn recognise(&self, nsid: Nsid) -> Result<(Likeness, NamespaceInfo, Result), Skip> {
-        let (mut ids, command_set, ids_stated) = self.descriptors(nsid)?;
+    pub(super) fn recognise(
+        &self,
+        nsid: Nsid,
+        remarks: &mut Remarks,
+    ) -> Result<(Likeness, NamespaceInfo, Result), Skip> {
+        let (mut ids, command_set, ids_stated) = self.descriptors(nsid, remarks)?;
         if command_set != CommandSet::NVM {
-            dev_err!(
-                self.parent,
-                "namespace {} left out: its command set is {}, only NVM is supported\n",
-                nsid.get(),
-                command_set
-            );
+            if remarks.is_new(nsid, Remark::CommandSet(command_set)) {
+                dev_err!(
+                    self.parent,
+                    "namespace {} left out: its command set is {}, only NVM is supported\n",
+                    nsid.get(),
+                    command_set
+                );
+            }
             return Err(Skip::Unusable);
         }
-        let info = self.namespace_info(nsid)?;
+        let info = self.namespace_info(nsid, remarks)?;
         let version = self.version();
         let eui64 = Some(info.eui64).filter(|_| version >= (1, 1));
         let nguid = Some(info.nguid).filter(|_| version >= (1, 2));
@@ -156,7 +168,11 @@ impl Namespaces {
 
     /// The identifiers and the command set of namespace `nsid` by its descriptors, and whether the
     /// controller stated them.
-    fn descriptors(&self, nsid: Nsid) -> Result<(UniqueIds, CommandSet, Result), Skip> {
+    fn descriptors(
+        &self,
+        nsid: Nsid,
+        remarks: &mut Remarks,
+    ) -> Result<(UniqueIds, CommandSet, Result), Skip> {
         let mut ids = UniqueIds::default();
         let is_unknown = self.has(Quirks::NO_NS_DESC_LIST) || self.has(Quirks::IDENTIFY_CNS);
         if self.version() < (1, 3) || is_unknown {
@@ -166,9 +182,10 @@ impl Namespaces {
             Ok(Ok(page)) => page,
             Ok(Err(status)) if status.is_not_ready() => return Err(Skip::NotReady),
             Ok(Err(status)) => {
-                // Identify Namespace says the same of a namespace that is not there.
-                if !status.is_invalid_namespace() {
-                    self.refused(nsid, "its identification descriptors", status);
+                // Identify Namespace says the same of a namespace that is not there. What the
+                // controller does not support has a line.
+                if !status.is_invalid_namespace() && !status.is_unsupported() {
+                    self.refused(nsid, "its identification descriptors", status, remarks);
                 }
                 return Ok((ids, CommandSet::NVM, Err(EIO)));
             }
@@ -176,19 +193,21 @@ impl Namespaces {
         };
         let list = page.get()?;
         if let Err(e) = ids.take(list) {
-            dev_warn!(self.parent, "namespace {}: {}\n", nsid.get(), e);
+            if remarks.is_new(nsid, Remark::Descriptor(e)) {
+                dev_warn!(self.parent, "namespace {}: {}\n", nsid.get(), e);
+            }
         }
         Ok((ids, list.command_set(), Ok(())))
     }
 
     /// Identify Namespace for `nsid`, checked.
-    fn namespace_info(&self, nsid: Nsid) -> Result<NamespaceInfo, Skip> {
+    fn namespace_info(&self, nsid: Nsid, remarks: &mut Remarks) -> Result<NamespaceInfo, Skip> {
         let page = match self.shared.admin.ask(&Identify::namespace(nsid))? {
             Ok(page) => page,
             Err(status) if status.is_not_ready() => return Err(Skip::NotReady),
             Err(status) if status.is_invalid_namespace() => return Err(Skip::Unknown),
             Err(status) => {
-                self.refused(nsid, "Identify Namespace", status);
+                self.refused(nsid, "Identify Namespace", status, remarks);
                 return Err(Skip::Failed(EIO));
             }
         };
@@ -196,18 +215,22 @@ impl Namespaces {
             if e == NamespaceError::Inactive {
                 return Skip::Inactive;
             }
-            dev_err!(self.parent, "namespace {} left out: {}\n", nsid.get(), e);
+            if remarks.is_new(nsid, Remark::Unusable(e)) {
+                dev_err!(self.parent, "namespace {} left out: {}\n", nsid.get(), e);
+            }
             Skip::Unusable
         })?;
         let block = 1u32.checked_shl(info.lba_shift).ok_or(EINVAL)?;
         if block > self.shared.max_transfer {
-            dev_err!(
-                self.parent,
-                "namespace {} left out: a block of {} bytes is more than a transfer of {}\n",
-                nsid.get(),
-                block,
-                self.shared.max_transfer
-            );
+            if remarks.is_new(nsid, Remark::LargeBlock(block)) {
+                dev_err!(
+                    self.parent,
+                    "namespace {} left out: a block of {} bytes is more than a transfer of {}\n",
+                    nsid.get(),
+                    block,
+                    self.shared.max_transfer
+                );
+            }
             return Err(Skip::Unusable);
         }
         Ok(info)
@@ -226,7 +249,7 @@ impl Namespaces {
             {
                 Ok(page) => attributes = NamespaceAttributes::decode(page.get()?),
                 Err(status) if status.is_not_ready() => return Err(Skip::NotReady),
-                // The structure is optional.
+                // The structure is optional: a controller without it has a line.
                 Err(_) => {}
             }
         }
@@ -235,14 +258,16 @@ impl Namespaces {
     }
 
     /// Logs that the controller refused to say `what` of namespace `nsid`.
-    fn refused(&self, nsid: Nsid, what: &str, status: Status) {
-        dev_err!(
-            self.parent,
-            "namespace {}: {} cannot be read: {}\n",
-            nsid.get(),
-            what,
-            status
-        );
+    fn refused(&self, nsid: Nsid, what: &'static str, status: Status, remarks: &mut Remarks) {
+        if remarks.is_new(nsid, Remark::Refused(what, status)) {
+            dev_err!(
+                self.parent,
+                "namespace {}: {} cannot be read: {}\n",
+                nsid.get(),
+                what,
+                status
+            );
+        }
     }
 
     /// Whether the device has `quirk`.

@@ -5,6 +5,7 @@
 
 use super::{
     identify::Skip,
+    remarks::Remarks,
     Namespaces, //
 };
 use crate::{
@@ -146,8 +147,13 @@ impl Membership {
         self.member.geometry.blocks.refuse();
     }
 
-    /// Whether I/O failed since the last call, because the namespace was not ready for too long.
-    pub(super) fn gave_up(&self) -> bool {
+    /// Whether I/O failed because the namespace was not ready for too long.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.member.geometry.readiness.has_given_up()
+    }
+
+    /// The same, since the last call. I/O that comes now is not waited for again.
+    pub(super) fn take_gave_up(&self) -> bool {
         self.member.geometry.readiness.take_gave_up()
     }
 }
@@ -180,7 +186,7 @@ impl Namespaces {
     pub(in crate::controller) fn check(&self) -> Result {
         for member in self.live.all()? {
             member.geometry.readiness.begin_anew();
-            let change = match self.recognise(member.geometry.nsid) {
+            let change = match self.recognise(member.geometry.nsid, &mut Remarks::mute()) {
                 Ok((now, ..)) => member.change(&now, self),
                 Err(Skip::Failed(e)) if e == ENOMEM => return Err(e),
                 Err(Skip::Failed(_) | Skip::NotReady | Skip::Unknown) => Change::None,

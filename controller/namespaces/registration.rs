@@ -7,6 +7,10 @@ use super::{
         Common,
         Description, //
     },
+    remarks::{
+        Remark,
+        Remarks, //
+    },
     Namespaces, //
 };
 use crate::{
@@ -48,6 +52,7 @@ impl Namespaces {
         nsid: Nsid,
         namespace: &Description,
         common: &Common,
+        remarks: &mut Remarks,
     ) -> Result<Registration> {
         let ids = namespace.likeness.ids;
         let entry = RegistryEntry {
@@ -55,9 +60,14 @@ impl Namespaces {
             subsystem: self.shared.subsystem.clone(),
             nsid,
             ids,
-            shared: common.info.multi_controller && namespace.info.shared,
         };
-        let relation = with_registry(|registry| registry.add(entry))??;
+        let is_shared = common.info.multi_controller && namespace.info.shared;
+        let relation = with_registry(|registry| registry.add(entry, is_shared))??;
+        if matches!(relation, Relation::Twin { .. })
+            && !remarks.is_new(nsid, Remark::Twin(relation))
+        {
+            return Err(EEXIST);
+        }
         Ok(Registration {
             number: self.shared.number,
             nsid,

@@ -94,6 +94,12 @@ pub(crate) struct Identify<D> {
 }
 
 impl<D: IdentifyData> Identify<D> {
+    /// CNS as it is in CDW10.
+    pub(super) const SELECTOR: u32 = {
+        // CAST: u8 to u32 widens; u32::from is no const fn.
+        D::CNS as u32
+    };
+
     const fn new(nsid: u32) -> Self {
         Self {
             nsid,
@@ -160,7 +166,7 @@ impl<D: IdentifyData> AdminCommand for Identify<D> {
 
     fn sqe(&self) -> Sqe {
         Sqe {
-            cdw10: D::CNS.into(),
+            cdw10: Self::SELECTOR,
             ..Sqe::new(Self::OPCODE, self.nsid)
         }
     }

@@ -10,7 +10,11 @@ use super::{
     Sqe, //
 };
 use crate::nvme::{
-    identify::IdentifyController,
+    identify::{
+        IdentifyController,
+        IdentifyNamespaceIndependent,
+        IdentifyNamespaceNvm, //
+    },
     log::SmartLog, //
 };
 
@@ -24,7 +28,7 @@ pub(crate) struct AdminFunction {
     pub(crate) opcode: u8,
     /// What the command is for: CNS, feature or log page.
     pub(crate) selector: u32,
-    /// The namespace, 0 if none.
+    /// The namespace; 0 if none, or if a controller has the function for all namespaces or for none.
     pub(crate) nsid: u32,
 }
 
@@ -35,16 +39,22 @@ impl Sqe {
         const IDENTIFY: u8 = Identify::<IdentifyController>::OPCODE;
         const GET_LOG_PAGE: u8 = GetLogPage::<SmartLog>::OPCODE;
         const SET_FEATURES: u8 = SetNumberOfQueues::OPCODE;
+        const NAMESPACE_NVM: u32 = Identify::<IdentifyNamespaceNvm>::SELECTOR;
+        const INDEPENDENT: u32 = Identify::<IdentifyNamespaceIndependent>::SELECTOR;
         let selector = self.cdw10 & 0xff;
         let is_optional = match self.opcode {
             IDENTIFY => selector > 1,
             GET_LOG_PAGE | SET_FEATURES | DoorbellBufferConfig::OPCODE => true,
             _ => false,
         };
+        let nsid = match (self.opcode, selector) {
+            (IDENTIFY, NAMESPACE_NVM | INDEPENDENT) => 0,
+            _ => self.nsid,
+        };
         is_optional.then_some(AdminFunction {
             opcode: self.opcode,
             selector,
-            nsid: self.nsid,
+            nsid,
         })
     }
 }
@@ -65,7 +75,9 @@ mod tests {
             (Identify::controller().sqe(), None),
             (Identify::namespace(nsid).sqe(), None),
             (Identify::descriptors(nsid).sqe(), Some((6, 3, 3))),
+            (Identify::namespace_nvm(nsid).sqe(), Some((6, 5, 0))),
             (Identify::controller_nvm().sqe(), Some((6, 6, 0))),
+            (Identify::namespace_independent(nsid).sqe(), Some((6, 8, 0))),
             (SetTimestamp { ms: 1 }.sqe(), Some((9, 0x0e, 0))),
             (GetLogPage::smart().sqe(), Some((2, 2, u32::MAX))),
             (super::super::DeleteIoSq(QueueId::new(1)).sqe(), None),

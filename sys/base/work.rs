@@ -122,6 +122,10 @@ enum JobStage {
     Closed,
 }
 
+/// Work may run on any CPU.
+// CAST: the constant is the number of CPUs that the kernel is built for, a small number.
+const ANY_CPU: c_int = bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int;
+
 /// Work that any context can queue.
 ///
 /// # Invariants
@@ -227,22 +231,22 @@ impl Work {
         }
     }
 
-    /// Queues the work to run as soon as possible, in any context. The job runs once for all calls
-    /// before it begins, and once more for calls after that. Without effect before [`Self::open`]
-    /// and after [`Self::close`].
+    /// Queues the work to run as soon as possible, in any context; work that is queued already does
+    /// not wait for its time any more. The job runs once for all calls before it begins, and once
+    /// more for calls after that. Without effect before [`Self::open`] and after [`Self::close`].
     pub(crate) fn queue(&self) {
-        self.queue_after(0);
+        // SAFETY: by the type invariant the work is initialised and the workqueue exists. `drop`
+        // waits until the work is not queued any more.
+        unsafe { bindings::mod_delayed_work_on(ANY_CPU, self.queue.as_ptr(), self.work.get(), 0) };
     }
 
     /// Queues the work to run in `ms` milliseconds. Work that is queued already keeps its time.
     pub(crate) fn queue_after(&self, ms: u32) {
-        // CAST: the constant is the number of CPUs that the kernel is built for, a small number.
-        let anywhere = bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int;
         let delay = kernel::time::msecs_to_jiffies(ms);
         // SAFETY: by the type invariant the work is initialised and the workqueue exists. `drop`
         // waits until the work is not queued any more.
         unsafe {
-            bindings::queue_delayed_work_on(anywhere, self.queue.as_ptr(), self.work.get(), delay)
+            bindings::queue_delayed_work_on(ANY_CPU, self.queue.as_ptr(), self.work.get(), delay)
         };
     }
 
@@ -296,6 +300,10 @@ mod tests {
         AtomicU32,
         Ordering, //
     };
+    use kernel::time::{
+        delay::fsleep,
+        Delta, //
+    };
 
     struct Count(AtomicU32);
 
@@ -320,13 +328,22 @@ mod tests {
             work.flush();
             assert_eq!(done(), 1);
             work.queue_after(86_400_000);
+            work.queue();
+            for _ in 0..5000 {
+                if done() == 2 {
+                    break;
+                }
+                fsleep(Delta::from_millis(1));
+            }
+            assert_eq!(done(), 2);
+            work.queue_after(86_400_000);
             work.close();
             work.queue();
             work.flush();
             work.open(job.clone());
             work.queue();
             work.flush();
-            assert_eq!(done(), 1);
+            assert_eq!(done(), 2);
             // The work has dropped its reference.
             assert!(Arc::into_unique_or_drop(job).is_some());
         }

@@ -120,8 +120,15 @@ try_unbind 5 "unbind"
 # Longer than CAP.TO, 1 s: a rescan finds the partitions later.
 bind_with "set to=2; arm status queue=io op=2 value=0x82 times=always"
 [[ ! -e /dev/${disk}p1 ]] || die "expected no partition of a namespace that is not ready"
+rescan_with ""
+[[ ! -e /dev/${disk}p1 ]] || die "expected no partition of a namespace that is still not ready"
 rescan_with "disarm status"
 wait_for 2 test -b /dev/${disk}p1
+try_unbind 5 "unbind"
+# Without a rescan the driver looks itself, rarely.
+bind_with "set to=2; arm status queue=io op=2 value=0x82 times=always"
+hostile "disarm status"
+wait_for 20 test -b /dev/${disk}p1
 # With Do Not Retry nothing is waited for.
 try_unbind 5 "unbind"
 bind_with "set to=255; arm status queue=io op=2 value=0x4082 times=always"
@@ -134,13 +141,45 @@ expect "said not to be ready" 3 "$(hostile count identify)"
 wait_for 2 test -b /dev/${disk}p1
 try_unbind 5 "unbind"
 
+# Not for longer than CAP.TO: it is left out with one line, and looked at again until it is ready.
+mark
+hostile "new; back; set to=2; arm status queue=admin op=6 cns=0 value=0x82 times=always"
+try_bind 30 "not ready" || die "expected bind to succeed"
+# shellcheck disable=SC2317,SC2329 # called by wait_for
+is_left_out() { (($(klog_count "namespace 1 left out: not ready"))); }
+wait_for 20 is_left_out
+rescan_with ""
+hostile "disarm status"
+wait_for 20 test -b /dev/${disk}p1
+expect "lines about a namespace that is not ready" 1 "$(klog_count "namespace 1 left out")"
+try_unbind 5 "unbind"
+
 # -- which namespaces there are ------------------------------------------------------------
+
+# A controller without CNS 08h is asked for it once, however many namespaces and scans there are.
+mark
+bind_with "set ns=2; arm status queue=admin op=6 cns=8 value=0x4002 times=always"
+for nsid in 3 4; do
+    hostile "ns attach $nsid"
+    wait_for 20 test -b /dev/rnvme0n$nsid
+done
+expect "CNS 08h refused" 1 "$(hostile count status)"
+expect "lines about CNS 08h" 1 "$(klog_count "admin command Identify (0x8) failed: Invalid Field")"
+try_unbind 5 "unbind"
 
 mark
 bind_with "set ns=2; arm identify cns=3 nsid=1 at=36:02 times=always"
 expect_klog "namespace 1 left out: its command set is Zoned Namespace (CSI 2)"
 expect "the disk that is left" 131072 "$(</sys/block/$disk/size)"
 has_disks 1 || die "expected one disk, saw $(ls -d $ctrl/rnvme0n*)"
+# What was said is said again only when it has changed.
+rescan_with ""
+rescan_with ""
+expect "lines about the command set" 1 "$(klog_count "left out: its command set is")"
+rescan_with "disarm identify"
+has_disks 1 2 || die "expected two disks, saw $(ls -d $ctrl/rnvme0n*)"
+rescan_with "arm identify cns=3 nsid=1 at=36:02 times=always"
+expect "lines about the command set" 2 "$(klog_count "left out: its command set is")"
 try_unbind 5 "unbind"
 # NVMe 1.0 has no list of namespaces.
 bind_with "set vs=0x10000 ns=3"

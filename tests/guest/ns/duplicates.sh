@@ -19,6 +19,9 @@ expect_klog "rnvme2: namespace 1: the UUID is that of namespace 5 of rnvme1: its
 expect_klog "rnvme4: namespace 1: rnvme3 has a disk of it, too"
 expect_klog "rnvme5: namespace 1: the UUID is that of namespace 1 of rnvme"
 expect "namespaces left out" 4 "$(klog_count 'left out')"
+# Another scan finds the same, and says nothing.
+echo 1 >/sys/class/rnvme/rnvme1/rescan_controller
+expect "namespaces left out, after a rescan" 4 "$(klog_count 'left out')"
 [[ ! -e /dev/rnvme5n2 ]] || die "expected one disk of rnvme5, saw rnvme5n2"
 # Both paths lead to the same data.
 wait_for 20 test -b /dev/rnvme3n1
