@@ -53,6 +53,7 @@ pub(crate) use self::{
         Direction,
         DisableCoalescing,
         DoorbellBufferConfig,
+        Feature,
         GetLogPage,
         Identify,
         IdentifyData,

@@ -40,6 +40,7 @@ pub(crate) use self::{
     },
     features::{
         DisableCoalescing,
+        Feature,
         SetAsyncEvents,
         SetAutonomousPower,
         SetHostBehavior,

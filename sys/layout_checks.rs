@@ -22,6 +22,7 @@ use crate::nvme::{
     DisableCoalescing,
     ErrorLog,
     Events,
+    Feature,
     FirmwareSlots,
     GetLogPage,
     Identify,

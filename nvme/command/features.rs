@@ -42,6 +42,33 @@ impl AdminCommand for SetNumberOfQueues {
     }
 }
 
+/// A feature whose value is CDW11, and that value. Set Features has the same form for all of them.
+pub(crate) trait Feature {
+    /// Feature Identifier.
+    const FEATURE: u8;
+    /// What log lines show after the name of the command.
+    const NAME: &'static str;
+
+    /// CDW11.
+    fn value(&self) -> u32;
+}
+
+impl<F: Feature> AdminCommand for F {
+    type Reply = ();
+    const OPCODE: u8 = SET_FEATURES;
+    const DETAIL: &'static str = F::NAME;
+
+    fn sqe(&self) -> Sqe {
+        Sqe {
+            cdw10: F::FEATURE.into(),
+            cdw11: self.value(),
+            ..Sqe::new(SET_FEATURES, 0)
+        }
+    }
+
+    fn reply(&self, _dw0: u32) {}
+}
+
 /// Set Features, Interrupt Coalescing (Base 5.27.1.6): how long the interrupts of I/O queues may
 /// wait for more completions. The interrupt of the admin queue does not wait.
 pub(crate) struct SetInterruptCoalescing {
@@ -51,26 +78,14 @@ pub(crate) struct SetInterruptCoalescing {
     pub(crate) entries: u16,
 }
 
-impl SetInterruptCoalescing {
-    /// Feature Identifier.
-    pub(crate) const FEATURE: u32 = 0x08;
-}
+impl Feature for SetInterruptCoalescing {
+    const FEATURE: u8 = 0x08;
+    const NAME: &'static str = " (Interrupt Coalescing)";
 
-impl AdminCommand for SetInterruptCoalescing {
-    type Reply = ();
-    const OPCODE: u8 = SET_FEATURES;
-    const DETAIL: &'static str = " (Interrupt Coalescing)";
-
-    fn sqe(&self) -> Sqe {
+    fn value(&self) -> u32 {
         let entries_z = self.entries.saturating_sub(1).min(u8::MAX.into());
-        Sqe {
-            cdw10: Self::FEATURE,
-            cdw11: (u32::from(self.time) << 8) | u32::from(entries_z),
-            ..Sqe::new(Self::OPCODE, 0)
-        }
+        (u32::from(self.time) << 8) | u32::from(entries_z)
     }
-
-    fn reply(&self, _dw0: u32) {}
 }
 
 /// Set Features, Interrupt Vector Configuration (Base 5.27.1.7): disables coalescing for one
@@ -80,26 +95,14 @@ pub(crate) struct DisableCoalescing {
     pub(crate) vector: u16,
 }
 
-impl DisableCoalescing {
-    /// Feature Identifier.
-    pub(crate) const FEATURE: u32 = 0x09;
-}
+impl Feature for DisableCoalescing {
+    const FEATURE: u8 = 0x09;
+    const NAME: &'static str = " (Interrupt Vector Configuration)";
 
-impl AdminCommand for DisableCoalescing {
-    type Reply = ();
-    const OPCODE: u8 = SET_FEATURES;
-    const DETAIL: &'static str = " (Interrupt Vector Configuration)";
-
-    fn sqe(&self) -> Sqe {
+    fn value(&self) -> u32 {
         const COALESCING_DISABLE: u32 = 1 << 16;
-        Sqe {
-            cdw10: Self::FEATURE,
-            cdw11: COALESCING_DISABLE | u32::from(self.vector),
-            ..Sqe::new(Self::OPCODE, 0)
-        }
+        COALESCING_DISABLE | u32::from(self.vector)
     }
-
-    fn reply(&self, _dw0: u32) {}
 }
 
 /// Set Features, Host Behavior Support (Base 5.27.1.18): the behaviour that the controller may
@@ -107,8 +110,6 @@ impl AdminCommand for DisableCoalescing {
 pub(crate) struct SetHostBehavior;
 
 impl SetHostBehavior {
-    /// Feature Identifier.
-    pub(crate) const FEATURE: u8 = 0x16;
     /// ACRE, Advanced Command Retry Enable: the host obeys Command Retry Delay.
     pub(crate) const RETRY_DELAYS: u8 = 1;
     /// The data of the command: of all behaviour, this host supports retry delays only.
@@ -119,19 +120,13 @@ impl SetHostBehavior {
     };
 }
 
-impl AdminCommand for SetHostBehavior {
-    type Reply = ();
-    const OPCODE: u8 = SET_FEATURES;
-    const DETAIL: &'static str = " (Host Behavior Support)";
+impl Feature for SetHostBehavior {
+    const FEATURE: u8 = 0x16;
+    const NAME: &'static str = " (Host Behavior Support)";
 
-    fn sqe(&self) -> Sqe {
-        Sqe {
-            cdw10: Self::FEATURE.into(),
-            ..Sqe::new(Self::OPCODE, 0)
-        }
+    fn value(&self) -> u32 {
+        0
     }
-
-    fn reply(&self, _dw0: u32) {}
 }
 
 /// Set Features, Asynchronous Event Configuration (Base 5.27.1.8): which events the controller
@@ -141,25 +136,13 @@ pub(crate) struct SetAsyncEvents {
     pub(crate) events: Events,
 }
 
-impl SetAsyncEvents {
-    /// Feature Identifier.
-    pub(crate) const FEATURE: u32 = 0x0b;
-}
+impl Feature for SetAsyncEvents {
+    const FEATURE: u8 = 0x0b;
+    const NAME: &'static str = " (Asynchronous Event Configuration)";
 
-impl AdminCommand for SetAsyncEvents {
-    type Reply = ();
-    const OPCODE: u8 = SET_FEATURES;
-    const DETAIL: &'static str = " (Asynchronous Event Configuration)";
-
-    fn sqe(&self) -> Sqe {
-        Sqe {
-            cdw10: Self::FEATURE,
-            cdw11: self.events.raw(),
-            ..Sqe::new(Self::OPCODE, 0)
-        }
+    fn value(&self) -> u32 {
+        self.events.raw()
     }
-
-    fn reply(&self, _dw0: u32) {}
 }
 
 /// Set Features, Volatile Write Cache (Base 5.27.1.4): whether the controller uses its cache.
@@ -168,25 +151,13 @@ pub(crate) struct SetWriteCache {
     pub(crate) enable: bool,
 }
 
-impl SetWriteCache {
-    /// Feature Identifier.
-    pub(crate) const FEATURE: u32 = 0x06;
-}
+impl Feature for SetWriteCache {
+    const FEATURE: u8 = 0x06;
+    const NAME: &'static str = " (Volatile Write Cache)";
 
-impl AdminCommand for SetWriteCache {
-    type Reply = ();
-    const OPCODE: u8 = SET_FEATURES;
-    const DETAIL: &'static str = " (Volatile Write Cache)";
-
-    fn sqe(&self) -> Sqe {
-        Sqe {
-            cdw10: Self::FEATURE,
-            cdw11: self.enable.into(),
-            ..Sqe::new(Self::OPCODE, 0)
-        }
+    fn value(&self) -> u32 {
+        self.enable.into()
     }
-
-    fn reply(&self, _dw0: u32) {}
 }
 
 /// Set Features, Autonomous Power State Transition (Base 5.27.1.9): whether an idle controller
@@ -196,25 +167,13 @@ pub(crate) struct SetAutonomousPower {
     pub(crate) enable: bool,
 }
 
-impl SetAutonomousPower {
-    /// Feature Identifier.
-    pub(crate) const FEATURE: u32 = 0x0c;
-}
+impl Feature for SetAutonomousPower {
+    const FEATURE: u8 = 0x0c;
+    const NAME: &'static str = " (Autonomous Power State Transition)";
 
-impl AdminCommand for SetAutonomousPower {
-    type Reply = ();
-    const OPCODE: u8 = SET_FEATURES;
-    const DETAIL: &'static str = " (Autonomous Power State Transition)";
-
-    fn sqe(&self) -> Sqe {
-        Sqe {
-            cdw10: Self::FEATURE,
-            cdw11: self.enable.into(),
-            ..Sqe::new(Self::OPCODE, 0)
-        }
+    fn value(&self) -> u32 {
+        self.enable.into()
     }
-
-    fn reply(&self, _dw0: u32) {}
 }
 
 /// Set Features, Timestamp (Base 5.27.1.11): the host's time. Its data is [`Self::data`].
@@ -224,28 +183,19 @@ pub(crate) struct SetTimestamp {
 }
 
 impl SetTimestamp {
-    /// Feature Identifier.
-    pub(crate) const FEATURE: u32 = 0x0e;
-
     /// The data of the command: the lower 48 bits of `ms`, then zeroes.
     pub(crate) const fn data(&self) -> [u8; 8] {
         (self.ms & ((1 << 48) - 1)).to_le_bytes()
     }
 }
 
-impl AdminCommand for SetTimestamp {
-    type Reply = ();
-    const OPCODE: u8 = SET_FEATURES;
-    const DETAIL: &'static str = " (Timestamp)";
+impl Feature for SetTimestamp {
+    const FEATURE: u8 = 0x0e;
+    const NAME: &'static str = " (Timestamp)";
 
-    fn sqe(&self) -> Sqe {
-        Sqe {
-            cdw10: Self::FEATURE,
-            ..Sqe::new(Self::OPCODE, 0)
-        }
+    fn value(&self) -> u32 {
+        0
     }
-
-    fn reply(&self, _dw0: u32) {}
 }
 
 /// Set Features, Keep Alive Timer (Base 5.27.1.12): how long the controller waits for a Keep Alive.
@@ -254,25 +204,13 @@ pub(crate) struct SetKeepAliveTimer {
     pub(crate) ms: u32,
 }
 
-impl SetKeepAliveTimer {
-    /// Feature Identifier.
-    pub(crate) const FEATURE: u32 = 0x0f;
-}
+impl Feature for SetKeepAliveTimer {
+    const FEATURE: u8 = 0x0f;
+    const NAME: &'static str = " (Keep Alive Timer)";
 
-impl AdminCommand for SetKeepAliveTimer {
-    type Reply = ();
-    const OPCODE: u8 = SET_FEATURES;
-    const DETAIL: &'static str = " (Keep Alive Timer)";
-
-    fn sqe(&self) -> Sqe {
-        Sqe {
-            cdw10: Self::FEATURE,
-            cdw11: self.ms,
-            ..Sqe::new(Self::OPCODE, 0)
-        }
+    fn value(&self) -> u32 {
+        self.ms
     }
-
-    fn reply(&self, _dw0: u32) {}
 }
 
 #[kunit_tests(rnvme_features)]
