@@ -76,6 +76,11 @@ pub(super) struct EventRequest {
     failure: AtomicU16,
     /// How many runs of the watchdog have waited since the last failure.
     waited: AtomicU32,
+    /// Whether the controller has refused to leave out events: it reports a warning for as long as
+    /// there is one.
+    is_unmasked: AtomicBool,
+    /// Whether the controller keeps warnings to itself until the SMART log is read for the watchdog.
+    is_retained: AtomicBool,
     /// How many events are handled at a time.
     #[pin]
     pace: RateLimit,
@@ -116,6 +121,8 @@ impl EventRequest {
                 failures: AtomicU32::new(0),
                 failure: AtomicU16::new(0),
                 waited: AtomicU32::new(0),
+                is_unmasked: AtomicBool::new(false),
+                is_retained: AtomicBool::new(false),
                 pace <- RateLimit::new(),
                 reports <- new_mutex!(Reports::NONE),
             }),
@@ -135,7 +142,8 @@ impl EventRequest {
     /// that refuses reports the events of its choice; the log has a line.
     fn enable(&self, admin: &AdminQueue, info: &ControllerInfo) {
         let events = self.reports.lock().unmasked(info.events);
-        admin.offer(&SetAsyncEvents { events });
+        let is_refused = admin.execute(&SetAsyncEvents { events }).is_err();
+        self.is_unmasked.store(is_refused, Relaxed);
     }
 
     /// Sends the request, unless the controller has it.

@@ -29,6 +29,7 @@ use crate::{
         Job, //
     },
 };
+use core::sync::atomic::Ordering::Relaxed;
 use kernel::{
     device::Device,
     prelude::*,
@@ -97,7 +98,7 @@ impl EventHandler {
                     .hardware
                     .notify(Event::Fault, "it reports a persistent internal error");
             }
-            EventKind::Smart => self.tell_health(),
+            EventKind::Smart => self.tell_health(true),
             EventKind::Notice(Notice::NamespaceChanged) => {
                 self.read_changed(is_told);
                 self.shared.jobs.scan.queue();
@@ -142,8 +143,9 @@ impl EventHandler {
 
     /// The watchdog wants to know, rarely: whether warnings have cleared, whether lines were left out.
     fn look(&self) {
-        if self.request.reports.lock().has_warnings() {
-            self.look_for_cleared();
+        let has_warnings = self.request.reports.lock().has_warnings();
+        if has_warnings || self.request.is_retained.load(Relaxed) {
+            self.tell_health(false);
         }
         for kind in 0..=AsyncEvent::VENDOR {
             let rest = self.request.reports.lock().rest(kind, Instant::now());
@@ -153,52 +155,49 @@ impl EventHandler {
         }
     }
 
-    /// Reads the SMART log.
-    fn health(&self) -> Option<Health> {
-        let page = self.shared.admin.log_page(&GetLogPage::smart()).ok()?;
-        page.get().map(Health::decode).ok()
-    }
-
-    /// Reads the SMART log, which lets the controller report the next warning. A critical warning that
-    /// is new has a line, and the controller does not report it again until it has cleared.
-    fn tell_health(&self) {
-        let Some(health) = self.health() else {
+    /// Reads the SMART log, after an event or for the watchdog, and logs the critical warnings that are
+    /// new. The controller does not report these again until they have cleared. If it refuses that, the
+    /// read of an event makes it report none until the watchdog looks. What has cleared is logged at a
+    /// look only, so a warning that flaps is one.
+    fn tell_health(&self, is_event: bool) {
+        let retains = is_event && self.request.is_unmasked.load(Relaxed);
+        let command = GetLogPage::smart().retaining(retains);
+        let Ok(page) = self.shared.admin.log_page(&command) else {
             return;
         };
-        let raised = self.request.reports.lock().raise(health.warnings);
-        let Some(raised) = raised else {
+        let Ok(health) = page.get().map(Health::decode) else {
             return;
         };
-        dev_warn!(
-            self.device(),
-            "critical warning: {}; {} K, {} % spare (threshold {} %), {} % used, {} media errors; not reported again until it clears\n",
-            raised,
-            health.kelvin.unwrap_or(0),
-            health.spare,
-            health.spare_threshold,
-            health.used,
-            health.media_errors
-        );
-        self.enable();
-    }
-
-    /// Reads the SMART log. A critical warning that has cleared has a line, and the controller may
-    /// report it again.
-    fn look_for_cleared(&self) {
-        let Some(health) = self.health() else {
-            return;
+        self.request.is_retained.store(retains, Relaxed);
+        let (raised, cleared) = {
+            let mut reports = self.request.reports.lock();
+            let raised = reports.raise(health.warnings);
+            let cleared = (!is_event).then(|| reports.look(health.warnings));
+            (raised, cleared.flatten())
         };
-        let cleared = self.request.reports.lock().look(health.warnings);
-        let Some(cleared) = cleared else {
-            return;
-        };
-        dev_info!(
-            self.device(),
-            "critical warning cleared: {}; left: {}\n",
-            cleared,
-            health.warnings
-        );
-        self.enable();
+        if let Some(raised) = raised {
+            dev_warn!(
+                self.device(),
+                "critical warning: {}; {} K, {} % spare (threshold {} %), {} % used, {} media errors; not reported again until it clears\n",
+                raised,
+                health.kelvin.unwrap_or(0),
+                health.spare,
+                health.spare_threshold,
+                health.used,
+                health.media_errors
+            );
+        }
+        if let Some(cleared) = cleared {
+            dev_info!(
+                self.device(),
+                "critical warning cleared: {}; left: {}\n",
+                cleared,
+                health.warnings
+            );
+        }
+        if raised.is_some() || cleared.is_some() {
+            self.enable();
+        }
     }
 
     /// Enables the events that the driver wants now.

@@ -59,6 +59,8 @@ impl LogPage for ChangedNamespaces {
 pub(crate) struct GetLogPage<P: ?Sized> {
     /// Length of the page in dwords, 1 or more.
     dwords: u32,
+    /// Whether the read leaves the event of this page masked.
+    retains: bool,
     page: PhantomData<P>,
 }
 
@@ -67,8 +69,16 @@ impl<P: LogPage + ?Sized> GetLogPage<P> {
         Self {
             // CAST: the longest page, 256 errors, has 4096 dwords.
             dwords: (len / size_of::<u32>()) as u32,
+            retains: false,
             page: PhantomData,
         }
+    }
+
+    /// The same, with Retain Asynchronous Event if `retains`: the controller does not report the
+    /// event of this page again until a read without it.
+    pub(crate) const fn retaining(mut self, retains: bool) -> Self {
+        self.retains = retains;
+        self
     }
 
     /// Length of the page in bytes.
@@ -121,9 +131,11 @@ impl<P: LogPage + ?Sized> AdminCommand for GetLogPage<P> {
     fn sqe(&self) -> Sqe {
         /// The broadcast NSID: the page of the controller, not of a namespace.
         const WHOLE_CONTROLLER: u32 = u32::MAX;
+        const RETAIN_EVENT: u32 = 1 << 15;
+        let retain = if self.retains { RETAIN_EVENT } else { 0 };
         let dwords_z = self.dwords.saturating_sub(1);
         Sqe {
-            cdw10: (dwords_z << 16) | u32::from(P::LID),
+            cdw10: (dwords_z << 16) | retain | u32::from(P::LID),
             cdw11: dwords_z >> 16,
             ..Sqe::new(Self::OPCODE, WHOLE_CONTROLLER)
         }
@@ -148,6 +160,8 @@ mod tests {
         let smart = GetLogPage::smart();
         assert!(is(smart.sqe(), &[(0, &[2]), ALL, (40, &[2, 0, 127, 0])]));
         assert_eq!(smart.len(), 512);
+        let retaining = GetLogPage::smart().retaining(true).sqe();
+        assert!(is(retaining, &[(0, &[2]), ALL, (40, &[2, 0x80, 127, 0])]));
         let firmware = GetLogPage::firmware_slots();
         assert!(is(firmware.sqe(), &[(0, &[2]), ALL, (40, &[3, 0, 127, 0])]));
         assert_eq!(firmware.len(), 512);

@@ -13,6 +13,7 @@ INVALID_OPCODE, INVALID_FIELD, INVALID_NAMESPACE = 1, 2, 0x0b
 CQ_INVALID, QID_INVALID, QUEUE_SIZE, ABORT_LIMIT, AER_LIMIT = 0x100, 0x101, 0x102, 0x103, 0x105
 VECTOR_INVALID, LOG_INVALID, QUEUE_IN_USE = 0x108, 0x109, 0x10c
 ABORTED = 7
+DO_NOT_RETRY = 0x4000
 # Get Log Page, Retain Asynchronous Event: the event stays masked.
 RETAIN = 1 << 15
 NUMBER_OF_QUEUES, ASYNC_CONFIG, TIMESTAMP, HOST_BEHAVIOUR = 7, 0x0b, 0x0e, 0x16
@@ -219,6 +220,8 @@ class Admin:
                                  struct.unpack("<32Q", self.get(command, 256))])
         elif feature not in (1, 2, 4, 5, 6, 8, 9, 0x0a, ASYNC_CONFIG):
             raise BadCommand(INVALID_FIELD)
+        elif feature == ASYNC_CONFIG and not self.controller.options["aec"]:
+            raise BadCommand(DO_NOT_RETRY | INVALID_FIELD)
         self.features[feature] = command.dword(11)
         if feature == ASYNC_CONFIG:
             self.controller.events.ever |= command.dword(11)

@@ -37,7 +37,7 @@ class Events:
         kind, information, page = event
         enabled = self.controller.admin.features.get(ASYNC_CONFIG, 0)
         need = CONFIG.get(event, 0)
-        if kind == HEALTH:
+        if kind == HEALTH and self.controller.options["aec"]:
             need = self.controller.health["warning"]
         if need and not self.ever & need:
             raise ValueError(f"the driver has not enabled it: {enabled:#x} of {need:#x}")
@@ -55,6 +55,9 @@ class Events:
             if event[2] == page:
                 self.masked.discard(event[0])
         waiting, self.waiting = self.waiting, []
+        controller = self.controller
+        if page == 2 and controller.health["warning"] and not controller.options["aec"]:
+            waiting.append((HEALTH, RELIABILITY, page))
         for event in waiting:
             self.tell(event)
 

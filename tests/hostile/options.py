@@ -9,8 +9,9 @@ DEFAULTS = {
     # Ids of no real device: drivers have no quirks for them.
     "vendor": 0x1234, "device": 0x5678, "class": 0x010802,
     "model": "rnvme hostile controller", "firmware": "1.0",
-    # Power states with transitions of its own.
-    "apst": 0,
+    # Power states with transitions of its own. Asynchronous Event Configuration: without it all
+    # warnings are reported, and again for as long as they are there.
+    "apst": 0, "aec": 1,
     # What a device with a quirk cannot stand is a complaint: a look at CSTS so many ms after
     # CC.EN = 0; data of an admin command, PRP lists that are not so aligned.
     "misread": 0, "rdydelay": 0, "adminalign": 4, "listalign": 8,

@@ -71,6 +71,17 @@ expect "lines about the timestamp" 1 "$(klog_count "Timestamp")"
 expect "lines about the events" 1 "$(klog_count "Asynchronous Event Configuration")"
 hostile "disarm status"
 
+# A controller without Asynchronous Event Configuration reports a warning for as long as it is there:
+# it is told to keep quiet until the next look.
+hostile "new; set aec=0"
+reset_controller || die "the reset failed"
+before=$(hostile count admin 2)
+hostile "smart 4"
+sleep 8
+reads=$(($(hostile count admin 2) - before))
+((reads >= 1 && reads <= 3)) || die "a warning that stays: expected 1 to 3 reads of a log page, saw $reads"
+hostile new
+
 # The event request is refused for good: sent once a reset.
 mark
 hostile "arm status queue=admin op=0x0c value=0x4001 times=always"
@@ -100,7 +111,7 @@ hostile "ns attach 2"
 wait_for 15 test -b /dev/rnvme0n2
 sleep 8
 expect "resets of an idle controller" "$count" "$(<$ctrl/reset_count)"
-expect "resets by the user" 7 "$((count - resets))"
+expect "resets by the user" 8 "$((count - resets))"
 expect "aborts" 0 "$(<$ctrl/abort_count)"
 expect "state" live "$(ctrl_state)"
 
