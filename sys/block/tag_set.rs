@@ -228,7 +228,7 @@ impl<T: Operations> TagSet<T> {
     /// dispatch runs. Requests wait until [`Self::unquiesce`] was called as often.
     pub(crate) fn quiesce(&self) {
         let mut listed = self.inner.listed.lock();
-        listed.quiesced += 1;
+        listed.quiesced = listed.quiesced.saturating_add(1);
         if listed.quiesced == 1 {
             for queue in &listed.queues {
                 // SAFETY: a listed queue is live: see `list`.
@@ -239,11 +239,14 @@ impl<T: Operations> TagSet<T> {
         }
     }
 
-    /// Undoes one [`Self::quiesce`].
+    /// Undoes one [`Self::quiesce`], if there is one to undo.
     pub(crate) fn unquiesce(&self) {
         let mut listed = self.inner.listed.lock();
-        listed.quiesced = listed.quiesced.saturating_sub(1);
-        if listed.quiesced == 0 {
+        let Some(left) = listed.quiesced.checked_sub(1) else {
+            return;
+        };
+        listed.quiesced = left;
+        if left == 0 {
             for queue in &listed.queues {
                 // SAFETY: a listed queue is live, and was quiesced once: by `quiesce` or `list`.
                 unsafe { bindings::blk_mq_unquiesce_queue(queue.0) }
