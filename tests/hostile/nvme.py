@@ -39,7 +39,9 @@ class Controller(Presence):
         self.initial = {**DEFAULTS, **(options or {})}
         self.memory = Memory()
         self.vectors = [None] * VECTORS
-        self.config = pci.Config(VECTORS, ids(self.initial))
+        # The pin's event descriptor.
+        self.pin = None
+        self.config = pci.Config(VECTORS, ids(self.initial), self.initial["msi"])
         # When CC.EN became 0.
         self.disabled = 0.0
         self.timers = []
@@ -172,8 +174,15 @@ class Controller(Presence):
         """Raise an interrupt on a vector."""
         if vector is not None and vector < VECTORS and not self.gone:
             self.counts["interrupts"] += 1
-            if self.vectors[vector] is not None:
-                queues.fire(self.vectors[vector])
+            fd = self.pin if self.vectors[vector] is None else self.vectors[vector]
+            if fd is not None:
+                queues.fire(fd)
+
+    def pin_unmasked(self):
+        """QEMU has taken the pin back: raise it again while there are completions."""
+        if self.pin is not None and any(
+                cq.used() and cq.vector is not None for cq in self.cqs.values()):
+            queues.fire(self.pin)
 
     # -- registers ----------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ DEFAULTS = {
     # Power states with transitions of its own. Asynchronous Event Configuration: without it all
     # warnings are reported, and again for as long as they are there.
     "apst": 0, "aec": 1,
+    # MSI that never comes, and the pin, in the place of MSI-X (from power on only).
+    "msi": 0,
     # What a device with a quirk cannot stand is a complaint: a look at CSTS so many ms after
     # CC.EN = 0; data of an admin command, PRP lists that are not so aligned.
     "misread": 0, "rdydelay": 0, "adminalign": 4, "listalign": 8,

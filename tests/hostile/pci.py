@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """The PCI side of the controller: its configuration space and BARs.
 
-A PCI Express 2 endpoint with function level reset, MSI-X with its table in BAR 4,
-and power management.  QEMU itself keeps the BARs' addresses and the MSI-X table.
+A PCI Express 2 endpoint with function level reset, MSI-X with its table in BAR 4 (or MSI
+and the pin), and power management.  QEMU itself keeps the BARs' addresses and the MSI-X table.
 """
 
 import struct
 
 BAR0_SIZE, BAR4_SIZE = 1 << 20, 8192
-EXPRESS, MSIX_CAP, POWER = 0x40, 0x80, 0x90
+# One of the two capabilities of messages is at MESSAGES.
+EXPRESS, MESSAGES, POWER = 0x40, 0x80, 0x90
 DEVCTL = EXPRESS + 8
 FLR = 1 << 15
 BUS_MASTER = 4
@@ -17,8 +18,9 @@ BUS_MASTER = 4
 class Config:
     """The configuration space, 4096 bytes."""
 
-    def __init__(self, vectors, ids):
+    def __init__(self, vectors, ids, has_msi):
         self.vectors = vectors
+        self.has_msi = has_msi
         # Vendor, device, class.
         self.ids = ids
         self.data = bytearray(4096)
@@ -42,7 +44,7 @@ class Config:
         put(0x34, "<B", EXPRESS)
         put(0x3c, "<B", 0, 0xff)
         # PCI Express: version 2, an endpoint; role-based errors, function level reset.
-        put(EXPRESS, "<H", MSIX_CAP << 8 | 0x10)
+        put(EXPRESS, "<H", MESSAGES << 8 | 0x10)
         put(EXPRESS + 2, "<H", 2)
         put(EXPRESS + 4, "<I", 1 << 28 | 1 << 15)
         put(DEVCTL, "<H", 0x2810, 0xffff)
@@ -51,10 +53,18 @@ class Config:
         put(EXPRESS + 18, "<H", 0x11)
         put(EXPRESS + 0x28, "<H", 0, 0xffff)
         put(EXPRESS + 0x30, "<H", 1, 0xffff)
-        put(MSIX_CAP, "<H", POWER << 8 | 0x11)
-        put(MSIX_CAP + 2, "<H", self.vectors - 1, 0xc000)
-        put(MSIX_CAP + 4, "<I", 4)
-        put(MSIX_CAP + 8, "<I", 4096 | 4)
+        if self.has_msi:
+            # One message, addresses of 64 bits.
+            put(MESSAGES, "<H", POWER << 8 | 0x05)
+            put(MESSAGES + 2, "<H", 0x80, 0x71)
+            put(MESSAGES + 4, "<Q", 0, 0xffff_ffff_ffff_fffc)
+            put(MESSAGES + 12, "<H", 0, 0xffff)
+            put(0x3d, "<B", 1)
+        else:
+            put(MESSAGES, "<H", POWER << 8 | 0x11)
+            put(MESSAGES + 2, "<H", self.vectors - 1, 0xc000)
+            put(MESSAGES + 4, "<I", 4)
+            put(MESSAGES + 8, "<I", 4096 | 4)
         # Power management: version 3, no soft reset.
         put(POWER, "<H", 0x01)
         put(POWER + 2, "<H", 3)

@@ -26,7 +26,9 @@ EINVAL = 22
 # Regions: six BARs, the ROM, the configuration space, VGA.
 REGIONS, CONFIG_REGION = 9, 7
 # Interrupts: INTx, MSI, MSI-X, errors, requests.
-IRQS, MSIX = 5, 2
+IRQS, PIN, MSI, MSIX = 5, 0, 1, 2
+# What SET_IRQS is about.
+EVENTFD, UNMASK, TRIGGER = 4, 0x10, 0x20
 READABLE, WRITABLE = 1, 2
 
 
@@ -119,7 +121,8 @@ class Connection:
 
     The device needs `config_read/config_write(offset, ...)`, `bar_read/bar_write(bar,
     offset, ...)`, `reset()`, `bar_size(bar)`, `vectors` (a list for event
-    descriptors, None for an unused vector), `memory`.
+    descriptors, None for an unused vector), `pin` (the same), `pin_unmasked()`, `memory`,
+    `config.has_msi`.
     """
 
     def __init__(self, link, device):
@@ -141,6 +144,7 @@ class Connection:
             if fd is not None:
                 os.close(fd)
                 self.device.vectors[index] = None
+        self.set_pin(None)
 
     def serve(self):
         """Serve one message; returns False at the end of the connection."""
@@ -218,22 +222,38 @@ class Connection:
         return struct.pack("<IIIIQQ", 32, flags, index, 0, size, 0)
 
     def irq_info(self, payload):
-        """Only MSI-X has interrupts."""
+        """MSI-X has interrupts, or MSI and the pin."""
         index, = struct.unpack_from("<I", payload, 8)
-        count = len(self.device.vectors) if index == MSIX else 0
-        return struct.pack("<IIII", 16, 1 | 8, index, count)
+        if self.device.config.has_msi:
+            count = int(index in (PIN, MSI))
+        else:
+            count = len(self.device.vectors) if index == MSIX else 0
+        # The pin is masked by QEMU when it has come.
+        flags = 1 | 2 | 4 if index == PIN else 1 | 8
+        return struct.pack("<IIII", 16, flags, index, count)
+
+    def set_pin(self, fd):
+        """Signal the pin by this event descriptor from now on."""
+        if self.device.pin is not None:
+            os.close(self.device.pin)
+        self.device.pin = fd
 
     def set_irqs(self, payload):
         """Set the event descriptors of vectors; a vector without one is disabled."""
         _, flags, index, start, count = struct.unpack_from("<IIIII", payload)
         vectors = self.device.vectors
+        if index == PIN and flags & TRIGGER:
+            self.set_pin(self.fds.pop(0) if self.fds else None)
+        elif index == PIN and flags & UNMASK:
+            self.device.pin_unmasked()
         if index != MSIX:
+            # A message of MSI never comes.
             return b""
         if start + count > len(vectors):
             return None
         # A count of 0 means all vectors.
         which = range(start, start + count) if count else range(len(vectors))
-        new = list(self.fds) if flags & 4 else []
+        new = list(self.fds) if flags & EVENTFD else []
         for vector in which:
             if vectors[vector] is not None:
                 os.close(vectors[vector])

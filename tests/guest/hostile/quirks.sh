@@ -72,6 +72,10 @@ wait_for 2 test -b /dev/rnvme0n2
 for cns in 2 3 5 6 8; do
     expect "Identify of CNS $cns" 0 "$(hostile count identify $cns)"
 done
+# O2 Micro: PRP lists must begin at multiples of 512 bytes; the controller complains of others.
+become "vendor=0x1217 device=0x8760 listalign=512"
+expect_quirks dmapool_align_512
+verify rnvme0n1 --bs=64k --size=1m --iodepth=8
 # Amazon: 48 bits of DMA addresses.
 become "vendor=0x1d0f device=0x8061"
 expect_quirks dma_address_bits_48
