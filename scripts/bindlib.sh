@@ -3,7 +3,7 @@
 #
 # The driver of a PCI device, whether the system uses its disks, and moving it to another
 # driver.  To be sourced by a script that has a function `die`; needs only bash and
-# coreutils.
+# coreutils.  With `blockdev` (util-linux) it also finds users without a trace in sysfs.
 
 shopt -s nullglob
 
@@ -86,22 +86,67 @@ opened() {
     done
 }
 
+# The names of the block devices below FOLDER/holders: LVM, dm-crypt, md.
+holders_of() { # FOLDER
+    local holder
+    for holder in "$1"/holders/*; do
+        echo "${holder##*/}$([[ ! -r $holder/dm/name ]] || echo " ($(<"$holder/dm/name"))")"
+    done
+}
+
+# The file system of several devices that the block device of this folder is of. Only one of these
+# devices is in the table of mounts.
+member_of() { # FOLDER
+    local link
+    for link in /sys/fs/btrfs/*/devices/* /sys/fs/bcachefs/*/dev-*/block; do
+        if [[ $(readlink -f "$link") == "$1" ]]; then
+            link=${link#/sys/fs/}
+            echo "${link%%/*}, file system $(cut -d / -f 2 <<<"$link")"
+        fi
+    done
+}
+
+# Each device of a ZFS pool, and the pool.
+pooled() {
+    local word rest pool=
+    command -v zpool >/dev/null || return 0
+    { zpool status -LP 2>/dev/null || true; } | while read -r word rest; do
+        case $word in
+        pool:) pool=$rest ;;
+        /dev/*) echo "$(readlink -f "$word") $pool" ;;
+        esac
+    done
+}
+
+# Whether the kernel itself holds a disk or a partition of it: a pool, a journal, a cache. Then it does
+# not read the partition table again.
+is_held() { # DISK
+    local said
+    said=$(LC_ALL=C blockdev --rereadpt "$1" 2>&1) || [[ $said != *busy* ]] || return 0
+    return 1
+}
+
 # Refuse a device if the system uses one of its disks or partitions.
 refuse_used() { # BDF
-    local disk part name number holders mounts swap boot open
+    local disk part name number user mounts swap boot open pools
     mounts=$(mounted | sort -u)
     swap=$(swaps)
     boot=$(booted)
     open=$(opened | sort -u)
+    pools=$(pooled)
     while read -r disk; do
         for part in "$disk" "$disk"/*/; do
             part=${part%/}
             [[ -e $part/dev ]] || continue
             name=/dev/${part##*/}
             number=$(<"$part/dev")
-            holders=("$part"/holders/*)
-            if ((${#holders[@]})); then
-                die "$1: $name is used by ${holders[*]##*/}"
+            user=$(holders_of "$part" | paste -s -d , -)$(member_of "$part")
+            if [[ -n $user ]]; then
+                die "$1: $name is used by $user"
+            fi
+            user=$(grep -F -e "$name " <<<"$pools" || true)
+            if [[ $user == "$name "* ]]; then
+                die "$1: $name is used by the ZFS pool ${user#* }"
             fi
             if grep -q -x -F -e "$number" -e "$name" <<<"$mounts"; then
                 die "$1: $name is mounted"
@@ -116,6 +161,9 @@ refuse_used() { # BDF
                 die "$1: $name is open in a program (fuser $name)"
             fi
         done
+        if is_held "/dev/${disk##*/}"; then
+            die "$1: /dev/${disk##*/} or a partition of it is used by the kernel: a pool, a journal or a cache"
+        fi
     done < <(disks_of "$1")
 }
 

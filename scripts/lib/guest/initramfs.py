@@ -37,7 +37,7 @@ UNUSED_LIBRARIES = re.compile(r"lib(ibverbs|rdmacm|nfs|gfapi|nbd|rados|rbd|pmem)
 
 # Modules that the tests need in a kernel that has them as modules; what these
 # depend on comes with them.
-MODULES = "nvme ext4 xfs dm-mod dm-flakey kyber-iosched bfq button".split()
+MODULES = "nvme ext4 xfs loop dm-mod dm-flakey kyber-iosched bfq button".split()
 
 
 MOTD = """The guest of rnvme. The driver is loaded; /dev/rnvme0n1 is its disk.
