@@ -277,15 +277,20 @@ impl Controller {
         if !is_present(pdev) {
             hardware.notify(Event::Gone, "the device was removed");
         }
+        // A shutdown that has begun ends: it deletes the queues, and no I/O may begin then.
+        self.working.0.shutdown.work().close();
         hardware.leave();
         self.working.0.close();
         self.core.namespaces.remove(!is_present(pdev));
         self.core.io.delete();
     }
 
-    /// The system goes down: see [`Hardware::shut_down`].
+    /// The system goes down: see [`Hardware::shut_down`]. The shutdown may have begun before, beside
+    /// those of other controllers.
     pub(crate) fn shutdown(&self) {
-        self.running.0.shut_down(|| self.core.io.delete());
+        let shutdown = self.working.0.shutdown.work();
+        shutdown.queue();
+        shutdown.flush();
     }
 
     /// The system goes to sleep: stops the controller until [`Self::wake`].

@@ -73,6 +73,7 @@ pub(crate) use self::{
         Power,
         PowerEvent,
         Reading,
+        ShutdownStatus,
         StopStep, //
     },
     queue_counts::{

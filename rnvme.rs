@@ -69,6 +69,7 @@ use self::{
     },
     sys::{
         base::{
+            begin_shutdowns,
             given_quirks,
             is_kdump_kernel,
             work,
@@ -153,6 +154,8 @@ impl Driver for Rnvme {
     }
 
     fn shutdown(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
+        // The kernel calls this for one device after the other.
+        begin_shutdowns();
         this.with(Controller::shutdown);
     }
 
@@ -240,7 +243,7 @@ impl kernel::InPlaceModule for RnvmeModule {
                 true => params.frugal(),
                 false => params,
             });
-            sys::base::init_registry();
+            sys::base::init_globals();
             let work = work::Queues::new()?;
             let class = Class::register(c"rnvme")?;
             Ok(try_pin_init!(Self {

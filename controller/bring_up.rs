@@ -103,6 +103,8 @@ impl Core {
         jobs.watch.open(Arc::new(watch, GFP_KERNEL)?);
         jobs.retry
             .open(Arc::new(RetryJob(self.clone()), GFP_KERNEL)?);
+        let shutdown = Arc::new(ShutdownJob(self.clone()), GFP_KERNEL)?;
+        jobs.shutdown.work().open(shutdown);
         Ok(())
     }
 
@@ -331,6 +333,16 @@ struct RetryJob(Arc<Core>);
 impl Job for RetryJob {
     fn run(&self) {
         self.0.io.set.run_queues();
+    }
+}
+
+/// See [`super::jobs::Jobs::shutdown`].
+struct ShutdownJob(Arc<Core>);
+
+impl Job for ShutdownJob {
+    fn run(&self) {
+        let Core { shared, io, .. } = &*self.0;
+        shared.hardware.shut_down(|| io.delete());
     }
 }
 

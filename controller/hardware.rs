@@ -113,9 +113,9 @@ struct IoHardware {
 
 struct Inner {
     life: Lifecycle,
-    /// Until when the controller that the driver enabled may become ready; `None` if it was not the
-    /// driver that enabled it last.
-    ready_by: Option<Instant<Monotonic>>,
+    /// Until when the controller that the driver enabled may become ready, or the one that the driver
+    /// told to shut down may do so; `None` if it may have been firmware.
+    settled_by: Option<Instant<Monotonic>>,
     /// Whether the controller was given memory: a controller that firmware left running has none of
     /// the driver's.
     has_memory: bool,
@@ -275,7 +275,7 @@ impl Hardware {
             .store(inner.life.snapshot().into_raw(), Relaxed);
         match action {
             Action::Nothing | Action::Abort => {}
-            Action::Hold => self.halt(inner, Stop::Orderly, Fate::Wait),
+            Action::Hold => self.halt(inner, Stop::ShutDown, Fate::Wait),
             Action::Cancel => {
                 if state != State::Trying {
                     dev_warn!(pdev, "stopping the controller again: {}\n", why);
@@ -304,7 +304,7 @@ impl Hardware {
                     );
                 }
                 let how = match event {
-                    Event::Leave => Stop::Orderly,
+                    Event::Leave => Stop::ShutDown,
                     _ => Stop::AtOnce,
                 };
                 self.halt(inner, how, Fate::Fail);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The background jobs of a controller: reset, scan, events, watchdog,
-//! retry. What each does is in
-//! `bring_up.rs` and `events.rs`.
+//! The background jobs of a controller: reset, scan, events, watchdog, retry, shutdown. What each
+//! does is in `bring_up.rs` and `events.rs`.
 
 use crate::sys::base::{
+    Shutdown,
     Urgency,
     Work, //
 };
@@ -27,6 +27,8 @@ pub(super) struct Jobs {
     pub(super) watch: Arc<Work>,
     /// Has the block layer submit requests again that found no memory for their list.
     pub(super) retry: Arc<Work>,
+    /// Shuts the controller down with the system.
+    pub(super) shutdown: Shutdown,
 }
 
 impl Jobs {
@@ -37,17 +39,20 @@ impl Jobs {
     /// `ENOMEM`.
     pub(super) fn new() -> Result<Self> {
         let background = Urgency::Background;
+        let shutdown = Work::new(c"rnvme_shutdown", static_lock_class!(), background)?;
         Ok(Self {
             reset: Work::new(c"rnvme_reset", static_lock_class!(), Urgency::Reset)?,
             scan: Work::new(c"rnvme_scan", static_lock_class!(), background)?,
             events: Work::new(c"rnvme_events", static_lock_class!(), background)?,
             watch: Work::new(c"rnvme_watch", static_lock_class!(), background)?,
             retry: Work::new(c"rnvme_retry", static_lock_class!(), Urgency::Reset)?,
+            shutdown: Shutdown::new(shutdown)?,
         })
     }
 
     /// Waits for the jobs that run. None runs after that.
     pub(super) fn close(&self) {
+        self.shutdown.work().close();
         self.watch.close();
         self.events.close();
         self.reset.close();

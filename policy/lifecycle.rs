@@ -204,6 +204,8 @@ pub(crate) struct Lifecycle {
     pausing: bool,
     /// Between [`Event::Pause`] and [`Event::Wake`]: nothing may bring the controller up.
     paused: bool,
+    /// The system goes down: no [`Event::Wake`] ends a pause.
+    going_down: bool,
     /// The controller pauses its processing of commands (CSTS.PP): a timeout says nothing.
     processing_paused: bool,
     /// Since when the controller does not work, a pause aside.
@@ -221,6 +223,7 @@ impl Lifecycle {
         power: Power::Unknown,
         pausing: false,
         paused: false,
+        going_down: false,
         processing_paused: false,
         down_since: None,
         bring_up_since: None,
@@ -234,6 +237,8 @@ impl Lifecycle {
                 self.paused = true;
                 self.pausing = false;
             }
+            // A reset of the function by others is over.
+            Event::Wake if self.going_down => return Action::Nothing,
             Event::Wake => self.paused = false,
             _ => {}
         }

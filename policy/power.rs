@@ -12,6 +12,9 @@ pub(crate) enum Power {
     Off,
     /// The controller was enabled.
     On,
+    /// CC.SHN was written, CC.EN = 1, and bus mastering is taken: the controller has written back its
+    /// caches, or had the time to. Memory that it knows stays until it is [`Self::Off`].
+    ShutDown,
     /// The registers did not say that the controller has stopped, or did not say anything.
     Unknown,
     /// The PCI function is being reset.
@@ -23,6 +26,8 @@ pub(crate) enum Power {
 pub(crate) enum PowerEvent {
     /// CC.EN becomes 1.
     Enable,
+    /// The controller was told to shut down (CC.SHN), and its time to do so is over.
+    ShutDown,
     /// CC.EN = 0 and CSTS.RDY = 0 were read.
     Stopped,
     /// The registers say that the controller has not stopped, or do not answer.
@@ -42,9 +47,32 @@ impl Power {
             (Self::FunctionReset, _) => Self::FunctionReset,
             (_, PowerEvent::FunctionReset) => Self::FunctionReset,
             (_, PowerEvent::Enable) => Self::On,
+            (_, PowerEvent::ShutDown) => Self::ShutDown,
             (_, PowerEvent::Stopped) => Self::Off,
             (_, PowerEvent::NotStopped) => Self::Unknown,
             (power, PowerEvent::FunctionBack) => power,
+        }
+    }
+}
+
+/// CSTS.SHST: whether the controller was told to shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShutdownStatus {
+    /// It was not.
+    None,
+    /// The shutdown is under way.
+    InProgress,
+    /// The shutdown is complete.
+    Complete,
+}
+
+impl ShutdownStatus {
+    /// The status of number `raw` in CSTS.SHST.
+    pub(crate) const fn from_raw(raw: u32) -> Self {
+        match raw {
+            0 => Self::None,
+            1 => Self::InProgress,
+            _ => Self::Complete,
         }
     }
 }
@@ -58,8 +86,8 @@ pub(crate) struct Reading {
     pub(crate) ready: bool,
     /// CSTS.CFS: the controller has failed.
     pub(crate) failed: bool,
-    /// CSTS.SHST: the controller was told to shut down.
-    pub(crate) shut_down: bool,
+    /// CSTS.SHST.
+    pub(crate) shutdown: ShutdownStatus,
 }
 
 /// What to do next about a controller that must stop.
@@ -74,18 +102,23 @@ pub(crate) enum StopStep {
 }
 
 /// The next step to stop a controller whose registers say `reading`; `None`: they read as all ones.
-/// `may_be_ready`: the time in which the enabled controller may become ready (CAP.TO) is not over.
-pub(crate) const fn stop_step(reading: Option<Reading>, may_be_ready: bool) -> StopStep {
+/// `may_settle`: the time is not over in which the enabled controller may become ready (CAP.TO), or
+/// may complete its shutdown (RTD3E).
+pub(crate) const fn stop_step(reading: Option<Reading>, may_settle: bool) -> StopStep {
     let Some(it) = reading else {
         return StopStep::Wait;
     };
-    match (it.enabled, it.ready) {
-        (false, false) => StopStep::Done,
+    match (it.enabled, it.ready, it.shutdown) {
+        (false, false, _) => StopStep::Done,
         // A controller reset is under way.
-        (false, true) => StopStep::Wait,
+        (false, true, _) => StopStep::Wait,
+        // A failed controller does not settle.
+        (true, _, _) if it.failed || !may_settle => StopStep::Disable,
         // The host clears CC.EN only after CSTS.RDY has followed it (Base 3.1.3.5).
-        (true, false) if !it.failed && !it.shut_down && may_be_ready => StopStep::Wait,
-        (true, _) => StopStep::Disable,
+        (true, false, ShutdownStatus::None) => StopStep::Wait,
+        // CC.EN = 0 would end the shutdown before the caches are written back (Base 3.6).
+        (true, _, ShutdownStatus::InProgress) => StopStep::Wait,
+        (true, _, _) => StopStep::Disable,
     }
 }
 
@@ -96,20 +129,22 @@ mod tests {
     #[test]
     fn every_power_event_at_every_power() {
         use PowerEvent as P;
-        const EVENTS: [PowerEvent; 5] = [
+        const EVENTS: [PowerEvent; 6] = [
             P::Enable,
+            P::ShutDown,
             P::Stopped,
             P::NotStopped,
             P::FunctionReset,
             P::FunctionBack,
         ];
-        let (off, on, unknown, away) =
-            (Power::Off, Power::On, Power::Unknown, Power::FunctionReset);
+        let (off, on, shut) = (Power::Off, Power::On, Power::ShutDown);
+        let (unknown, away) = (Power::Unknown, Power::FunctionReset);
         for (power, row) in [
-            (off, [on, off, unknown, away, off]),
-            (on, [on, off, unknown, away, on]),
-            (unknown, [on, off, unknown, away, unknown]),
-            (away, [away, away, away, away, unknown]),
+            (off, [on, shut, off, unknown, away, off]),
+            (on, [on, shut, off, unknown, away, on]),
+            (shut, [on, shut, off, unknown, away, shut]),
+            (unknown, [on, shut, off, unknown, away, unknown]),
+            (away, [away, away, away, away, away, unknown]),
         ] {
             for (event, expected) in EVENTS.into_iter().zip(row) {
                 assert_eq!(power.next(event), expected);
@@ -120,34 +155,35 @@ mod tests {
     #[test]
     fn every_reading() {
         use StopStep::*;
-        // CC.EN, CSTS.RDY, CFS, SHST; the step while CAP.TO runs, and after it.
-        for (bits, during, after) in [
-            (0b0000, Done, Done),
-            (0b0001, Done, Done),
-            (0b0010, Done, Done),
-            (0b0011, Done, Done),
-            (0b0100, Wait, Wait),
-            (0b0101, Wait, Wait),
-            (0b0110, Wait, Wait),
-            (0b0111, Wait, Wait),
-            (0b1000, Wait, Disable),
-            (0b1001, Disable, Disable),
-            (0b1010, Disable, Disable),
-            (0b1011, Disable, Disable),
-            (0b1100, Disable, Disable),
-            (0b1101, Disable, Disable),
-            (0b1110, Disable, Disable),
-            (0b1111, Disable, Disable),
+        // CC.EN, CSTS.RDY, CFS; the steps at CSTS.SHST = 0, 1, 2 while the controller may settle.
+        for (bits, during) in [
+            (0b000, [Done, Done, Done]),
+            (0b001, [Done, Done, Done]),
+            (0b010, [Wait, Wait, Wait]),
+            (0b011, [Wait, Wait, Wait]),
+            (0b100, [Wait, Wait, Disable]),
+            (0b101, [Disable, Disable, Disable]),
+            (0b110, [Disable, Wait, Disable]),
+            (0b111, [Disable, Disable, Disable]),
         ] {
-            let reading = Reading {
-                enabled: bits & 8 != 0,
-                ready: bits & 4 != 0,
-                failed: bits & 2 != 0,
-                shut_down: bits & 1 != 0,
-            };
-            assert_eq!(stop_step(Some(reading), true), during);
-            assert_eq!(stop_step(Some(reading), false), after);
+            for (shst, expected) in (0..).zip(during) {
+                let reading = Some(Reading {
+                    enabled: bits & 4 != 0,
+                    ready: bits & 2 != 0,
+                    failed: bits & 1 != 0,
+                    shutdown: ShutdownStatus::from_raw(shst),
+                });
+                assert_eq!(stop_step(reading, true), expected);
+                // After that no enabled controller is waited for.
+                let after = match bits & 4 {
+                    0 => expected,
+                    _ => Disable,
+                };
+                assert_eq!(stop_step(reading, false), after);
+            }
         }
+        // A reserved value.
+        assert_eq!(ShutdownStatus::from_raw(3), ShutdownStatus::Complete);
     }
 
     #[test]

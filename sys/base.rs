@@ -16,7 +16,7 @@ mod spinlock;
 mod rate_limit;
 // The time of day.
 pub(crate) mod clock;
-// The registry that all controllers share.
+// What all controllers share: the registry, the list of their shutdowns.
 mod global;
 // The kernel that saves the memory of a crashed one.
 mod crash;
@@ -33,8 +33,10 @@ pub(crate) use self::{
     },
     crash::is_kdump_kernel,
     global::{
-        init_registry,
-        with_registry, //
+        begin_shutdowns,
+        init_globals,
+        with_registry,
+        Shutdown, //
     },
     machine::is_machine,
     noio::NoIo,

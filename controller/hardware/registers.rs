@@ -20,6 +20,7 @@ use crate::{
         timing,
         Quirks,
         Reading,
+        ShutdownStatus,
         StopStep,
         READY_DELAY_MS, //
     },
@@ -168,25 +169,25 @@ impl Registers {
             enabled: cc.en() == 1,
             ready: csts.rdy() == 1,
             failed: csts.cfs() == 1,
-            shut_down: csts.shst() != 0,
+            shutdown: ShutdownStatus::from_raw(csts.shst().get()),
         })
     }
 
     /// Stops the controller: reads the registers until these say that it has stopped, and writes
-    /// CC.EN = 0 once that is allowed. Before `ready_by` an enabled controller may still become
-    /// ready.
+    /// CC.EN = 0 once that is allowed. Before `settled_by` an enabled controller may still become
+    /// ready, or complete its shutdown.
     ///
     /// # Errors
     ///
     /// `ENODEV`: the device is gone. `ETIMEDOUT`: CC.EN = 0 and CSTS.RDY = 0 were not read within
     /// `longest`, to which the device's delay adds.
-    pub(super) fn stop(&self, longest: Delta, ready_by: Instant<Monotonic>) -> Result {
+    pub(super) fn stop(&self, longest: Delta, settled_by: Instant<Monotonic>) -> Result {
         let delay = timing::millis(self.ready_delay_ms());
         read_poll_timeout(
             || {
                 let reading = self.reading();
-                let may_be_ready = ready_by - Instant::now() > Delta::ZERO;
-                let step = stop_step(reading, may_be_ready);
+                let may_settle = settled_by - Instant::now() > Delta::ZERO;
+                let step = stop_step(reading, may_settle);
                 if step == StopStep::Disable {
                     self.bar.write_reg(configuration());
                     // CSTS must not be read before.
@@ -233,26 +234,43 @@ impl Registers {
         Ok(())
     }
 
-    /// Announces the loss of power (CC.SHN) and waits for at most `longest` until the shutdown is
-    /// complete. A controller that is not ready is not told.
+    /// Announces the loss of power (CC.SHN; CC.EN stays 1); returns whether it did: a controller that
+    /// is not ready, or failed, is not told.
+    pub(super) fn announce_shutdown(&self) -> bool {
+        let works = |it: Reading| it.enabled && it.ready && !it.failed;
+        let is_told = self.reading().is_some_and(works);
+        if is_told {
+            self.bar.write_reg(
+                configuration()
+                    .with_const_en::<1>()
+                    .with_const_shn::<{ SHN_NORMAL }>(),
+            );
+        }
+        is_told
+    }
+
+    /// Waits until the announced shutdown is complete (CSTS.SHST), or a reset has ended it.
     ///
     /// TIMEOUT: `Hardware::set_limits`.
-    pub(super) fn shut_down(&self, longest: Delta) {
-        let csts = self.csts();
-        if gone(csts) || csts.rdy() == 0 {
-            return;
-        }
-        self.bar.write_reg(
-            configuration()
-                .with_const_en::<1>()
-                .with_const_shn::<{ SHN_NORMAL }>(),
-        );
-        let _ = read_poll_timeout(
-            || Ok(self.csts()),
-            |csts| gone(*csts) || csts.shst() == 2,
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the device is gone. `EIO`: the controller reports a fatal status. `ETIMEDOUT` after
+    /// `longest`.
+    pub(super) fn wait_shutdown(&self, longest: Delta) -> Result {
+        let is_over = |it: &Reading| !it.enabled || it.shutdown == ShutdownStatus::Complete;
+        read_poll_timeout(
+            || match self.reading() {
+                // All ones may pass.
+                None if !self.is_present() => Err(ENODEV),
+                Some(it) if it.failed => Err(EIO),
+                reading => Ok(reading),
+            },
+            |reading| reading.as_ref().is_some_and(is_over),
             timing::POLL_INTERVAL,
             longest,
-        );
+        )?;
+        Ok(())
     }
 
     /// Waits until the controller goes on with commands (CSTS.PP is 0), is gone, or is not wanted

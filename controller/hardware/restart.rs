@@ -131,7 +131,7 @@ impl Hardware {
             return Err(ENODEV);
         }
         // What enabled the controller may have been firmware, another kernel or another driver.
-        inner.ready_by = None;
+        inner.settled_by = None;
         if has_lost_config(&self.registers.pdev) {
             restore(&self.registers.pdev);
         }
@@ -156,7 +156,7 @@ impl Hardware {
         // Before the writes: if one of them fails, the controller must be stopped all the same.
         inner.life.apply_power(PowerEvent::Enable);
         let stated = timing::millis(self.ready_ms());
-        inner.ready_by = Some(Instant::now() + stated);
+        inner.settled_by = Some(Instant::now() + stated);
         inner.has_memory = true;
         self.registers
             .enable(queue.submission_ring(), queue.completion_ring())?;

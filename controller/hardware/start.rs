@@ -84,7 +84,7 @@ impl Hardware {
                 counters: Counters::default(),
                 inner <- new_mutex!(Inner {
                     life,
-                    ready_by: None,
+                    settled_by: None,
                     has_memory: false,
                     shutdown: timing::millis(timing::SHUTDOWN_MS),
                     lines: Lines::NONE,

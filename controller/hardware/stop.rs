@@ -11,7 +11,11 @@
 //! 3. Requests that have begun end, in a scheduler, in a list or in the controller, without a lock
 //!    held. The driver reaps polled queues itself: the tasks that poll may be frozen.
 //! 4. The controller deletes its I/O queues, if step 3 left none in use.
-//! 5. [`Event::Pause`]: the gates are held, the controller is shut down, its commands end.
+//! 5. [`Event::Pause`]: the gates are held, the controller is shut down ([`Stop::ShutDown`]), its
+//!    commands end.
+//!
+//! CC.EN stays 1 after that: only a restart and [`Hardware::dismantle`] clear it. So the memory of the
+//! queues stays, too. Bus mastering is gone, and comes back with the restart.
 //!
 //! So no request that has begun is there when the kernel takes CPUs offline
 //! (`blk_mq_hctx_notify_offline` waits for such requests, and no CPU could dispatch them then).
@@ -54,8 +58,12 @@ use kernel::{
 /// How a controller is stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The controller may write back its caches first: CC.SHN.
-    Orderly,
+    /// The controller writes back its caches (CC.SHN) and stays as it is then: CC.EN = 0 would wake it
+    /// up, and the system may take its power now.
+    ShutDown,
+    /// The controller writes back its caches, then CC.EN = 0: the driver frees the memory of its
+    /// queues, or another driver follows.
+    ForGood,
     /// CC.EN = 0 at once.
     AtOnce,
 }
@@ -91,9 +99,9 @@ pub(crate) enum Rest {
 }
 
 impl Hardware {
-    /// Stops the controller. No new command; the controller disabled and its bus mastering taken;
-    /// completions that arrived are handled, and all other commands in flight end with Host Aborted
-    /// Command, so that their requests wait or fail.
+    /// Stops the controller. No new command; the controller shut down or disabled, and its bus
+    /// mastering taken; completions that arrived are handled, and all other commands in flight end
+    /// with Host Aborted Command, so that their requests wait or fail.
     pub(super) fn halt(&self, inner: &mut Inner, how: Stop, fate: Fate) {
         if let Some(admin) = &inner.admin {
             admin.queue.set_gate(Gate::Closed);
@@ -105,13 +113,13 @@ impl Hardware {
         for queue in inner.io_queues() {
             queue.set_gate(gate);
         }
-        // A controller that was told to stop before does not hear of an orderly shutdown.
-        let how = match inner.life.power() {
-            Power::On => how,
-            _ => Stop::AtOnce,
-        };
-        if inner.life.power() != Power::Off {
-            self.power_down(inner, how);
+        match inner.life.power() {
+            Power::Off => {}
+            Power::On => self.power_down(inner, how),
+            // Only a restart, and the end, undo a shutdown.
+            Power::ShutDown if how != Stop::ForGood => {}
+            // A controller that was told to stop before does not hear of a shutdown.
+            _ => self.power_down(inner, Stop::AtOnce),
         }
         self.cancel_io(inner, fate);
     }
@@ -138,20 +146,22 @@ impl Hardware {
     }
 
     /// Stops the controller and takes its bus mastering. Its power is [`Power::Off`] afterwards if the
-    /// registers say so: a device that does not answer may come back as it was.
+    /// registers say so: a device that does not answer may come back as it was. After
+    /// [`Stop::ShutDown`] it is [`Power::ShutDown`] if the controller was told.
     pub(super) fn power_down(&self, inner: &mut Inner, how: Stop) {
         let registers = &self.registers;
         let mut result = Err(ENODEV);
         if registers.is_reachable() {
-            if how == Stop::Orderly {
-                registers.shut_down(inner.shutdown);
+            let is_shut_down = how != Stop::AtOnce && self.have_caches_written(inner);
+            if is_shut_down && how == Stop::ShutDown {
+                return;
             }
             // Not earlier: with a pin, the level stays until the doorbell is rung.
             inner.mute();
             let stated = registers.stated_timeout();
-            let ready_by = inner.ready_by.unwrap_or_else(|| Instant::now() + stated);
+            let settled_by = inner.settled_by.unwrap_or_else(|| Instant::now() + stated);
             let longest = stated + timing::millis(timing::LAST_CHANCE_MS);
-            result = registers.stop(inner.time_left(longest), ready_by);
+            result = registers.stop(inner.time_left(longest), settled_by);
         }
         // Bus mastering is taken whatever the registers say.
         registers.stop_dma();
@@ -159,6 +169,31 @@ impl Hardware {
             Ok(()) => PowerEvent::Stopped,
             Err(_) => PowerEvent::NotStopped,
         });
+    }
+
+    /// Tells the controller that it will lose its power, waits until it has written back its caches,
+    /// and takes its bus mastering. Returns whether the controller was told, and is still there.
+    fn have_caches_written(&self, inner: &mut Inner) -> bool {
+        let registers = &self.registers;
+        if !registers.announce_shutdown() {
+            return false;
+        }
+        inner.settled_by = Some(Instant::now() + inner.shutdown);
+        if let Err(e) = registers.wait_shutdown(inner.shutdown) {
+            dev_err!(
+                registers.pdev,
+                "shutdown incomplete: error {}, CSTS {:#x} (it had {} ms): going on, the drive may lose its cache\n",
+                e.to_errno(),
+                registers.csts().into_raw(),
+                inner.shutdown.as_millis()
+            );
+            if e == ENODEV {
+                return false;
+            }
+        }
+        registers.stop_dma();
+        inner.life.apply_power(PowerEvent::ShutDown);
+        true
     }
 
     /// The tag set of the I/O queues, once they are attached.
@@ -262,8 +297,15 @@ impl Hardware {
     }
 
     /// The system goes down: I/O that has begun ends, the controller is shut down in an orderly way.
-    /// I/O that would begin later waits for the end of the system.
+    /// I/O that would begin later waits for the end of the system. Does nothing if the driver has left
+    /// the controller.
     pub(crate) fn shut_down(&self, delete_queues: impl FnOnce()) {
+        let mut inner = self.inner.lock();
+        if inner.life.state() == State::Deleting {
+            return;
+        }
+        inner.life.set_going_down();
+        drop(inner);
         let _ = self.pause(Rest::Fail, delete_queues);
         self.notify(Event::Leave, "");
     }
@@ -324,7 +366,7 @@ impl Hardware {
         // No I/O waits for this.
         inner.life.end_bring_up();
         // `Event::Leave` does not stop a live controller: its disks went first.
-        self.halt(&mut inner, Stop::Orderly, Fate::Fail);
+        self.halt(&mut inner, Stop::ForGood, Fate::Fail);
         self.stop_on_offline_bus(&mut inner);
         // A device that is gone accesses no memory, and its registers say nothing any more.
         let is_stopped =

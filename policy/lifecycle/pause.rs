@@ -20,6 +20,11 @@ impl Lifecycle {
         self.pausing = pausing;
     }
 
+    /// The system goes down: the next pause does not end.
+    pub(crate) fn set_going_down(&mut self) {
+        self.going_down = true;
+    }
+
     /// Whether a pause is about to begin.
     pub(crate) fn is_pausing(&self) -> bool {
         self.pausing
@@ -48,10 +53,16 @@ impl Lifecycle {
 
 #[kernel::macros::kunit_tests(rnvme_pause)]
 mod tests {
-    use super::Lifecycle;
-    use crate::policy::Event::{
-        self,
-        *, //
+    use super::{
+        Lifecycle,
+        State, //
+    };
+    use crate::policy::{
+        Action,
+        Event::{
+            self,
+            *, //
+        }, //
     };
     use kernel::time::Instant;
 
@@ -82,6 +93,24 @@ mod tests {
             (&[Pause], false),
         ] {
             assert_eq!(after(events).must_let_io_begin(), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_wakes_a_controller_when_the_system_goes_down() {
+        for first in [Up, Gone] {
+            let mut life = after(&[Up, first]);
+            life.set_going_down();
+            let (state, now) = (life.state(), Instant::now());
+            assert_eq!(life.apply(Wake, now), Action::Nothing);
+            assert_eq!(life.state(), state);
+            life.apply(Pause, now);
+            let state = life.state();
+            assert_eq!(life.apply(Wake, now), Action::Nothing);
+            assert_eq!(life.state(), state);
+            assert!(life.is_paused() && !life.snapshot().is_coming_up());
+            life.apply(Leave, now);
+            assert_eq!(life.state(), State::Deleting);
         }
     }
 

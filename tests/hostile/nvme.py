@@ -74,7 +74,7 @@ class Controller(Presence):
         self.health["warning"] = 0
         self.counts = dict.fromkeys(
             ("commands", "admin", "io", "interrupts", "doorbells", "enables", "resets",
-             "shutdowns", "orphans", "aborts", "complaints"), 0)
+             "shutdowns", "undone", "orphans", "aborts", "complaints"), 0)
         self.executed.clear()
         self.set_options(self.initial)
         self.come_back()
@@ -163,11 +163,13 @@ class Controller(Presence):
         """A store to the configuration space; one of them is a function level reset."""
         if self.gone:
             return None
-        before = self.config.is_master()
+        before, was_asleep = self.config.is_master(), self.config.is_asleep()
         if self.config.write(offset, data):
             self.function_reset()
         self.memory.enabled = self.config.is_master()
         self.rules.master(before, self.memory.enabled)
+        if self.config.is_asleep() and not was_asleep:
+            self.rules.sleeps()
         return None
 
     def interrupt(self, vector):
@@ -196,7 +198,7 @@ class Controller(Presence):
     def power_on(self):
         """Set the registers as after power on."""
         self.regs = {name: 0 for name, _ in REGISTERS.values()}
-        self.rules.forget()
+        self.rules.powered_on()
         self.is_cc_unheard = False
         self.clear()
 
@@ -319,10 +321,24 @@ class Controller(Presence):
             self.counts["orphans"] += sum(cq.id > 0 for cq in self.cqs.values())
             if self.stops_at("shutdown"):
                 return
-            if not self.faults.take("never", queue="shutdown"):
-                self.regs["csts"] = self.regs["csts"] & ~0xc | 2 << 2
+            self.shut_down()
         elif not shn:
             self.regs["csts"] &= ~0xc
+
+    def shut_down(self):
+        """CSTS.SHST says that a shutdown is in progress, and complete, unless a fault delays that."""
+        self.regs["csts"] = self.regs["csts"] & ~0xc | 1 << 2
+        if self.faults.take("never", queue="shutdown"):
+            return
+        fault = self.faults.take("late", queue="shutdown")
+        if fault:
+            self.later(fault.number("ms") / 1000, self.end_shutdown)
+        else:
+            self.end_shutdown()
+
+    def end_shutdown(self):
+        """A shutdown is complete."""
+        self.regs["csts"] = self.regs["csts"] & ~0xc | 2 << 2
 
     def part(self):
         """A fault may post a last entry to each I/O completion queue when the controller is

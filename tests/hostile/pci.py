@@ -94,6 +94,10 @@ class Config:
         """Whether the device may access memory."""
         return bool(self.data[4] & BUS_MASTER)
 
+    def is_asleep(self):
+        """Whether the device is in D3."""
+        return self.data[POWER + 4] & 3 == 3
+
 
 def bar_size(index):
     """Bytes of a BAR; 0 where there is none."""

@@ -34,6 +34,7 @@ class Presence:
         will never be."""
         self.regs["cc"] = 0x460001
         self.rules.enabled = time.monotonic()
+        self.rules.is_fresh = False
         if ready:
             self.set_ready(1)
 

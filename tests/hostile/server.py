@@ -203,6 +203,7 @@ class Server:
                 log("QEMU has gone")
                 self.selector.unregister(link)
                 connection.close()
+                self.controller.rules.loses_power()
                 self.controller.reset()
         self.selector.register(link, selectors.EVENT_READ, serve)
 

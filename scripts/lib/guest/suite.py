@@ -79,6 +79,12 @@ def run_file(guest, file, timeout, show=None, test=None):
                 log_start = trace_start = 0
                 deadline = time.monotonic() + timeout + 20
                 guest.send(f"run {timeout} {file}")
+            elif line == "@host off":
+                await_off(guest, limit := 60 * guest.kernel.slower)
+                judge_logs(guest, result, log_start, trace_start, test)
+                guest.restart(limit)
+                log_start = trace_start = 0
+                guest.send(f"run {timeout} {file}")
             elif line == "@host hibernate":
                 resume_from_disk(guest, deadline)
                 log_start = trace_start = 0
@@ -105,12 +111,21 @@ def run_file(guest, file, timeout, show=None, test=None):
     return result
 
 
+def await_off(guest, limit):
+    """Wait until the guest has powered itself off. What that took, and the last lines of the kernel
+    log, are kept for its test."""
+    begin = time.monotonic()
+    if not guest.await_off(limit):
+        raise GuestDied("the guest did not power itself off")
+    guest.kept["off"] = f"{time.monotonic() - begin:.2f}"
+    guest.kept["log"] = guest.log_since(guest.console, 0)[-8000:]
+
+
 def resume_from_disk(guest, deadline):
     """Wait until the guest has powered itself off after writing its image, and boot it again:
     the test goes on in the image."""
     limit = 60 * guest.kernel.slower
-    if not guest.await_off(limit):
-        raise GuestDied("the guest did not power itself off")
+    await_off(guest, limit)
     guest.restart(limit)
     guest.send(f"run {max(1, int(deadline - time.monotonic()))} /jobs/resume")
 

@@ -36,6 +36,9 @@ for requests in "" "arm twice queue=admin op=0|4 times=always"; do
     done
     expect "$requests: I/O queues at the shutdown" 0 "$orphans"
 done
+# The controller writes back its caches first.
+delete "arm late queue=shutdown ms=1200"
+((${seconds/./} >= 12)) || die "expected unbind to wait for the shutdown, it took $seconds s"
 # One queue after the other, this would take more than four seconds.
 delete "arm late queue=admin op=0|4 ms=450 times=always"
 delete "arm nointr queue=admin op=0|4 times=always"

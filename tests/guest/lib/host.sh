@@ -28,6 +28,9 @@ pause() {
 #   host wake s3     wake the guest once it sleeps; the answer comes at once
 #   host wake s2idle press the power button as long as the guest says nothing; `host wake`
 #                    ends that
+#   host off         the guest is about to power itself off: boot it again and run this
+#                    test again from the start; no answer comes. `host kept off` is the
+#                    seconds it took, `host kept log` the end of its kernel log
 #   host hibernate   the guest is about to power off with its image on a disk: boot it
 #                    again and start /jobs/resume; no answer comes
 #   host hostile REQUEST                            of tests/hostile/server.py

@@ -3,16 +3,22 @@
 # No request that has begun reaches a sleep: with requests that wait in a scheduler for
 # slow commands the processors still go offline, with polled I/O in flight the sleep begins
 # at once.  I/O that does not end within 10 s keeps the system awake (EBUSY), and goes on.
-# A reset of the function keeps such I/O.  Nothing fails.
+# A reset of the function keeps such I/O.  A sleep while the controller pauses its processing
+# (CSTS.PP), one with a shutdown that never completes, a reset in which the device goes, and one
+# before a removal end as well.  Nothing fails but I/O of a device that is gone.
 #@ machine: hostile
-#@ timeout: 120
+#@ timeout: 180
 . /tests/guest/lib/recovery.sh
 [[ -e /sys/power/pm_test ]] || skip "this kernel cannot test sleep"
 load io_queue_depth=4 poll_queues=1 io_timeout=60
 wait_for 20 test -b /dev/rnvme0n1
 bdf=$(pci_of rnvme0)
+put_noise rnvme0n1 8
 
-# Suspend as far as a level; $took is the seconds, without the 5 of pm_test.
+# A busy host makes much more of the seconds that pm_test waits.
+echo 0 >/sys/module/suspend/parameters/pm_test_delay
+
+# Suspend as far as a level; $took is the seconds.
 try_sleep() { # LEVEL STATE
     local start=$EPOCHREALTIME status=0
     echo "$1" >/sys/power/pm_test
@@ -69,10 +75,64 @@ reads_on() { (($(awk '{ print $1 }' /sys/block/rnvme0n1/stat) > before)); }
 before=$(awk '{ print $1 }' /sys/block/rnvme0n1/stat)
 wait_for 10 reads_on
 # The same command, and a reset of the function, which keeps what does not end.
-echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "expected a reset of the function"
+reset_function() {
+    echo 1 >"/sys/bus/pci/devices/$bdf/reset"
+}
+reset_function || die "expected a reset of the function"
 before=$(awk '{ print $1 }' /sys/block/rnvme0n1/stat)
 wait_for 10 reads_on
 end_oracle
 expect "state" live "$(ctrl_state)"
+
+# Processing is paused for 3 s, with I/O waiting.
+start_reads --iodepth=4
+hostile "new; activate 3000"
+try_sleep devices freeze || die "expected a sleep in a pause of the processing: $(klog)"
+before=$(awk '{ print $1 }' /sys/block/rnvme0n1/stat)
+wait_for 10 reads_on
+echo "processing paused: $took s"
+
+# A shutdown that does not complete: the sleep goes on, and CC.EN = 0 comes on waking.
+hostile "new; arm never queue=shutdown"
+mark
+try_sleep devices freeze || die "expected the machine to suspend: $(klog)"
+expect_klog "shutdown incomplete"
+before=$(awk '{ print $1 }' /sys/block/rnvme0n1/stat)
+wait_for 10 reads_on
+end_oracle
+echo "incomplete shutdown: $took s"
 echo none >/sys/power/pm_test
+
+# Begins a reset of the function that waits for a read that does not end.
+reset_waits() {
+    hostile "new; arm never queue=io op=2"
+    start_reads --iodepth=2
+    hostile "await never 1 10"
+    reset_function &
+    reset=$!
+    pause 2
+    kill -0 $reset || die "expected a reset that waits for I/O"
+}
+
+# The device is away meanwhile: the read does not wait for it.
+reset_waits
+hostile gone
+expect_fio_fails 8
+hostile "new; back"
+wait $reset
+wait_for 10 is_state live
+expect_noise rnvme0n1 8
+
+# Removed meanwhile.
+reset_waits
+start=$EPOCHREALTIME
+echo 1 >"/sys/bus/pci/devices/$bdf/remove"
+took=$(seconds_since "$start")
+expect_fio_fails 5
+within "$took" 20 || die "expected a removal within 20 s, it took $took s"
+echo "removed in a reset: $took s"
+wait $reset
+hostile new
+echo 1 >/sys/bus/pci/rescan
+wait_for 20 test -b /dev/rnvme0n1
 unload

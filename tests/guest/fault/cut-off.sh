@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The bus freezes under I/O that does not end. The driver does not wait for it as it does before
+# a sleep: the commands end at once, and wait or fail. After a remove and a rescan the disk works.
+#@ machine: hostile
+#@ timeout: 60
+. /tests/guest/lib/recovery.sh
+load io_timeout=60
+wait_for 20 test -b /dev/$disk
+bdf=$(pci_of rnvme0)
+hostile "arm never queue=io op=2 times=always"
+start_fio $disk --rw=randread --iodepth=4
+hostile "await never 4 10"
+mark
+start=$EPOCHREALTIME
+qmp human-monitor-command '{"command-line":"pcie_aer_inject_error rp0 DLP"}'
+ended_at_once() { (($(klog_count "I/O commands wait without the device"))); }
+wait_for 20 ended_at_once
+took=$(seconds_since "$start")
+# Before a sleep the driver waits 10 s for I/O.
+within "$took" 6 || die "expected the commands to end at once, it took $took s: $(klog)"
+echo "commands ended after $took s"
+hostile new
+# In QEMU the link does not come back.
+wait_for 60 is_state dead
+expect_fio_fails 5
+echo 1 >"/sys/bus/pci/devices/$bdf/remove"
+echo 1 >/sys/bus/pci/rescan
+wait_for 20 test -b /dev/$disk
+verify $disk --bs=4k --size=1m --iodepth=16 --offset=16m
+unload
