@@ -239,8 +239,8 @@ impl Hardware {
     /// The bring-up failed with `e`.
     pub(crate) fn bring_up_failed(&self, e: Error) {
         let mut inner = self.inner.lock();
-        if inner.life.is_paused() {
-            // A pause ended the bring-up; `Event::Wake` starts the next.
+        if inner.life.is_failure_excused() {
+            // `Event::Wake` starts the next.
             return;
         }
         self.step(

@@ -202,6 +202,8 @@ pub(crate) struct Lifecycle {
     power: Power,
     /// A pause is about to begin: no I/O may begin, and what has begun ends first.
     pausing: bool,
+    /// PCI core resets the function in the pause that is about to begin.
+    reset_follows: bool,
     /// Between [`Event::Pause`] and [`Event::Wake`]: nothing may bring the controller up.
     paused: bool,
     /// The system goes down: no [`Event::Wake`] ends a pause.
@@ -222,6 +224,7 @@ impl Lifecycle {
         state: State::New,
         power: Power::Unknown,
         pausing: false,
+        reset_follows: false,
         paused: false,
         going_down: false,
         processing_paused: false,
@@ -236,6 +239,7 @@ impl Lifecycle {
             Event::Pause => {
                 self.paused = true;
                 self.pausing = false;
+                self.reset_follows = false;
             }
             // A reset of the function by others is over.
             Event::Wake if self.going_down => return Action::Nothing,

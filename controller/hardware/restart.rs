@@ -192,8 +192,11 @@ impl Hardware {
         }
         let config = match LockedConfig::new(pdev) {
             Ok(config) => config,
-            // The function cannot be reset: the second bring-up reads what the registers say.
-            Err(e) if e == ENOTTY => {
+            // Others are about to reset the function.
+            Err(e) if e == EBUSY && inner.life.is_failure_excused() => return Err(e),
+            // The function cannot be reset, or others have locked it: the second bring-up reads what
+            // the registers say.
+            Err(e) if e == ENOTTY || e == EBUSY => {
                 inner.life.end_function_reset(Instant::now());
                 return Ok(());
             }

@@ -203,8 +203,13 @@ impl Hardware {
 
     /// The first part of a pause: a reset that runs ends, [`Self::wait_while_paused`] does not keep
     /// I/O back any more, and no I/O begins.
-    pub(crate) fn begin_pause(&self) {
-        self.inner.lock().life.set_pausing(true);
+    fn begin_pause(&self, rest: Rest) {
+        let mut inner = self.inner.lock();
+        inner.life.set_pausing(true);
+        if rest == Rest::Keep {
+            inner.life.set_reset_follows();
+        }
+        drop(inner);
         self.reset.flush();
         self.hold_back();
     }
@@ -223,7 +228,7 @@ impl Hardware {
 
     /// Waits until all I/O that has begun has ended, until `deadline` at most; returns whether it
     /// has.
-    fn drain(&self, deadline: Instant<Monotonic>) -> bool {
+    fn drain(&self, rest: Rest, deadline: Instant<Monotonic>) -> bool {
         let Some(set) = self.tag_set() else {
             return true;
         };
@@ -235,17 +240,21 @@ impl Hardware {
                 }
                 let state = self.state();
                 if state.is_dead() || state == State::Deleting {
-                    return Ok(true);
+                    return Ok(Some(true));
+                }
+                if state == State::Resetting && rest == Rest::Keep {
+                    // What waits for a reset waits for the end of the pause as well.
+                    return Ok(Some(false));
                 }
                 // A controller that was dead may live again.
                 set.freeze();
-                Ok(set.is_drained())
+                Ok(set.is_drained().then_some(true))
             },
-            |ended| *ended,
+            |ended| ended.is_some(),
             timing::POLL_INTERVAL,
             (deadline - Instant::now()).max(timing::POLL_INTERVAL),
         );
-        ended.is_ok()
+        ended == Ok(Some(true))
     }
 
     /// Stops the controller until [`Event::Wake`]: no I/O begins any more, what has begun ends
@@ -257,8 +266,8 @@ impl Hardware {
     /// `EBUSY` if I/O does not end in time and [`Rest::Refuse`] says that it must: the controller
     /// works on.
     pub(crate) fn pause(&self, rest: Rest, delete_queues: impl FnOnce()) -> Result {
-        self.begin_pause();
-        if self.drain(Instant::now() + timing::millis(timing::DRAIN_MS)) {
+        self.begin_pause(rest);
+        if self.drain(rest, Instant::now() + timing::millis(timing::DRAIN_MS)) {
             delete_queues();
         } else {
             let pdev = &self.registers.pdev;

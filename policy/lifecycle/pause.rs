@@ -25,6 +25,21 @@ impl Lifecycle {
         self.going_down = true;
     }
 
+    /// The pause that is about to begin is one for a reset of the PCI function: [`Event::Pause`] and
+    /// [`Event::Wake`] are certain to follow.
+    ///
+    /// [`Event::Pause`]: super::Event::Pause
+    /// [`Event::Wake`]: super::Event::Wake
+    pub(crate) fn set_reset_follows(&mut self) {
+        self.reset_follows = true;
+    }
+
+    /// Whether the failure of a bring-up is no verdict: a pause has ended it, or the PCI function is
+    /// about to be reset. The end of that pause begins the next bring-up.
+    pub(crate) fn is_failure_excused(&self) -> bool {
+        self.paused || self.reset_follows
+    }
+
     /// Whether a pause is about to begin.
     pub(crate) fn is_pausing(&self) -> bool {
         self.pausing
@@ -126,5 +141,19 @@ mod tests {
         assert!(life.must_let_io_begin());
         life.apply(Pause, Instant::now());
         assert!(!life.is_pausing());
+    }
+
+    #[test]
+    fn a_bring_up_that_fails_before_a_reset_of_the_function_is_no_verdict() {
+        let mut life = after(&[Up, Fault]);
+        life.set_pausing(true);
+        // Before a sleep it is one: I/O must end.
+        assert!(!life.is_failure_excused());
+        life.set_reset_follows();
+        assert!(life.is_failure_excused());
+        life.apply(Pause, Instant::now());
+        assert!(life.is_failure_excused());
+        life.apply(Wake, Instant::now());
+        assert!(!life.is_failure_excused());
     }
 }

@@ -43,6 +43,17 @@ sleep 3
 reset_controller || die "away: expected the reset to succeed"
 expect_live "away for a moment"
 
+# The user resets the function while a bring-up gets no answer: the I/O waits for that reset.
+hostile "new; arm ready to=1"
+start_oracle $disk
+echo 1 >$ctrl/reset_controller &
+sleep 0.5
+echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function level reset failed"
+wait $!
+oracle_goes_on "a function level reset during a bring-up that fails"
+end_oracle
+expect_live "a function level reset during a bring-up that fails"
+
 # The driver leaves a controller that is not ready yet.
 hostile "new; arm ready to=1 ms=1000"
 echo 1 >$ctrl/reset_controller &
