@@ -74,7 +74,8 @@ use crate::{
             is_present,
             Bar,
             Claim,
-            DeviceKey, //
+            DeviceKey,
+            SavedConfig, //
         },
     },
 };
@@ -157,6 +158,7 @@ impl Reset {
         };
         dma::set_up(pdev, regs::PAGE_SIZE, mask)?;
         let claim = Claim::new(pdev)?;
+        let config = Arc::new(SavedConfig::new(pdev, &claim)?, GFP_KERNEL)?;
         let bar = Bar::map(pdev)?;
         let caps = Capabilities::decode(bar.read_lo_hi(regs::CAP)?).map_err(|e| {
             dev_err!(pdev, "{}\n", e);
@@ -180,6 +182,7 @@ impl Reset {
             threads: params.use_threaded_interrupts,
             quirks,
             reset: jobs.reset.clone(),
+            config,
         };
         Ok(Self {
             hardware: Hardware::new(pdev, identity)?,
@@ -323,6 +326,13 @@ impl Controller {
         self.running
             .0
             .notify(Event::Gone, "the bus reports a permanent failure");
+    }
+
+    /// The slot of the frozen controller was reset.
+    pub(crate) fn restore_config(&self) {
+        // The bus was frozen, which ended any reset: its job only has to notice.
+        self.wait_for_reset();
+        self.running.0.restore_config();
     }
 
     /// Starts to bring the controller up again.

@@ -195,9 +195,8 @@ impl Driver for Rnvme {
         }
     }
 
-    fn before_restore(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
-        // The bus was frozen, which ended any reset: its job only has to notice.
-        this.with(Controller::wait_for_reset);
+    fn restore(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) {
+        this.with(Controller::restore_config);
     }
 
     fn slot_reset(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) -> Verdict {

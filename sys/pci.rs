@@ -2,8 +2,10 @@
 
 //! The PCI function: registers, interrupts, doorbells, memory.
 
-// The function: claim, bus mastering, configuration space, resets.
+// The function: claim, bus mastering.
 mod function;
+// Config space, resets of the function.
+mod config;
 // `pci::Driver` with the callbacks that it lacks.
 mod driver;
 // Memory on the NUMA node of a device.
@@ -22,6 +24,10 @@ mod controller_memory;
 pub(crate) use self::{
     affinity::CpuMap,
     bar::Bar,
+    config::{
+        LockedConfig,
+        SavedConfig, //
+    },
     controller_memory::ControllerMemory,
     doorbell::{
         Doorbell,
@@ -36,15 +42,12 @@ pub(crate) use self::{
     },
     function::{
         allow_dma,
-        has_lost_config,
         is_frozen,
         is_present,
         memory_bar,
         node,
-        restore,
         stop_dma,
-        Claim,
-        LockedConfig, //
+        Claim, //
     },
     irq::{
         has_messages,

@@ -28,7 +28,8 @@ use crate::{
         is_frozen,
         is_present,
         stop_dma,
-        Bar, //
+        Bar,
+        SavedConfig, //
     },
 };
 use core::sync::atomic::{
@@ -62,6 +63,8 @@ pub(super) struct Registers {
     pub(super) caps: Capabilities,
     /// The device's quirks ([`Quirks::into_raw`]).
     pub(super) quirks: AtomicU32,
+    /// Config space as the driver wants it.
+    pub(super) config: Arc<SavedConfig>,
 }
 
 /// What CSTS says of a controller that should work.

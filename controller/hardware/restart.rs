@@ -22,8 +22,6 @@ use crate::{
     },
     sys::pci::{
         allow_dma,
-        has_lost_config,
-        restore,
         LockedConfig, //
     },
 };
@@ -132,9 +130,7 @@ impl Hardware {
         }
         // What enabled the controller may have been firmware, another kernel or another driver.
         inner.settled_by = None;
-        if has_lost_config(&self.registers.pdev) {
-            restore(&self.registers.pdev);
-        }
+        self.registers.config.recover();
         self.power_down(&mut inner, Stop::AtOnce);
         if inner.life.power() != Power::Off {
             if self.is_bring_up_logged() {
@@ -161,6 +157,13 @@ impl Hardware {
         self.registers
             .enable(queue.submission_ring(), queue.completion_ring())?;
         Ok(inner.time_left(stated))
+    }
+
+    /// Restores config space after a reset of the slot.
+    pub(crate) fn restore_config(&self) {
+        // No vectors are allocated or freed with the lock held.
+        let _inner = self.inner.lock();
+        self.registers.config.restore();
     }
 
     /// Whether the doorbells of I/O queues use their shadows from now on, if they have any. The
@@ -190,7 +193,7 @@ impl Hardware {
                 why.to_errno()
             );
         }
-        let config = match LockedConfig::new(pdev) {
+        let config = match LockedConfig::new(&self.registers.config) {
             Ok(config) => config,
             // Others are about to reset the function.
             Err(e) if e == EBUSY && inner.life.is_failure_excused() => return Err(e),

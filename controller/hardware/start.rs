@@ -25,6 +25,7 @@ use crate::{
         pci::{
             Bar,
             ControllerMemory,
+            SavedConfig,
             Shadows, //
         },
     },
@@ -56,6 +57,8 @@ pub(crate) struct Identity {
     pub(crate) quirks: Quirks,
     /// The job that brings the controller up again.
     pub(crate) reset: Arc<Work>,
+    /// Config space as the driver wants it.
+    pub(crate) config: Arc<SavedConfig>,
 }
 
 impl Hardware {
@@ -71,6 +74,7 @@ impl Hardware {
             bar: identity.bar,
             caps: identity.caps,
             quirks: AtomicU32::new(identity.quirks.into_raw()),
+            config: identity.config,
         };
         let life = Lifecycle::NEW;
         Arc::pin_init(

@@ -151,7 +151,9 @@ impl Hardware {
     pub(super) fn power_down(&self, inner: &mut Inner, how: Stop) {
         let registers = &self.registers;
         let mut result = Err(ENODEV);
-        if registers.is_reachable() {
+        if !registers.is_present() {
+            registers.config.note_absence();
+        } else if registers.is_reachable() {
             let is_shut_down = how != Stop::AtOnce && self.have_caches_written(inner);
             if is_shut_down && how == Stop::ShutDown {
                 return;
@@ -294,6 +296,7 @@ impl Hardware {
         // The controller does not come up until `Event::Wake`, whatever its state is.
         self.notify(Event::Pause, "");
         self.reset.flush();
+        self.registers.config.protect();
         Ok(())
     }
 
@@ -374,6 +377,8 @@ impl Hardware {
         let mut inner = self.inner.lock();
         // No I/O waits for this.
         inner.life.end_bring_up();
+        // The device may have come back only now. No job allocates or frees vectors any more.
+        self.registers.config.recover();
         // `Event::Leave` does not stop a live controller: its disks went first.
         self.halt(&mut inner, Stop::ForGood, Fate::Fail);
         self.stop_on_offline_bus(&mut inner);

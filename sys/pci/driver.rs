@@ -10,7 +10,6 @@
 //! (`drivers/pci/pcie/err.c`). One caller does not lock, Xen's `pcifront_common_process`, which no
 //! driver can repair: for that caller the callbacks at least skip a device without data.
 
-use super::function::restore;
 use crate::sys::ffi::async_synchronize_full;
 use core::{
     marker::PhantomData,
@@ -128,7 +127,7 @@ pub(crate) trait Driver: pci::Driver {
     fn resume(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Result;
 
     /// The PCI core is about to reset the function: the driver stops the device. Config space is
-    /// locked (there can be no [`super::function::LockedConfig`]), and is saved after this call.
+    /// locked (there can be no [`super::config::LockedConfig`]), and is saved after this call.
     fn reset_prepare(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
 
     /// The reset has succeeded or failed. Config space has been restored as it was after
@@ -142,12 +141,11 @@ pub(crate) trait Driver: pci::Driver {
         channel: Channel,
     ) -> Verdict;
 
-    /// The slot has been reset, and config space is about to be restored: no vectors may be allocated
-    /// or freed from the end of this call until [`Self::slot_reset`] begins.
-    fn before_restore(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
+    /// The slot has been reset: the driver restores config space. No vectors may be allocated or freed
+    /// during the call.
+    fn restore(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>);
 
-    /// The slot has been reset. Config space has been restored as it was after probe, or after the
-    /// last [`super::function::save`].
+    /// The slot has been reset, and config space has been restored.
     fn slot_reset(dev: &pci::Device<Core<'_>>, this: Pin<&Self::Data<'_>>) -> Verdict;
 
     /// All drivers that the error concerned have agreed: the driver resumes normal operation.
@@ -329,8 +327,7 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: as above.
         let verdict = unsafe {
             with::<T, _>(pdev, |dev, data| {
-                T::before_restore(dev, data);
-                restore(dev);
+                T::restore(dev, data);
                 T::slot_reset(dev, data)
             })
         };

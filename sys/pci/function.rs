@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Functions that the kernel crate's PCI abstraction lacks: claiming BAR 0, stopping DMA, resetting
-//! the function. [`super::driver`] has the callbacks beyond probe and remove.
+//! Functions that the kernel crate's PCI abstraction lacks: claiming BAR 0, stopping DMA.
+//! `config.rs` has config space and resets of the function, `driver.rs` the callbacks beyond probe and remove.
 
 use crate::num::u32_as_usize;
 use kernel::{
@@ -56,7 +56,6 @@ impl Claim {
             EBUSY
         })?;
         stop_dma(normal);
-        save(normal);
         Ok(Self {
             _region: region,
             _enabled: enabled,
@@ -134,93 +133,6 @@ pub(crate) fn stop_dma(pdev: &pci::Device) {
 pub(crate) fn allow_dma(pdev: &pci::Device) {
     // SAFETY: `pdev` is a valid device; setting the bit needs nothing else.
     unsafe { bindings::pci_set_master(raw(pdev)) }
-}
-
-/// Saves config space for [`restore`].
-pub(crate) fn save(pdev: &pci::Device) {
-    // SAFETY: `pdev` is a valid device. The PCI core leaves out a capability for which it allocated
-    // no buffer when it found the device, with a line in the log.
-    unsafe { bindings::pci_save_state(raw(pdev)) };
-}
-
-/// Restores config space after a reset of the device, as the last [`save`] found it, or a later
-/// save of the PCI core. Message interrupts are programmed as they are allocated now, so no vectors
-/// may be allocated or freed during the call.
-pub(crate) fn restore(pdev: &pci::Device) {
-    // SAFETY: `pdev` is a valid device. `Claim::new` saved its state, so there is one to restore.
-    unsafe { bindings::pci_restore_state(raw(pdev)) }
-}
-
-/// Whether the device has lost its config space, because it was without power for a moment: it does
-/// not decode memory, which [`Claim`] enabled.
-pub(crate) fn has_lost_config(pdev: &pci::Device) -> bool {
-    let mut command = u16::MAX;
-    // CAST: the offset of a register of config space.
-    let offset = bindings::PCI_COMMAND as c_int;
-    // SAFETY: `pdev` is a valid device, and the value is a local variable.
-    let error = unsafe { bindings::pci_read_config_word(raw(pdev), offset, &mut command) };
-    error == 0 && command != u16::MAX && u32::from(command) & bindings::PCI_COMMAND_MEMORY == 0
-}
-
-/// The config space of a device, saved, and locked against user space and other resets, so that the
-/// driver can reset the function. The drop restores and unlocks it.
-///
-/// As for [`restore`], no vectors may be allocated, freed or masked while a value is made or
-/// dropped.
-///
-/// # Invariants
-///
-/// Config space is locked and saved.
-pub(crate) struct LockedConfig<'a>(&'a pci::Device);
-
-impl<'a> LockedConfig<'a> {
-    /// Locks and saves the config space of `pdev`.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV`: the device is gone. `ENOTTY`: its function cannot be reset. `EBUSY`: its config
-    /// space is locked already, for instance by another reset.
-    pub(crate) fn new(pdev: &'a pci::Device) -> Result<Self> {
-        let raw = raw(pdev);
-        // SAFETY: `pdev` is a valid device; the call only probes whether the device has a function
-        // level reset.
-        to_result(unsafe { bindings::pcie_reset_flr(raw, true) })?;
-        if !is_present(pdev) {
-            return Err(ENODEV);
-        }
-        // The lock is not waited for: its holder may wait for this driver (`reset_prepare`).
-        // SAFETY: `pdev` is a valid device.
-        if !unsafe { bindings::pci_cfg_access_trylock(raw) } {
-            return Err(EBUSY);
-        }
-        // What was lost is restored from the last good copy.
-        if !has_lost_config(pdev) {
-            save(pdev);
-        }
-        // INVARIANT: config space was just locked and saved.
-        Ok(Self(pdev))
-    }
-
-    /// Resets the function, whatever state it is in.
-    ///
-    /// TIMEOUT: the PCI core waits for pending transactions for 0.7 s, for the reset for 0.1 s, and
-    /// for a device that does not come back for 60 s.
-    ///
-    /// # Errors
-    ///
-    /// `ENOTTY`: the function does not come back.
-    pub(crate) fn reset_function(&self) -> Result {
-        // SAFETY: the device is valid; by the type invariant its config space is locked.
-        to_result(unsafe { bindings::pcie_reset_flr(raw(self.0), false) })
-    }
-}
-
-impl Drop for LockedConfig<'_> {
-    fn drop(&mut self) {
-        restore(self.0);
-        // SAFETY: by the type invariant `self` locked config space; this unlocks it once.
-        unsafe { bindings::pci_cfg_access_unlock(raw(self.0)) };
-    }
 }
 
 /// Whether the PCI core has frozen I/O to the device after a bus error, until the recovery.

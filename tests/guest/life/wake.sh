@@ -68,5 +68,20 @@ stock error|dead|stop step=shutdown
 stock error|dead|fatal step=enable times=always
 stock error|dead|stop step=ready
 END
+
+# The drive goes while the machine falls asleep, so that PCI core reads ones from it, and is back
+# after that: the driver makes it what it was.
+hostile "new; arm gone step=shutdown"
+echo platform >/sys/power/pm_test
+echo mem >/sys/power/state || die "away in a sleep: expected the machine to sleep: $(klog)"
+wait_for $((dead_bound + 1)) is_state dead
+hostile back
+wait_for 20 is_state live
+expect_noise $disk 8
+# An interrupt each, or the watchdog would need a second for each.
+start=$EPOCHREALTIME
+dd if=/dev/$disk of=/dev/null bs=64k count=20 iflag=direct status=none || die "away in a sleep: expected reads to succeed"
+within "$(seconds_since "$start")" 8 || die "away in a sleep: expected interrupts, 20 reads took $(seconds_since "$start") s"
+expect "away in a sleep: complaints" 0 "$(hostile count complaints)"
 echo none >/sys/power/pm_test
 unload
