@@ -153,7 +153,7 @@ impl Hardware {
         let mut result = Err(ENODEV);
         if !registers.is_present() {
             registers.config.note_absence();
-        } else if registers.is_reachable() {
+        } else if registers.is_reachable() && !registers.config.is_lost() {
             let is_shut_down = how != Stop::AtOnce && self.have_caches_written(inner);
             if is_shut_down && how == Stop::ShutDown {
                 return;

@@ -235,7 +235,7 @@ class Controller(Presence):
     def bar_read(self, bar, offset, count):
         """A load from a BAR; 64-bit registers may be read by halves."""
         self.step("access")
-        if self.gone:
+        if self.gone or self.config.is_asleep():
             return b"\xff" * count
         if bar != 0 or offset >= DOORBELLS:
             return bytes(count)
@@ -254,7 +254,7 @@ class Controller(Presence):
     def bar_write(self, bar, offset, data):
         """A store to a BAR; returns a function to call after the answer, or None."""
         self.step("access")
-        if self.gone or bar != 0:
+        if self.gone or self.config.is_asleep() or bar != 0:
             return None
         if offset >= DOORBELLS:
             return self.doorbell(offset - DOORBELLS, data)

@@ -13,6 +13,7 @@ EXPRESS, MESSAGES, POWER = 0x40, 0x80, 0x90
 DEVCTL = EXPRESS + 8
 FLR = 1 << 15
 BUS_MASTER = 4
+PMCSR = POWER + 4
 
 
 class Config:
@@ -68,7 +69,7 @@ class Config:
         # Power management: version 3, no soft reset.
         put(POWER, "<H", 0x01)
         put(POWER + 2, "<H", 3)
-        put(POWER + 4, "<H", 8, 3)
+        put(PMCSR, "<H", 8, 3)
 
     def identify(self, vendor, device, kind):
         """Bear these ids: the guest reads them when it looks for devices."""
@@ -89,6 +90,10 @@ class Config:
         control, = struct.unpack_from("<H", self.data, DEVCTL)
         struct.pack_into("<H", self.data, DEVCTL, control & ~FLR)
         return bool(control & FLR)
+
+    def is_asleep(self):
+        """Whether the device is in another power state than D0: its registers do not answer."""
+        return bool(self.data[PMCSR] & 3)
 
     def is_master(self):
         """Whether the device may access memory."""

@@ -63,6 +63,25 @@ wait
 expect "not ready at unbind: complaints" 0 "$(hostile count complaints)"
 rebind || die "expected the bind to succeed"
 
+# The device loses config space or its power state while it answers. The driver makes it what it
+# was, and does not wait for registers that cannot answer: the controller states 30 s.
+echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind
+hostile "new; set to=60"
+rebind || die "CAP.TO of 30 s: expected the bind to succeed"
+# The offsets of COMMAND and of PMCSR (D3hot).
+for what in '4 \0' '148 \3'; do
+    read -r offset byte <<<"$what"
+    hostile "new; set to=60"
+    start_oracle $disk
+    # shellcheck disable=SC2059 # the byte is a format
+    printf "$byte" | dd of="/sys/bus/pci/devices/$bdf/config" bs=1 seek="$offset" conv=notrunc status=none
+    hostile "await enables 1 12"
+    wait_for $back_bound is_state live
+    oracle_goes_on "config space, offset $offset"
+    end_oracle
+    expect_live "config space, offset $offset"
+done
+
 # Firmware left the controller enabled, and ready or not, before the driver is bound.
 for what in rdy=1 rdy=0; do
     echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind
