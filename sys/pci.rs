@@ -25,6 +25,7 @@ pub(crate) use self::{
     affinity::CpuMap,
     bar::Bar,
     config::{
+        status,
         LockedConfig,
         SavedConfig, //
     },

@@ -24,6 +24,7 @@ use crate::{
         block::TimeoutVerdict,
         pci::{
             is_frozen,
+            status,
             InterruptHandler, //
         },
     }, //
@@ -181,10 +182,15 @@ impl TimeoutPolicy for Hardware {
             return;
         }
         if let Some((event, csts)) = self.failure() {
+            let status = status(&self.registers.pdev);
             self.step(
                 &mut inner,
                 event,
-                fmt!("controller is down: CSTS {:#x}", csts),
+                fmt!(
+                    "controller is down: CSTS {:#x}, PCI_STATUS {:#x}",
+                    csts,
+                    status
+                ),
             );
             return;
         }

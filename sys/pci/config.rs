@@ -213,7 +213,7 @@ impl Drop for SavedConfig {
 }
 
 /// Two bytes of config space; all ones if the device does not answer.
-pub(super) fn read_word(pdev: &pci::Device, offset: u32) -> u16 {
+fn read_word(pdev: &pci::Device, offset: u32) -> u16 {
     let mut value = u16::MAX;
     // CAST: an offset in config space.
     let offset = offset as c_int;
@@ -221,6 +221,11 @@ pub(super) fn read_word(pdev: &pci::Device, offset: u32) -> u16 {
     // the call fails.
     unsafe { bindings::pci_read_config_word(raw(pdev), offset, &mut value) };
     value
+}
+
+/// The register PCI_STATUS; all ones if the device does not answer.
+pub(crate) fn status(pdev: &pci::Device) -> u16 {
+    read_word(pdev, bindings::PCI_STATUS)
 }
 
 /// Saves config space for [`restore_saved`].

@@ -45,8 +45,10 @@ expect "lines of a try that succeeds: $(says)" 1 "$(says | wc -l)"
 expect_klog "controller is back after"
 
 # Away, and back after power on.
+mark
 hostile "new; gone"
 expect_dead "away"
+expect_klog "controller is down: CSTS 0xffffffff, PCI_STATUS 0xffff"
 sleep 4
 hostile back
 wait_for 20 is_state live
