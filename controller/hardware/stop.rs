@@ -42,7 +42,10 @@ use crate::{
         State, //
     },
     queue::Gate,
-    sys::block::TagSet, //
+    sys::{
+        block::TagSet,
+        pci::LockedConfig, //
+    }, //
 };
 use kernel::{
     io::poll::read_poll_timeout,
@@ -370,6 +373,28 @@ impl Hardware {
         }
     }
 
+    /// Resets the PCI function of a controller that the driver leaves and that does not stop.
+    fn stop_by_reset(&self, inner: &mut Inner) {
+        let registers = &self.registers;
+        let must_stop = inner.life.power() != Power::Off && inner.has_memory;
+        if !must_stop || !registers.is_reachable() {
+            return;
+        }
+        let Ok(config) = LockedConfig::new(&registers.config) else {
+            return;
+        };
+        dev_warn!(
+            registers.pdev,
+            "controller does not stop: resetting the PCI function\n"
+        );
+        let result = config.reset_function();
+        drop(config);
+        let longest = registers.stated_timeout();
+        if result.is_ok() && registers.stop(longest, Instant::now()).is_ok() {
+            inner.life.apply_power(PowerEvent::Stopped);
+        }
+    }
+
     /// Stops the controller for good and takes its parts apart. Memory that a controller which does
     /// not stop may still write to is never freed.
     pub(crate) fn dismantle(&self) {
@@ -382,6 +407,7 @@ impl Hardware {
         // `Event::Leave` does not stop a live controller: its disks went first.
         self.halt(&mut inner, Stop::ForGood, Fate::Fail);
         self.stop_on_offline_bus(&mut inner);
+        self.stop_by_reset(&mut inner);
         // A device that is gone accesses no memory, and its registers say nothing any more.
         let is_stopped =
             inner.life.power() == Power::Off || !inner.has_memory || !self.registers.is_present();

@@ -56,12 +56,12 @@ none|arm gone step=admin op=0x06
 disk|arm nointr queue=admin times=10
 TABLE
 
-# A controller that does not stop gets its function reset at the next bind.  (The driver
-# never frees the memory that the controller may still write to, which kmemleak reports.)
-if [[ ! -e /sys/kernel/debug/kmemleak ]]; then
-    hostile "set to=1; arm ready to=0"
-    try_bind 15 "does not stop" || die "expected bind to succeed"
-    try_unbind 15 "does not stop"
-    try_bind 15 "has not stopped" || die "expected bind to succeed after a function level reset"
-fi
+# A controller that does not stop gets its function reset at unbind, so that its memory can be freed.
+hostile "set to=1; arm ready to=0"
+try_bind 15 "does not stop" || die "expected bind to succeed"
+mark
+try_unbind 15 "does not stop"
+expect "does not stop: lines about memory that is kept" 0 "$(klog_count "queue memory is kept")"
+expect_klog "controller does not stop: resetting the PCI function"
+try_bind 15 "has stopped" || die "expected bind to succeed after a function level reset"
 unload
