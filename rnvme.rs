@@ -143,8 +143,6 @@ impl pci::Driver for Rnvme {
 }
 
 impl Driver for Rnvme {
-    const CLASS: u32 = CLASS;
-
     fn announce(key: DeviceKey) {
         controller::reserve_number(key);
     }

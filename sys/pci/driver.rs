@@ -76,19 +76,23 @@ impl DeviceKey {
     }
 }
 
-/// Calls `f` for each device of PCI class `class` that has no driver, in the order of the bus, which
-/// is also the order in which a driver that is registered meets them.
-fn for_each_unbound(class: u32, f: impl Fn(DeviceKey)) {
+/// Calls `f` for each device of the ids of `T` that has no driver, in the order of the bus, which is
+/// also the order in which a driver that is registered meets them.
+fn for_each_unbound<T: pci::Driver>(f: impl Fn(DeviceKey)) {
+    /// `PCI_ANY_ID`.
+    const ANY: u32 = !0;
     let mut pdev = core::ptr::null_mut();
     loop {
         // SAFETY: `pdev` is null or what the previous call returned, whose reference this call drops.
-        pdev = unsafe { bindings::pci_get_class(class, pdev) };
+        pdev = unsafe { bindings::pci_get_device(ANY, ANY, pdev) };
         if pdev.is_null() {
             return;
         }
-        // SAFETY: the call returned a device with a reference. Its driver may change at any time: then
-        // the device is not probed, or by another driver.
-        if unsafe { core::ptr::addr_of!((*pdev).dev.driver).read_volatile() }.is_null() {
+        // SAFETY: the call returned a device with a reference, and the table ends with an empty entry.
+        let is_ours = unsafe { !bindings::pci_match_id(T::ID_TABLE.as_ptr(), pdev).is_null() };
+        // SAFETY: as above. Its driver may change at any time: then the device is not probed, or by
+        // another driver.
+        if is_ours && unsafe { core::ptr::addr_of!((*pdev).dev.driver).read_volatile() }.is_null() {
             f(DeviceKey(pdev as usize));
         }
     }
@@ -97,9 +101,6 @@ fn for_each_unbound(class: u32, f: impl Fn(DeviceKey)) {
 /// A PCI driver with the callbacks that `pci::Driver` does not have yet. All may sleep. For one
 /// device no two of them run at the same time, probe and unbind included.
 pub(crate) trait Driver: pci::Driver {
-    /// The PCI class of all devices of this driver.
-    const CLASS: u32;
-
     /// `key` stands for a device without a driver that may be probed soon. Called for one device after
     /// the other, in the order in which the bus found them, before the driver is registered.
     fn announce(key: DeviceKey);
@@ -183,7 +184,7 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
                 raw.driver.pm = Self::SLEEP;
             }
         }
-        for_each_unbound(T::CLASS, T::announce);
+        for_each_unbound::<T>(T::announce);
         // SAFETY: the caller promises what `pci::Adapter` asks for.
         let result =
             unsafe { <pci::Adapter<T> as driver::RegistrationOps>::register(reg, name, module) };
