@@ -271,6 +271,11 @@ impl AdminQueue {
         self.is_silent.store(false, Relaxed);
     }
 
+    /// Whether the bring-up that is under way leaves no line in the log.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_silent.load(Relaxed)
+    }
+
     /// The timeout of a command outside of a bring-up, in milliseconds.
     pub(crate) fn timeout_ms(&self) -> u32 {
         self.usual_ms.load(Relaxed)
@@ -407,7 +412,7 @@ impl AdminQueue {
         self.submit(command, buffer, |data, result| match result {
             Ok(()) => Ok(command.reply(data.result())),
             Err(e) => {
-                if !self.is_silent.load(Relaxed) {
+                if !self.is_silent() {
                     let name = opcode_name(QueueId::ADMIN, C::OPCODE);
                     self.note_failure(name, C::DETAIL, command.sqe().function(), data.status());
                 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A controller from probe to unbind: bring-up in typed steps, and all that it owns, in the order of
-//! its drop.
+//! A controller from probe to unbind: what the host provides for it, in typed steps, and all that it
+//! owns, in the order of its drop.
 //!
-//! [`Reset`] (registers mapped) → [`Enabled`] (admin commands work) →
-//! [`Controller`] (I/O queues and disks). A step that fails drops what the steps before it made.
+//! [`Reset`] (registers mapped) → [`Attached`] (admin queue) → [`Controller`] (sysfs, jobs). A step that
+//! fails drops what the steps before it made. The bring-up follows (`bring_up.rs`). A controller that
+//! fails it stays, dead, and is tried again.
 
 // Numbers of controllers.
 mod number;
@@ -18,11 +19,13 @@ mod shared;
 mod namespaces;
 // The I/O queues.
 mod queues;
-// Attributes in sysfs.
-mod attributes;
 // Asynchronous events.
 mod events;
-// Bring-up after a reset, scan, watchdog.
+// What a controller consists of.
+mod parts;
+// Attributes in sysfs.
+mod attributes;
+// Bring-up, scan, watchdog.
 mod bring_up;
 
 pub(crate) use self::number::{
@@ -32,15 +35,15 @@ pub(crate) use self::number::{
 
 use self::{
     attributes::Attributes,
-    bring_up::Core,
     hardware::{
+        read_caps,
         Hardware,
         Identity,
         Rest, //
     },
     jobs::Jobs,
     number::Instance,
-    shared::Shared, //
+    parts::Core, //
 };
 use crate::{
     admin::{
@@ -49,7 +52,6 @@ use crate::{
     },
     nvme::{
         regs,
-        Capabilities,
         QueueId, //
     },
     policy::{
@@ -117,8 +119,8 @@ struct Reset {
     instance: Instance,
 }
 
-/// The controller answers admin commands.
-struct Enabled {
+/// The controller has an admin queue, of which it does not know yet.
+struct Attached {
     admin: Arc<AdminQueue>,
     running: Running,
     jobs: Arc<Jobs>,
@@ -126,7 +128,7 @@ struct Enabled {
     instance: Instance,
 }
 
-/// A controller at work. The fields are dropped in this order.
+/// A controller that is bound. The fields are dropped in this order.
 pub(crate) struct Controller {
     /// First: no job works on the rest after that.
     working: Working,
@@ -160,10 +162,7 @@ impl Reset {
         let claim = Claim::new(pdev)?;
         let config = Arc::new(SavedConfig::new(pdev, &claim)?, GFP_KERNEL)?;
         let bar = Bar::map(pdev)?;
-        let caps = Capabilities::decode(bar.read_lo_hi(regs::CAP)?).map_err(|e| {
-            dev_err!(pdev, "{}\n", e);
-            ENODEV
-        })?;
+        let caps = read_caps(pdev, &bar)?;
         if regs::queues_that_fit(bar.len(), caps.doorbell_stride) < 2 {
             dev_err!(
                 pdev,
@@ -192,7 +191,7 @@ impl Reset {
         })
     }
 
-    fn enable(self, dev: &Device<Bound>, params: &Params) -> Result<Enabled> {
+    fn attach(self, dev: &Device<Bound>, params: &Params) -> Result<Attached> {
         let pages = PagePool::new(dev, self.jobs.retry.clone())?;
         let shape = Shape {
             id: QueueId::ADMIN,
@@ -215,8 +214,7 @@ impl Reset {
         // From here on the hardware is stopped before the queue goes.
         let running = Running(self.hardware);
         running.0.attach_admin(&queue, completions, &admin)?;
-        running.0.bring_up(|| running.0.restart())?;
-        Ok(Enabled {
+        Ok(Attached {
             admin,
             running,
             jobs: self.jobs,
@@ -226,13 +224,11 @@ impl Reset {
     }
 }
 
-impl Enabled {
-    fn start(self, pdev: &pci::Device<CoreContext<'_>>, params: &Params) -> Result<Controller> {
-        let hardware = &self.running.0;
-        let shared = Shared::identify(pdev.as_ref(), hardware, &self.admin, &self.jobs, params)?;
-        let io = shared.create_queues(pdev)?;
-        let class = Attributes::publish(&shared, &io, pdev.as_ref())?;
-        let core = Core::new(&shared, &io, &class)?;
+impl Attached {
+    fn publish(self, dev: &Device, params: &Params) -> Result<Controller> {
+        let (hardware, binding) = (&self.running.0, self.claim.binding());
+        let core = Core::new(hardware, self.admin, &self.jobs, params, binding)?;
+        let class = Attributes::publish(&core, dev)?;
         let controller = Controller {
             working: Working(self.jobs.clone()),
             core,
@@ -242,36 +238,25 @@ impl Enabled {
             _instance: self.instance,
             _jobs: self.jobs,
         };
-        controller.go_live(pdev.as_ref())?;
+        controller.core.open_jobs(&controller.class)?;
         Ok(controller)
     }
 }
 
 impl Controller {
-    /// Brings the controller up and adds its disks.
+    /// Brings the controller up and adds its disks. A controller that does not come up now stays: it is
+    /// dead, and is tried again.
     ///
     /// # Errors
     ///
-    /// The log says in one line what was wrong; nothing is left behind.
+    /// The device cannot be driven, or the host lacks something. The log says in one line what was
+    /// wrong; nothing is left behind.
     pub(crate) fn start(pdev: &pci::Device<CoreContext<'_>>, params: &Params) -> Result<Self> {
-        Reset::new(pdev, params)?
-            .enable(pdev.as_ref(), params)?
-            .start(pdev, params)
-    }
-
-    /// Opens the jobs and waits for the first scan.
-    fn go_live(&self, dev: &Device) -> Result {
-        self.core.announce(dev);
-        self.core.open_jobs(&self.class)?;
-        if !self.running.0.brought_up() {
-            return Err(ENODEV);
-        }
-        self.core.begin_events();
-        let jobs = &self.working.0;
-        jobs.watch.queue();
-        jobs.scan.queue();
-        jobs.scan.flush();
-        Ok(())
+        let controller = Reset::new(pdev, params)?
+            .attach(pdev.as_ref(), params)?
+            .publish(pdev.as_ref(), params)?;
+        controller.core.bring_up_at_probe(&controller.class)?;
+        Ok(controller)
     }
 
     /// Ends I/O, removes the disks and stops the controller, whether the device is present or not.
@@ -284,8 +269,10 @@ impl Controller {
         self.working.0.shutdown.work().close();
         hardware.leave();
         self.working.0.close();
-        self.core.namespaces.remove(!is_present(pdev));
-        self.core.io.delete();
+        if let Some(parts) = self.core.parts() {
+            parts.namespaces.remove(!is_present(pdev));
+            parts.io.delete();
+        }
     }
 
     /// The system goes down: see [`Hardware::shut_down`]. The shutdown may have begun before, beside
@@ -302,12 +289,17 @@ impl Controller {
     ///
     /// See [`Hardware::pause`].
     pub(crate) fn sleep(&self) -> Result {
-        self.running.0.pause(Rest::Refuse, || self.core.io.delete())
+        self.running
+            .0
+            .pause(Rest::Refuse, || self.core.delete_queues())
     }
 
     /// The PCI core is about to reset the function: stops the controller until [`Self::wake`].
     pub(crate) fn step_aside(&self) {
-        let _ = self.running.0.pause(Rest::Keep, || self.core.io.delete());
+        let _ = self
+            .running
+            .0
+            .pause(Rest::Keep, || self.core.delete_queues());
     }
 
     /// Brings the controller up again and waits for that.

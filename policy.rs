@@ -88,5 +88,6 @@ pub(crate) use self::{
     },
     refusals::Refusals,
     reports::Reports,
-    retry::RetryPolicy, //
+    retry::RetryPolicy,
+    revival::may_pass, //
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the jobs do with a controller: bring it up again after a reset, scan, watch.
+//! Bring-up, and what the jobs do with a controller: bring it up again after a reset, scan, watch.
 
 use super::{
     attributes::Attributes,
@@ -9,7 +9,10 @@ use super::{
         EventRequest, //
     },
     namespaces::Namespaces,
-    queues::IoQueues,
+    parts::{
+        Core,
+        Parts, //
+    },
     shared::{
         Identified,
         Shared, //
@@ -23,6 +26,7 @@ use crate::{
     },
     nvme::KeepAlive,
     policy::{
+        may_pass,
         timing,
         Event,
         State, //
@@ -33,7 +37,10 @@ use crate::{
             ClassDevice,
             Job, //
         },
-        block::Ended, //
+        block::{
+            possible_queues,
+            Ended, //
+        },
     },
 };
 use core::sync::atomic::{
@@ -41,7 +48,11 @@ use core::sync::atomic::{
     Ordering::Relaxed, //
 };
 use kernel::{
-    device::Device,
+    device::{
+        Bound,
+        Device, //
+    },
+    pci,
     prelude::*,
     sync::Arc, //
 };
@@ -49,50 +60,23 @@ use kernel::{
 /// How often a bring-up is tried while memory is short.
 const TRIES: u32 = 3;
 
-/// A controller as its jobs see it.
-pub(super) struct Core {
-    pub(super) shared: Arc<Shared>,
-    /// The I/O queues.
-    pub(super) io: Arc<IoQueues>,
-    /// The namespaces and their disks.
-    pub(super) namespaces: Arc<Namespaces>,
-    /// The request that waits for an asynchronous event.
-    events: Arc<EventRequest>,
-}
-
 impl Core {
-    /// The controller of `shared`, whose disks appear below `class` in sysfs.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(super) fn new(
-        shared: &Arc<Shared>,
-        io: &Arc<IoQueues>,
-        class: &ClassDevice<Attributes>,
-    ) -> Result<Arc<Self>> {
-        let core = Self {
-            shared: shared.clone(),
-            io: io.clone(),
-            namespaces: Namespaces::new(shared, &io.set, class.device())?,
-            events: EventRequest::new(&shared.jobs.events)?,
-        };
-        Ok(Arc::new(core, GFP_KERNEL)?)
-    }
-
-    /// Opens the jobs: they work on this controller from now on.
+    /// Opens the jobs: they work on this controller from now on. Its disks appear below `class` in
+    /// sysfs.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub(super) fn open_jobs(self: &Arc<Self>, class: &Arc<ClassDevice<Attributes>>) -> Result {
-        let jobs = &self.shared.jobs;
-        jobs.reset
-            .open(Arc::new(ResetJob(self.clone()), GFP_KERNEL)?);
+        let jobs = &self.jobs;
+        let reset = ResetJob {
+            core: self.clone(),
+            class: class.clone(),
+        };
+        jobs.reset.open(Arc::new(reset, GFP_KERNEL)?);
         jobs.scan.open(Arc::new(ScanJob(self.clone()), GFP_KERNEL)?);
-        let events = EventHandler {
-            shared: self.shared.clone(),
-            request: self.events.clone(),
+        let events = EventJob {
+            core: self.clone(),
             class: class.clone(),
         };
         jobs.events.open(Arc::new(events, GFP_KERNEL)?);
@@ -108,43 +92,85 @@ impl Core {
         Ok(())
     }
 
-    /// Tells the controller which asynchronous events the driver wants, and requests the first.
-    pub(super) fn begin_events(&self) {
-        self.events.begin(&self.shared.admin, &self.shared.info());
+    /// Brings the controller up at probe and waits for the first scan. A controller that does not
+    /// come up is dead, and is tried again later.
+    ///
+    /// # Errors
+    ///
+    /// What no later try would change: the controller cannot be driven, or the host lacks something.
+    pub(super) fn bring_up_at_probe(&self, class: &ClassDevice<Attributes>) -> Result {
+        self.bring_up_first(class.device())?;
+        self.jobs.watch.queue();
+        self.jobs.scan.flush();
+        Ok(())
     }
 
-    /// Writes the lines of a controller that was bound into the log.
-    pub(super) fn announce(&self, dev: &Device) {
-        let shared = &self.shared;
-        let (version, info) = (shared.version(), shared.info());
-        let counts = &self.io.counts;
-        dev_info!(
-            dev,
-            "rnvme{}: {}, serial {}, firmware {}, NVMe {}.{}, {}/{}/{} default/read/poll queues of {}, transfers up to {} KiB\n",
-            shared.number,
-            info.model,
-            info.serial,
-            info.firmware,
-            version.mjr().get(),
-            version.mnr().get(),
-            counts.default,
-            counts.read,
-            counts.poll,
-            self.io.entries,
-            shared.max_transfer >> 10
-        );
-        if shared.params.keep_alive > 0 && shared.keep_alive().is_none() {
-            dev_info!(dev, "no keep alive timer: keep_alive has no effect\n");
-        }
-        if self.io.in_controller() > 0 {
-            dev_info!(
-                dev,
-                "{} submission queues are in the controller's memory\n",
-                self.io.in_controller()
-            );
-        }
+    /// Brings up a controller that was never up. Its disks appear below `parent` in sysfs. Probe may
+    /// be at it while a user has the job do the same: the second of them finds nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::bring_up_at_probe`].
+    fn bring_up_first(&self, parent: &Device) -> Result {
+        self.binding.with(|pdev| {
+            if self.parts().is_some() || !self.hardware.is_coming_up() {
+                return Ok(());
+            }
+            let parts = self
+                .hardware
+                .bring_up(|| match self.try_first(pdev, parent) {
+                    Err(e) if may_pass(e) => Err(e),
+                    result => Ok(result),
+                });
+            match parts {
+                Ok(parts) => {
+                    self.adopt(parts?);
+                    self.end_bring_up(Ok(()));
+                }
+                Err(e) => self.end_bring_up(Err(e)),
+            }
+            Ok(())
+        })
     }
 
+    fn try_first(&self, pdev: &pci::Device<Bound>, parent: &Device) -> Result<Parts> {
+        let Self {
+            hardware, admin, ..
+        } = self;
+        hardware.start()?;
+        admin.forget_refusals();
+        // Twelve for the controller, two for each queue pair, and these again if the controller creates
+        // fewer.
+        let commands = possible_queues().saturating_mul(4).saturating_add(12);
+        let deadline = hardware.first_commands_deadline(commands, admin.timeout_ms());
+        admin.begin_bring_up(deadline, hardware.is_bring_up_logged());
+        let shared = Shared::identify(pdev.as_ref(), hardware, admin, &self.jobs, &self.params)?;
+        let io = shared.create_queues(pdev)?;
+        Ok(Parts {
+            version: shared.version(),
+            namespaces: Namespaces::new(&shared, &io.set, parent)?,
+            events: EventRequest::new(&self.jobs.events)?,
+            io,
+            shared,
+        })
+    }
+
+    /// A bring-up is over with `result`.
+    fn end_bring_up(&self, result: Result) {
+        self.admin.end_bring_up();
+        match (result, self.parts()) {
+            (Err(e), _) => self.hardware.bring_up_failed(e),
+            (Ok(()), Some(parts)) if self.hardware.brought_up() => {
+                parts.begin_events();
+                // Namespaces may have changed, and so may the number of queues.
+                self.jobs.scan.queue();
+            }
+            (Ok(()), _) => {}
+        }
+    }
+}
+
+impl Parts {
     /// Has the block layer use the I/O queues that the controller has now. Waits for I/O: a job that
     /// I/O may wait for must not call it.
     ///
@@ -213,28 +239,24 @@ impl Core {
 }
 
 /// See [`super::jobs::Jobs::reset`].
-struct ResetJob(Arc<Core>);
+struct ResetJob {
+    core: Arc<Core>,
+    class: Arc<ClassDevice<Attributes>>,
+}
 
 impl Job for ResetJob {
     fn run(&self) {
-        let core = &self.0;
-        let Shared {
-            hardware, admin, ..
-        } = &*core.shared;
-        if !matches!(hardware.state(), State::Resetting | State::Trying) {
+        let core = &self.core;
+        if !matches!(core.hardware.state(), State::Resetting | State::Trying) {
             return;
         }
-        let result = hardware.bring_up(|| core.bring_up());
-        admin.end_bring_up();
-        match result {
-            Ok(()) => {
-                if hardware.brought_up() {
-                    core.begin_events();
-                    // Namespaces may have changed, and so may the number of queues.
-                    core.shared.jobs.scan.queue();
+        match core.parts() {
+            Some(parts) => core.end_bring_up(core.hardware.bring_up(|| parts.bring_up())),
+            None => {
+                if let Err(e) = core.bring_up_first(self.class.device()) {
+                    core.end_bring_up(Err(e));
                 }
             }
-            Err(e) => hardware.bring_up_failed(e),
         }
     }
 }
@@ -243,26 +265,25 @@ impl Job for ResetJob {
 struct ScanJob(Arc<Core>);
 
 impl ScanJob {
-    fn scan(&self) -> Result {
-        let core = &self.0;
-        core.use_queues()?;
-        if core.io.has_none() && core.namespaces.is_empty() {
+    fn scan(parts: &Parts) -> Result {
+        parts.use_queues()?;
+        if parts.io.has_none() && parts.namespaces.is_empty() {
             // Nothing could read a new disk's partitions. A reset that brings queues back is followed
             // by a scan.
             return Ok(());
         }
-        let pause = core.namespaces.scan().inspect_err(|e| {
+        let pause = parts.namespaces.scan().inspect_err(|e| {
             // A controller that is being reset is scanned again afterwards.
-            if core.shared.hardware.is_live() {
+            if parts.shared.hardware.is_live() {
                 dev_err!(
-                    core.namespaces.device(),
+                    parts.namespaces.device(),
                     "namespace scan failed: error {}\n",
                     e.to_errno()
                 );
             }
         })?;
         if let Some(ms) = pause {
-            core.shared.jobs.scan.queue_after(ms);
+            parts.shared.jobs.scan.queue_after(ms);
         }
         Ok(())
     }
@@ -270,10 +291,31 @@ impl ScanJob {
 
 impl Job for ScanJob {
     fn run(&self) {
-        let shared = &self.0.shared;
-        if shared.hardware.is_live() && self.scan() == Err(ENOMEM) {
+        let Some(parts) = self.0.parts() else {
+            return;
+        };
+        if self.0.hardware.is_live() && Self::scan(parts) == Err(ENOMEM) {
             // Memory may be short for a moment only.
-            shared.jobs.scan.queue_after(timing::WATCHDOG_MS);
+            self.0.jobs.scan.queue_after(timing::WATCHDOG_MS);
+        }
+    }
+}
+
+/// See [`super::jobs::Jobs::events`].
+struct EventJob {
+    core: Arc<Core>,
+    class: Arc<ClassDevice<Attributes>>,
+}
+
+impl Job for EventJob {
+    fn run(&self) {
+        if let Some(parts) = self.core.parts() {
+            let handler = EventHandler {
+                shared: &parts.shared,
+                request: &parts.events,
+                class: &self.class,
+            };
+            handler.run();
         }
     }
 }
@@ -287,17 +329,17 @@ struct WatchJob {
 
 impl WatchJob {
     /// Posts the commands that a live controller gets, and frees memory that it does not need.
-    fn attend(&self, ticks: u32) {
-        let Shared {
+    fn attend(&self, parts: &Parts, ticks: u32) {
+        let Core {
             admin, hardware, ..
-        } = &*self.core.shared;
+        } = &*self.core;
         let is_due = |ms: u32| ticks % (ms / timing::WATCHDOG_MS).max(1) == 0;
-        self.core.events.request_again(admin);
+        parts.events.request_again(admin);
         if is_due(timing::REPORT_INTERVAL_MS) {
-            self.core.shared.jobs.events.queue();
+            self.core.jobs.events.queue();
         }
         // Twice in the timer's time.
-        let keep_alive = self.core.shared.keep_alive().map(|ms| ms / 2);
+        let keep_alive = parts.shared.keep_alive().map(|ms| ms / 2);
         if keep_alive.is_some_and(is_due) {
             if let Ok(unheard) = Arc::new(Unheard, GFP_KERNEL) {
                 let _ = admin.post(&KeepAlive, CommandTimeout::Admin, unheard);
@@ -311,14 +353,21 @@ impl WatchJob {
 
 impl Job for WatchJob {
     fn run(&self) {
-        let Shared { hardware, jobs, .. } = &*self.core.shared;
+        let Core { hardware, jobs, .. } = &*self.core;
+        let parts = self.core.parts();
         hardware.check();
         let ticks = self.ticks.fetch_add(1, Relaxed);
         match hardware.state() {
-            State::Live => self.attend(ticks),
+            State::Live => {
+                if let Some(parts) = parts {
+                    self.attend(parts, ticks);
+                }
+            }
             State::Dead | State::Trying => {
-                // No retry is worth its delay.
-                self.core.io.set.kick_requeued();
+                if let Some(parts) = parts {
+                    // No retry is worth its delay.
+                    parts.io.set.kick_requeued();
+                }
                 hardware.try_again_if_due();
             }
             State::New | State::Resetting | State::Deleting => {}
@@ -332,7 +381,9 @@ struct RetryJob(Arc<Core>);
 
 impl Job for RetryJob {
     fn run(&self) {
-        self.0.io.set.run_queues();
+        if let Some(parts) = self.0.parts() {
+            parts.io.set.run_queues();
+        }
     }
 }
 
@@ -341,8 +392,8 @@ struct ShutdownJob(Arc<Core>);
 
 impl Job for ShutdownJob {
     fn run(&self) {
-        let Core { shared, io, .. } = &*self.0;
-        shared.hardware.shut_down(|| io.delete());
+        let core = &*self.0;
+        core.hardware.shut_down(|| core.delete_queues());
     }
 }
 

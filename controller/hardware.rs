@@ -28,7 +28,10 @@ mod restart;
 mod timeouts;
 
 pub(crate) use self::{
-    start::Identity,
+    start::{
+        read_caps,
+        Identity, //
+    },
     stop::Rest, //
 };
 
@@ -226,7 +229,7 @@ impl Hardware {
     }
 
     /// Whether a bring-up may be in progress.
-    fn is_coming_up(&self) -> bool {
+    pub(crate) fn is_coming_up(&self) -> bool {
         self.snapshot().is_coming_up()
     }
 
@@ -278,7 +281,7 @@ impl Hardware {
             Action::Hold => self.halt(inner, Stop::ShutDown, Fate::Wait),
             Action::Cancel => {
                 if state != State::Trying {
-                    dev_warn!(pdev, "stopping the controller again: {}\n", why);
+                    dev_warn!(pdev, "stopping the controller: {}\n", why);
                 }
                 self.halt(inner, Stop::AtOnce, Fate::of(state));
             }

@@ -96,13 +96,16 @@ impl Identified {
     ///
     /// # Errors
     ///
-    /// What [`AdminQueue::identify`] returns; `ENODEV` if the controller cannot be driven.
+    /// What [`AdminQueue::identify`] returns; `EOPNOTSUPP` if the controller cannot be driven, with a
+    /// line in the log.
     pub(super) fn get(admin: &AdminQueue, dev: &Device, quirks: Quirks) -> Result<Self> {
         let page = admin.identify(&Identify::controller())?;
         let raw = page.get()?;
         let info = ControllerInfo::decode(raw).map_err(|e| {
-            dev_err!(dev, "{}\n", e);
-            ENODEV
+            if !admin.is_silent() {
+                dev_err!(dev, "{}\n", e);
+            }
+            EOPNOTSUPP
         })?;
         let (model, firmware) = (info.model.as_str(), info.firmware.as_str());
         let quirks = quirks.with_model(info.vendor, model, firmware);
@@ -233,11 +236,13 @@ impl Shared {
         let before = self.info();
         let next = Continuation::new(&before, &identified.info, self.max_transfer);
         let next = next.map_err(|what| {
-            dev_err!(
-                dev,
-                "another controller, or one that does less than before: {}\n",
-                what
-            );
+            if !self.admin.is_silent() {
+                dev_err!(
+                    dev,
+                    "another controller, or one that does less than before: {}\n",
+                    what
+                );
+            }
             ENODEV
         })?;
         if next.has_new_cache {

@@ -4,11 +4,11 @@
 //!
 //! ```text
 //!   New ──► Live ◄──────────── brought up ─────────────┬───────────────────────┐
-//!            │ timeout, fault, request, pause           │                       │
-//!            └──────────────────────────────────► Resetting ──► Dead ──────► Trying
-//!                                                       ▲ failed │ ▲  its time  │
-//!                                                       └────────┘ └────────────┘
-//!                                                        request       failed
+//!    │       │ timeout, fault, request, pause           │                       │
+//!    │       └──────────────────────────────────► Resetting ──► Dead ──────► Trying
+//!    │                                                  ▲ failed │▲▲  its time  │
+//!    │                                                  └────────┘│└────────────┘
+//!    └──────────────────── failed ────────────────────────────────┘    failed
 //!   any ── unbind, shutdown ──► Deleting                   any ── gone ──► Dead
 //! ```
 //!
@@ -18,6 +18,8 @@
 
 // State and pause in one byte.
 mod snapshot;
+// How long a bring-up is under way, and when the next may begin.
+mod bring_up;
 // Pauses, and when I/O begins again that one has kept from beginning.
 mod pause;
 
@@ -31,7 +33,6 @@ use super::{
     revival::Revival, //
 };
 use kernel::time::{
-    Delta,
     Instant,
     Monotonic, //
 };
@@ -40,7 +41,7 @@ use kernel::time::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum State {
-    /// The controller is brought up for the first time: there are no disks yet.
+    /// Probe brings the controller up: there are no disks yet.
     New,
     /// The controller works.
     Live,
@@ -143,12 +144,14 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
     use Action::*;
     use State::*;
     match (state, event) {
-        // No I/O waits yet, and no job brings the controller up a second time.
+        // No I/O waits yet.
         (New, Event::Up) => (Live, Nothing),
-        (New, Event::TimedOut | Event::Stuck | Event::Fault | Event::Failed | Event::Gone) => {
-            (Dead, End)
-        }
-        (New, Event::Requested | Event::Pause | Event::Wake | Event::Retry) => (New, Nothing),
+        (New, Event::TimedOut | Event::Stuck) => (New, Cancel),
+        // The bring-up is under way, and tells what follows.
+        (New, Event::Fault | Event::Requested | Event::Wake | Event::Retry) => (New, Nothing),
+        // After a pause the wake brings the controller up.
+        (New, Event::Pause) => (Resetting, Hold),
+        (New, Event::Failed | Event::Gone) => (Dead, End),
         (New, Event::Leave) => (Deleting, End),
 
         (Live, Event::Up | Event::Retry) => (Live, Nothing),
@@ -249,6 +252,9 @@ impl Lifecycle {
         let before = self.state;
         let (state, action) = next(before, event);
         self.state = state;
+        if event == Event::Up {
+            self.end_bring_up();
+        }
         if matches!(action, Action::Reset | Action::BringUp) {
             self.bring_up_since = Some(now);
             // A try does not change since when the controller is dead.
@@ -270,31 +276,6 @@ impl Lifecycle {
         self.power = self.power.next(event);
     }
 
-    /// A reset of the PCI function begins at `now`.
-    pub(crate) fn begin_function_reset(&mut self, now: Instant<Monotonic>) {
-        self.apply_power(PowerEvent::FunctionReset);
-        self.revival.function_reset(now);
-        self.bring_up_since = Some(now);
-    }
-
-    /// The reset of the PCI function is over; another bring-up begins at `now`.
-    pub(crate) fn end_function_reset(&mut self, now: Instant<Monotonic>) {
-        self.apply_power(PowerEvent::FunctionBack);
-        self.bring_up_since = Some(now);
-    }
-
-    /// Whether a failed bring-up may reset the PCI function at `now`.
-    pub(crate) fn may_reset_function(&self, now: Instant<Monotonic>) -> bool {
-        self.state != State::Trying || self.revival.may_reset_function(now)
-    }
-
-    /// Whether a dead controller is to be tried again at `now`.
-    pub(crate) fn is_retry_due(&self, now: Instant<Monotonic>) -> bool {
-        // A reset of the function that does not end belongs to the bring-up before.
-        let is_idle = !self.paused && !self.pausing && self.power != Power::FunctionReset;
-        self.state == State::Dead && is_idle && self.revival.is_due(now)
-    }
-
     /// The state.
     pub(crate) fn state(&self) -> State {
         self.state
@@ -303,22 +284,6 @@ impl Lifecycle {
     /// The power.
     pub(crate) fn power(&self) -> Power {
         self.power
-    }
-
-    /// How long the present bring-up, or reset of the PCI function, is under way at `now`.
-    pub(crate) fn bring_up_for(&self, now: Instant<Monotonic>) -> Option<Delta> {
-        self.bring_up_since.map(|since| now - since)
-    }
-
-    /// The bring-up is over: nothing more is granted or taken on its account.
-    pub(crate) fn end_bring_up(&mut self) {
-        self.bring_up_since = None;
-    }
-
-    /// How long the controller has not worked at `now`, if it did not; it works from now on.
-    pub(crate) fn take_down_for(&mut self, now: Instant<Monotonic>) -> Option<Delta> {
-        self.bring_up_since = None;
-        self.down_since.take().map(|since| now - since)
     }
 
     /// State and pause in one byte, for readers without the lock.
@@ -344,8 +309,8 @@ mod tests {
     #[rustfmt::skip]
     const TABLE: [(State, [(State, Action); 11]); 6] = [
         (New, [
-            (Live, Nothing), (Dead, End), (Dead, End), (Dead, End), (Dead, End),
-            (New, Nothing), (New, Nothing), (New, Nothing), (Dead, End), (Deleting, End),
+            (Live, Nothing), (Dead, End), (New, Cancel), (New, Cancel), (New, Nothing),
+            (New, Nothing), (Resetting, Hold), (New, Nothing), (Dead, End), (Deleting, End),
             (New, Nothing),
         ]),
         (Live, [
@@ -445,53 +410,5 @@ mod tests {
                 assert!(event == Wake || !seen.is_coming_up());
             }
         }
-    }
-
-    #[test]
-    fn the_time_down_counts_from_the_last_bring_up() {
-        let began = Instant::now();
-        let later = began + Delta::from_millis(700);
-        let mut life = Lifecycle::NEW;
-        life.apply(Up, began);
-        assert!(life.bring_up_for(later).is_none());
-        life.apply(Fault, began);
-        assert_eq!(life.bring_up_for(later), Some(Delta::from_millis(700)));
-        life.apply(Pause, later);
-        life.apply(Wake, later);
-        assert_eq!(life.bring_up_for(later), Some(Delta::ZERO));
-        assert_eq!(life.take_down_for(later), Some(Delta::ZERO));
-        assert!(life.take_down_for(later).is_none());
-        assert!(life.bring_up_for(later).is_none());
-    }
-
-    #[test]
-    fn a_dead_controller_is_tried_again_and_stays_dead_meanwhile() {
-        let began = Instant::now();
-        let at = |seconds| began + Delta::from_secs(seconds);
-        let mut life = Lifecycle::NEW;
-        life.apply(Up, began);
-        life.apply(Gone, began);
-        assert!(!life.is_retry_due(at(9)));
-        assert!(life.is_retry_due(at(10)));
-        assert_eq!(life.apply(Retry, at(10)), BringUp);
-        assert_eq!((life.state(), life.state().name()), (Trying, "dead"));
-        assert!(life.snapshot().is_coming_up() && life.may_reset_function(at(10)));
-        life.begin_function_reset(at(10));
-        assert!(!life.is_retry_due(at(50)));
-        life.end_function_reset(at(11));
-        life.apply(Failed, at(12));
-        // Not a second reset of the function, and not in a pause.
-        assert!(life.is_retry_due(at(42)) && !life.is_retry_due(at(41)));
-        life.apply(Pause, at(42));
-        assert!(!life.is_retry_due(at(43)));
-        life.apply(Wake, at(50));
-        assert!(life.may_reset_function(at(50)));
-        life.apply(Failed, at(51));
-        life.apply(Retry, at(61));
-        assert!(!life.may_reset_function(at(61)));
-        // The death counts from the last reset.
-        life.apply(Up, at(62));
-        assert_eq!(life.state(), Live);
-        assert_eq!(life.take_down_for(at(62)), Some(Delta::from_secs(12)));
     }
 }

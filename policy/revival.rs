@@ -12,6 +12,13 @@ use kernel::{
     }, //
 };
 
+/// Whether a bring-up that failed with `error` may succeed another time: the controller has not
+/// answered, has failed, or has refused. Any other error says that the controller cannot be driven, or
+/// what the host lacks.
+pub(crate) fn may_pass(error: Error) -> bool {
+    [EIO, ETIMEDOUT, ENODEV].contains(&error)
+}
+
 /// The tries of one controller.
 #[derive(Clone, Copy)]
 pub(crate) struct Revival {
@@ -87,6 +94,14 @@ mod tests {
         // It was brought up, and died again.
         revival.died(now);
         assert!(revival.is_due(now + seconds(10)));
+    }
+
+    #[test]
+    fn what_the_host_lacks_does_not_pass() {
+        assert!([EIO, ETIMEDOUT, ENODEV].into_iter().all(may_pass));
+        assert!(![ENOMEM, EOPNOTSUPP, ENOSPC, EINVAL]
+            .into_iter()
+            .any(may_pass));
     }
 
     #[test]

@@ -42,6 +42,11 @@ pub(crate) const ABORT_GRACE_MS: u32 = 1990;
 /// Until a controller is ready that states more in CRTO (which can say nine hours).
 pub(crate) const LONGEST_READY_MS: u32 = 300_000;
 
+/// Until the registers of a device at probe do not read as all ones any more.
+///
+/// TIMEOUT: a second after a reset a function may still ask for retries (PCIe 5.0, 6.6.1).
+pub(crate) const ANSWER_MS: u32 = 1000;
+
 /// What a bring-up may take beyond CAP.TO (or CRTO) until CSTS.RDY has changed twice.
 ///
 /// TIMEOUT: CAP.TO bounds each change of CSTS.RDY (Base 3.1.3.1). A bring-up grants it once for both.

@@ -48,6 +48,7 @@ pub(crate) use self::{
         memory_bar,
         node,
         stop_dma,
+        Binding,
         Claim, //
     },
     irq::{

@@ -3,10 +3,7 @@
 //! What is done about an event: its log page is read, the log has a line, user space is told.
 
 use super::{
-    super::{
-        attributes::Attributes,
-        shared::Shared, //
-    },
+    super::shared::Shared,
     EventRequest, //
 };
 use crate::{
@@ -24,10 +21,7 @@ use crate::{
         timing,
         Event, //
     },
-    sys::base::{
-        ClassDevice,
-        Job, //
-    },
+    sys::base::ClassDevice, //
 };
 use core::sync::atomic::Ordering::Relaxed;
 use kernel::{
@@ -41,15 +35,16 @@ use kernel::{
 /// The most namespaces that the log names after one event.
 const LINES: usize = 8;
 
-/// Handles asynchronous events.
-pub(in crate::controller) struct EventHandler {
-    pub(in crate::controller) shared: Arc<Shared>,
-    pub(in crate::controller) request: Arc<EventRequest>,
-    pub(in crate::controller) class: Arc<ClassDevice<Attributes>>,
+/// Handles asynchronous events of a controller, whose class device has data `D`.
+pub(in crate::controller) struct EventHandler<'a, D> {
+    pub(in crate::controller) shared: &'a Shared,
+    pub(in crate::controller) request: &'a Arc<EventRequest>,
+    pub(in crate::controller) class: &'a ClassDevice<D>,
 }
 
-impl Job for EventHandler {
-    fn run(&self) {
+impl<D: Send + Sync + 'static> EventHandler<'_, D> {
+    /// Handles what has come since the last call.
+    pub(in crate::controller) fn run(&self) {
         if let Some(status) = self.request.take_failure() {
             self.tell_failure(status);
         }
@@ -70,9 +65,7 @@ impl Job for EventHandler {
         }
         self.request.ask(&self.shared.admin);
     }
-}
 
-impl EventHandler {
     fn device(&self) -> &Device {
         self.class.device()
     }

@@ -9,6 +9,7 @@ use super::{
         Stop, //
     },
     vector_handler::VectorHandler,
+    AdminHardware,
     Hardware,
     Inner, //
 };
@@ -51,6 +52,21 @@ impl Hardware {
         Instant::now() + timing::millis(timing::COMMANDS_MS) + own
     }
 
+    /// The same for a controller that was never up. At probe the commands together have the time that
+    /// `admin_timeout_ms` grants to one: after a loss of power a drive may need it.
+    pub(crate) fn first_commands_deadline(
+        &self,
+        commands: u32,
+        admin_timeout_ms: u32,
+    ) -> Instant<Monotonic> {
+        let usual = self.commands_deadline(commands);
+        let more = match self.state() {
+            State::New => admin_timeout_ms.saturating_sub(timing::COMMANDS_MS),
+            _ => 0,
+        };
+        usual + timing::millis(more)
+    }
+
     /// Tries a dead controller again if its time has come and it is on the bus.
     pub(crate) fn try_again_if_due(&self) {
         let mut inner = self.inner.lock();
@@ -77,7 +93,8 @@ impl Hardware {
     ///
     /// What `bring_up` returns; what [`LockedConfig`] returns; `ENODEV` if the controller was told to
     /// stop.
-    pub(crate) fn bring_up(&self, mut bring_up: impl FnMut() -> Result) -> Result {
+    pub(crate) fn bring_up<T>(&self, mut bring_up: impl FnMut() -> Result<T>) -> Result<T> {
+        self.inner.lock().life.begin_bring_up(Instant::now());
         match bring_up() {
             Err(e) if self.may_reset_function() => self.reset_function(e)?,
             result => return result,
@@ -90,6 +107,35 @@ impl Hardware {
         self.is_coming_up()
             && self.registers.is_reachable()
             && inner.life.may_reset_function(Instant::now())
+    }
+
+    /// The first step of a bring-up of a controller that was never up: [`Self::restart`], without the
+    /// I/O queues of a bring-up before that failed.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::restart`] and [`Self::reallocate_vectors`].
+    pub(crate) fn start(&self) -> Result {
+        self.forget_queues()?;
+        self.restart()
+    }
+
+    fn forget_queues(&self) -> Result {
+        {
+            let mut inner = self.inner.lock();
+            if !inner.has_more_than_admin() {
+                return Ok(());
+            }
+            self.stop_for_start(&mut inner)?;
+            // The stopped controller has forgotten what it was told of.
+            if let Some(admin) = &mut inner.admin {
+                admin.shadows = None;
+                admin.memory = None;
+            }
+        }
+        let vectors = self.reallocate_vectors(0, 0)?;
+        let mut inner = self.inner.lock();
+        inner.lines.serve_admin(&vectors, self.number)
     }
 
     /// The first step of a bring-up: stops the controller if it runs, makes all queues as new and has
@@ -125,24 +171,7 @@ impl Hardware {
     /// CSTS.RDY = 0 were read.
     fn enable(&self) -> Result<Delta> {
         let mut inner = self.inner.lock();
-        if !self.is_coming_up() {
-            return Err(ENODEV);
-        }
-        // What enabled the controller may have been firmware, another kernel or another driver.
-        inner.settled_by = None;
-        self.registers.config.recover();
-        self.power_down(&mut inner, Stop::AtOnce);
-        if inner.life.power() != Power::Off {
-            if self.is_bring_up_logged() {
-                let csts = self.registers.csts().into_raw();
-                dev_err!(
-                    self.registers.pdev,
-                    "controller does not stop: CSTS {:#x}\n",
-                    csts
-                );
-            }
-            return Err(EIO);
-        }
+        self.stop_for_start(&mut inner)?;
         self.registers.check_caps(self.is_bring_up_logged())?;
         inner.renew_queues();
         let Some(queue) = inner.admin.as_ref().map(|admin| admin.queue.clone()) else {
@@ -164,6 +193,33 @@ impl Hardware {
         // No vectors are allocated or freed with the lock held.
         let _inner = self.inner.lock();
         self.registers.config.restore();
+    }
+
+    /// Stops the controller before it is started, whatever has enabled it.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the controller was told to stop; `EIO` if it does not stop.
+    fn stop_for_start(&self, inner: &mut Inner) -> Result {
+        if !self.is_coming_up() {
+            return Err(ENODEV);
+        }
+        // What enabled the controller may have been firmware, another kernel or another driver.
+        inner.settled_by = None;
+        self.registers.config.recover();
+        self.power_down(inner, Stop::AtOnce);
+        if inner.life.power() != Power::Off {
+            if self.is_bring_up_logged() {
+                let csts = self.registers.csts().into_raw();
+                dev_err!(
+                    self.registers.pdev,
+                    "controller does not stop: CSTS {:#x}\n",
+                    csts
+                );
+            }
+            return Err(EIO);
+        }
+        Ok(())
     }
 
     /// Whether the doorbells of I/O queues use their shadows from now on, if they have any. The
@@ -233,6 +289,12 @@ impl Hardware {
 }
 
 impl Inner {
+    /// Whether there is anything beside the admin queue and its vector: a bring-up has left it.
+    fn has_more_than_admin(&self) -> bool {
+        let has_memory = |admin: &AdminHardware| admin.shadows.is_some() || admin.memory.is_some();
+        self.io.is_some() || !self.lines.are_admin_only() || self.admin.iter().any(has_memory)
+    }
+
     /// Makes all queues as new: the stopped controller has forgotten them and has no command.
     fn renew_queues(&mut self) {
         self.lines.for_each(VectorHandler::reset);

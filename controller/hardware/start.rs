@@ -12,6 +12,8 @@ use super::{
 };
 use crate::{
     nvme::{
+        regs,
+        CapError,
         Capabilities,
         ControllerInfo, //
     },
@@ -23,6 +25,7 @@ use crate::{
     sys::{
         base::Work,
         pci::{
+            is_present,
             Bar,
             ControllerMemory,
             SavedConfig,
@@ -36,6 +39,7 @@ use core::sync::atomic::{
     Ordering::Relaxed, //
 };
 use kernel::{
+    io::poll::read_poll_timeout,
     new_mutex,
     pci,
     prelude::*,
@@ -59,6 +63,25 @@ pub(crate) struct Identity {
     pub(crate) reset: Arc<Work>,
     /// Config space as the driver wants it.
     pub(crate) config: Arc<SavedConfig>,
+}
+
+/// Reads CAP. A device that reads as all ones may still be on its way out of a reset.
+///
+/// # Errors
+///
+/// `ENODEV` if CAP stays all ones, or says that the controller cannot be driven; the log has a line.
+pub(crate) fn read_caps(pdev: &pci::Device, bar: &Bar) -> Result<Capabilities> {
+    let decode = || Ok(Capabilities::decode(bar.read_lo_hi(regs::CAP)?));
+    let caps = read_poll_timeout(
+        decode,
+        |caps| !matches!(caps, Err(CapError::Gone)) || !is_present(pdev),
+        timing::POLL_INTERVAL,
+        timing::millis(timing::ANSWER_MS),
+    );
+    caps.or_else(|_| decode())?.map_err(|e| {
+        dev_err!(pdev, "{}\n", e);
+        ENODEV
+    })
 }
 
 impl Hardware {

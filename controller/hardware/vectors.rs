@@ -242,6 +242,20 @@ impl Lines {
         }
     }
 
+    /// Whether the admin queue has the only vector, and its line.
+    pub(super) fn are_admin_only(&self) -> bool {
+        matches!(&*self.slots, [admin] if admin.line.is_some()) && !self.is_shared
+    }
+
+    /// Requests the line of the admin queue's handler, the only one.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::serve`].
+    pub(super) fn serve_admin(&mut self, vectors: &Arc<Vectors>, number: u32) -> Result {
+        self.serve(vectors, number, 0)
+    }
+
     /// Adds a handler, which has no line yet.
     fn add(&mut self, handler: KBox<VectorHandler>) -> Result {
         let slot = VectorSlot {

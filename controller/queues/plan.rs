@@ -95,7 +95,11 @@ impl Shared {
                 queues.set_coalescing();
                 return Ok(queues);
             }
-            if created == 0 && !self.hardware.is_halted() {
+            if self.hardware.is_halted() {
+                // The controller did not refuse: it did not answer.
+                return Err(EIO);
+            }
+            if created == 0 {
                 dev_err!(
                     pdev,
                     "controller creates no I/O queue: no disks; admin commands work, and a reset tries again\n"

@@ -8,9 +8,14 @@ use kernel::{
     bindings,
     device,
     error::to_result,
+    new_mutex,
     pci,
     prelude::*,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex, //
+    }, //
 };
 
 /// The C device behind `dev`.
@@ -34,6 +39,7 @@ pub(in crate::sys) fn raw_device<C: device::DeviceContext>(
 /// Part of the driver's bound data: it must be dropped while the device is still bound, so that the
 /// next driver finds the BAR free.
 pub(crate) struct Claim {
+    binding: Arc<Binding>,
     _region: Region,
     /// Dropped after the region, because the device was enabled before the region was claimed.
     _enabled: EnabledDevice,
@@ -56,10 +62,68 @@ impl Claim {
             EBUSY
         })?;
         stop_dma(normal);
+        let binding = Arc::pin_init(
+            pin_init!(Binding {
+                pdev: normal.into(),
+                // INVARIANT: the device is being probed, and `drop` below stores `false`.
+                is_bound <- new_mutex!(true),
+            }),
+            GFP_KERNEL,
+        )?;
         Ok(Self {
+            binding,
             _region: region,
             _enabled: enabled,
         })
+    }
+
+    /// The binding of the device to the driver, for threads other than the driver core's.
+    pub(crate) fn binding(&self) -> &Arc<Binding> {
+        &self.binding
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Waits for the threads that rely on the binding.
+        *self.binding.is_bound.lock() = false;
+    }
+}
+
+/// The binding of a device to the driver: it begins and ends with a [`Claim`].
+///
+/// # Invariants
+///
+/// While `is_bound` is true and locked, the device is bound: a [`Claim`] ends while the device still
+/// is, and its drop locks `is_bound` and stores `false`.
+#[pin_data]
+pub(crate) struct Binding {
+    pdev: ARef<pci::Device>,
+    /// LOCK: whether the device is bound, as long as a thread relies on it; inside: all other locks
+    /// but `Bound::controller`, `Namespaces::disks`. A reset takes it.
+    #[pin]
+    is_bound: Mutex<bool>,
+}
+
+impl Binding {
+    /// Calls `f` with the device, which stays bound meanwhile: unbind waits for the end of the call.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the device is not bound any more. What `f` returns.
+    pub(crate) fn with<R>(
+        &self,
+        f: impl FnOnce(&pci::Device<device::Bound>) -> Result<R>,
+    ) -> Result<R> {
+        let is_bound = self.is_bound.lock();
+        if !*is_bound {
+            return Err(ENODEV);
+        }
+        let pdev = core::ptr::from_ref(&*self.pdev).cast::<pci::Device<device::Bound>>();
+        // SAFETY: `self` keeps the device, and the context of a `pci::Device` does not change its
+        // layout. By the type invariant the device is bound as long as `is_bound` is locked, and the
+        // reference does not leave `f`, during which it is.
+        f(unsafe { &*pdev })
     }
 }
 

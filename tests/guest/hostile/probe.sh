@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Two controllers are probed side by side, and have their numbers in the order of the bus. A
-# controller that was left wedged is reset and works. One that creates no I/O queue can be
-# administered, and has its disk when a reset brings queues.
+# Two controllers are probed side by side, and have their numbers in the order of the bus, also
+# one that is known by its ids alone. A controller that was left wedged, or fails at a step of its
+# bring-up, is reset and works. One that creates no I/O queue can be administered, and has its
+# disk when a reset brings queues.
 #@ machine: pair
 #@ timeout: 120
 . /tests/guest/lib.sh
@@ -12,14 +13,14 @@ bind() { # WHAT
     try_bind 20 "$1" || die "$1: expected bind to succeed"
 }
 
-# The first is ready only after 15 s. The second does not wait for it.
-hostile "@h0 set to=60; arm ready to=1 ms=15000"
-insmod /rnvme.ko io_queue_depth=64 &
+# The first is ready only after 30 s. The second does not wait for it.
+hostile "@h0 set to=120; arm ready to=1 ms=30000"
+insmod /rnvme.ko io_queue_depth=64 admin_timeout=2 &
 job=$!
 wait_for 60 test -b /dev/rnvme1n1
-[[ ! -e $ctrl ]] || die "expected the second controller's disk before the first is ready"
+expect "state of the first" new "$(<$ctrl/state)"
 dd if=/dev/rnvme1n1 of=/dev/null bs=4k count=1 iflag=direct status=none || die "expected the second disk to be read"
-[[ ! -e $ctrl ]] || die "expected a read of the second disk before the first controller is ready"
+expect "state of the first after a read of the second" new "$(<$ctrl/state)"
 wait "$job" || die "insmod failed"
 # insmod returns when all are up, and the order of the bus gives the numbers.
 [[ -e $ctrl/rnvme0n1 ]] || die "expected both disks after insmod"
@@ -27,6 +28,7 @@ expect "serial numbers in the order of the controllers' numbers" "h0 h1" \
     "$(</sys/class/rnvme/rnvme0/serial) $(</sys/class/rnvme/rnvme1/serial)"
 
 bdf=$(pci_of rnvme0)
+other=$(pci_of rnvme1)
 reached() { # REQUESTS LINE
     try_unbind 20 "$1"
     hostile "@h0 new; $1"
@@ -34,9 +36,11 @@ reached() { # REQUESTS LINE
     bind "$1"
     expect_klog "$2"
 }
-# Firmware left it so that it does not become ready, or fails as it does.
-for fault in "set to=1; arm ready to=1" "arm fatal step=ready"; do
+# Firmware left it so that it does not become ready, fails, or loses a command.
+for fault in "set to=1; arm ready to=1" "arm fatal step=ready" "arm never queue=admin op=6" \
+    "arm fatal step=admin op=5"; do
     reached "$fault" "PCI function"
+    expect "$fault: resets of the function" 1 "$(hostile "@h0 count resets")"
     wait_disk || die "$fault: expected a disk after a reset of the function"
     may_read 20 || die "$fault: expected to read the disk"
 done
@@ -57,4 +61,25 @@ try_unbind 20 "Number of Queues"
 hostile "@h0 new; arm status queue=admin op=9 fid=7"
 bind "Number of Queues"
 wait_disk || die "expected a disk though Number of Queues is refused"
+# Its registers read as all ones for a moment.
+try_unbind 20 "all ones"
+hostile "@h0 new; arm read reg=cap times=20"
+bind "all ones"
+wait_disk || die "expected a disk after CAP read as all ones"
 unload
+# Apple's controllers are known by their ids, not by their class.
+find_again() {
+    local one
+    for one in "$bdf" "$other"; do
+        echo 1 >"/sys/bus/pci/devices/$one/remove"
+    done
+    echo 1 >/sys/bus/pci/rescan
+}
+hostile "@h0 new; set vendor=0x106b device=0x2001 class=0x018002"
+find_again
+load io_queue_depth=64
+expect "serial numbers in the order of the bus" "h0 h1" \
+    "$(</sys/class/rnvme/rnvme0/serial) $(</sys/class/rnvme/rnvme1/serial)"
+unload
+hostile "@h0 new"
+find_again

@@ -51,7 +51,8 @@ unload
 # at the completion queue long before.
 load_unbound io_queue_depth=64
 bind_table 15 <<'TABLE'
-none|arm fatal step=admin op=0x06
+disk|arm fatal step=admin op=0x06
+none|arm fatal step=admin op=0x06 times=always
 none|arm gone step=admin op=0x06
 disk|arm nointr queue=admin times=10
 TABLE

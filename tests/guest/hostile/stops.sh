@@ -69,11 +69,11 @@ stock no disk|bind|arm stop step=admin op=6
 stock no disk|bind|arm stop step=admin op=9
 stock no disk|bind|arm stop step=admin op=5
 stock no disk|bind|arm stop step=admin op=1
-no disk|bind|arm stop step=ready until=reset
-no disk|bind|arm stop step=admin op=6 until=reset
-no disk|bind|arm stop step=admin op=9 until=reset
-*|bind|arm stop step=admin op=5 until=reset
-*|bind|arm stop step=admin op=1 until=reset
+disk|bind|arm stop step=ready until=reset
+disk|bind|arm stop step=admin op=6 until=reset
+disk|bind|arm stop step=admin op=9 until=reset
+disk|bind|arm stop step=admin op=5 until=reset
+disk|bind|arm stop step=admin op=1 until=reset
 error|idle|arm stop
 no error|idle|arm stop until=reset
 error|single|arm stop step=io after=5

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The time of bring-ups: how long one is under way, how long the controller is down, when a dead one
+//! is tried again.
+
+use super::{
+    Lifecycle,
+    Power,
+    PowerEvent,
+    State, //
+};
+use kernel::time::{
+    Delta,
+    Instant,
+    Monotonic, //
+};
+
+impl Lifecycle {
+    /// A reset of the PCI function begins at `now`.
+    pub(crate) fn begin_function_reset(&mut self, now: Instant<Monotonic>) {
+        self.apply_power(PowerEvent::FunctionReset);
+        self.revival.function_reset(now);
+        self.bring_up_since = Some(now);
+    }
+
+    /// The reset of the PCI function is over; another bring-up begins at `now`.
+    pub(crate) fn end_function_reset(&mut self, now: Instant<Monotonic>) {
+        self.apply_power(PowerEvent::FunctionBack);
+        self.bring_up_since = Some(now);
+    }
+
+    /// Whether a failed bring-up may reset the PCI function at `now`.
+    pub(crate) fn may_reset_function(&self, now: Instant<Monotonic>) -> bool {
+        self.state != State::Trying || self.revival.may_reset_function(now)
+    }
+
+    /// Whether a dead controller is to be tried again at `now`.
+    pub(crate) fn is_retry_due(&self, now: Instant<Monotonic>) -> bool {
+        // A reset of the function that does not end belongs to the bring-up before.
+        let is_idle = !self.paused && !self.pausing && self.power != Power::FunctionReset;
+        self.state == State::Dead && is_idle && self.revival.is_due(now)
+    }
+
+    /// How long the present bring-up, or reset of the PCI function, is under way at `now`.
+    pub(crate) fn bring_up_for(&self, now: Instant<Monotonic>) -> Option<Delta> {
+        self.bring_up_since.map(|since| now - since)
+    }
+
+    /// A bring-up begins at `now`, if it did not begin with an event.
+    pub(crate) fn begin_bring_up(&mut self, now: Instant<Monotonic>) {
+        self.bring_up_since = self.bring_up_since.or(Some(now));
+    }
+
+    /// The bring-up is over: nothing more is granted or taken on its account.
+    pub(crate) fn end_bring_up(&mut self) {
+        self.bring_up_since = None;
+    }
+
+    /// How long the controller has not worked at `now`, if it did not; it works from now on.
+    pub(crate) fn take_down_for(&mut self, now: Instant<Monotonic>) -> Option<Delta> {
+        self.bring_up_since = None;
+        self.down_since.take().map(|since| now - since)
+    }
+}
+
+#[kernel::macros::kunit_tests(rnvme_bring_up)]
+mod tests {
+    use super::{
+        super::{
+            Action::*,
+            Event::*, //
+        },
+        State::*,
+        *, //
+    };
+
+    #[test]
+    fn the_time_down_counts_from_the_last_bring_up() {
+        let began = Instant::now();
+        let later = began + Delta::from_millis(700);
+        let mut life = Lifecycle::NEW;
+        life.apply(Up, began);
+        assert!(life.bring_up_for(later).is_none());
+        life.apply(Fault, began);
+        assert_eq!(life.bring_up_for(later), Some(Delta::from_millis(700)));
+        life.apply(Pause, later);
+        life.apply(Wake, later);
+        assert_eq!(life.bring_up_for(later), Some(Delta::ZERO));
+        assert_eq!(life.take_down_for(later), Some(Delta::ZERO));
+        assert!(life.take_down_for(later).is_none());
+        assert!(life.bring_up_for(later).is_none());
+    }
+
+    #[test]
+    fn a_controller_that_fails_at_probe_is_dead_and_tried_again() {
+        let began = Instant::now();
+        let at = |seconds| began + Delta::from_secs(seconds);
+        let mut life = Lifecycle::NEW;
+        life.begin_bring_up(began);
+        assert_eq!(life.apply(Stuck, at(1)), Cancel);
+        assert!(life.snapshot().is_coming_up() && life.may_reset_function(at(1)));
+        life.begin_function_reset(at(1));
+        life.end_function_reset(at(2));
+        assert_eq!(life.bring_up_for(at(3)), Some(Delta::from_secs(1)));
+        life.apply(Failed, at(3));
+        assert!(!life.is_retry_due(at(12)) && life.is_retry_due(at(13)));
+        assert_eq!(life.apply(Retry, at(13)), BringUp);
+        assert!(!life.may_reset_function(at(13)));
+        assert_eq!(life.apply(Up, at(14)), Resume);
+        assert!(life.bring_up_for(at(15)).is_none());
+        // The second bring-up at probe succeeds.
+        life = Lifecycle::NEW;
+        life.begin_function_reset(at(1));
+        life.end_function_reset(at(2));
+        life.apply(Up, at(3));
+        assert!(life.bring_up_for(at(4)).is_none());
+    }
+
+    #[test]
+    fn a_dead_controller_is_tried_again_and_stays_dead_meanwhile() {
+        let began = Instant::now();
+        let at = |seconds| began + Delta::from_secs(seconds);
+        let mut life = Lifecycle::NEW;
+        life.apply(Up, began);
+        life.apply(Gone, began);
+        assert!(!life.is_retry_due(at(9)));
+        assert!(life.is_retry_due(at(10)));
+        assert_eq!(life.apply(Retry, at(10)), BringUp);
+        assert_eq!((life.state(), life.state().name()), (Trying, "dead"));
+        assert!(life.snapshot().is_coming_up() && life.may_reset_function(at(10)));
+        life.begin_function_reset(at(10));
+        assert!(!life.is_retry_due(at(50)));
+        life.end_function_reset(at(11));
+        life.apply(Failed, at(12));
+        // Not a second reset of the function, and not in a pause.
+        assert!(life.is_retry_due(at(42)) && !life.is_retry_due(at(41)));
+        life.apply(Pause, at(42));
+        assert!(!life.is_retry_due(at(43)));
+        life.apply(Wake, at(50));
+        assert!(life.may_reset_function(at(50)));
+        life.apply(Failed, at(51));
+        life.apply(Retry, at(61));
+        assert!(!life.may_reset_function(at(61)));
+        // The death counts from the last reset.
+        life.apply(Up, at(62));
+        assert_eq!(life.state(), Live);
+        assert_eq!(life.take_down_for(at(62)), Some(Delta::from_secs(12)));
+    }
+}
