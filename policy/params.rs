@@ -83,11 +83,14 @@ const _: () = {
     assert!(Params::irq_coalescing_time.most <= u8::MAX as u32);
     assert!(Params::irq_coalescing_threshold.most <= u16::MAX as u32);
     assert!(Params::max_retries.most <= u8::MAX as u32);
-    assert!(Params::io_timeout.most <= u32::MAX / 1000);
-    assert!(Params::admin_timeout.most <= u32::MAX / 1000);
+    assert!(LONGEST_TIMEOUT <= u32::MAX / 1000);
     assert!(Params::keep_alive.most <= u32::MAX / 1000);
     assert!(Params::use_cmb_sqes.most == 1 && Params::use_threaded_interrupts.most == 1);
 };
+
+/// The longest timeout in seconds. Users who want none give the largest number that there is, as
+/// providers of virtual machines advise.
+const LONGEST_TIMEOUT: u32 = 86_400;
 
 /// The number of milliseconds that `text` says, as far as a timeout may have them: a second to a
 /// day.
@@ -161,7 +164,7 @@ impl Params {
 
     /// Milliseconds until an I/O command times out.
     pub(crate) fn io_timeout_ms(&self) -> u32 {
-        self.io_timeout * 1000
+        self.io_timeout.min(LONGEST_TIMEOUT) * 1000
     }
 
     /// Milliseconds after which a controller that heard nothing may stop, if it may.
@@ -171,7 +174,7 @@ impl Params {
 
     /// Milliseconds until an admin command times out.
     pub(crate) fn admin_timeout_ms(&self) -> u32 {
-        self.admin_timeout * 1000
+        self.admin_timeout.min(LONGEST_TIMEOUT) * 1000
     }
 
     /// How often a failed I/O command is tried again.
@@ -239,6 +242,9 @@ mod tests {
         assert!(params.is_some_and(|p| !p.use_threaded_interrupts && p.retries() == 5));
         assert!(params.is_some_and(|p| p.io_timeout_ms() == 30_000));
         assert!(params.is_some_and(|p| p.admin_timeout_ms() == 60_000));
+        let longest = with(&[("io_timeout", u32::MAX), ("admin_timeout", u32::MAX)]).ok();
+        assert!(longest.is_some_and(|p| p.io_timeout_ms() == 86_400_000));
+        assert!(longest.is_some_and(|p| p.admin_timeout_ms() == 86_400_000));
     }
 
     #[test]

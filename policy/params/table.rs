@@ -32,10 +32,12 @@ macro_rules! with_parameters {
             use_cmb_sqes: bool = 0, 0..=1,
                 "1: submission queues in the controller memory buffer, where they fit \
 (0 to 1, default 0)";
-            io_timeout: u32 = 30, 1..=86400,
-                "Time until an I/O command times out (1 to 86400 seconds, default 30)";
-            admin_timeout: u32 = 60, 1..=86400,
-                "Time until an admin command times out (1 to 86400 seconds, default 60)";
+            io_timeout: u32 = 30, 1..=4294967295,
+                "Time until an I/O command times out, a day at most \
+(1 to 4294967295 seconds, default 30)";
+            admin_timeout: u32 = 60, 1..=4294967295,
+                "Time until an admin command times out, a day at most \
+(1 to 4294967295 seconds, default 60)";
             use_threaded_interrupts: bool = 0, 0..=1,
                 "1: threads handle completions; the pin's interrupt has no thread \
 (0 to 1, default 0)";
