@@ -33,14 +33,16 @@ pub(crate) struct TimedOutCommand<'a> {
     pub(crate) opcode: u8,
     /// Whether the timeout was extended before, by [`Self::grace`].
     pub(crate) had_grace: bool,
+    /// How long [`Self::grace`] extends the timeout.
+    grace: Timeout,
     /// Whether the controller still has the command, at this try.
     pub(crate) is_in_flight: &'a dyn Fn() -> bool,
 }
 
 impl TimedOutCommand<'_> {
     /// The verdict that extends the timeout of a command that is being aborted.
-    pub(crate) fn grace() -> TimeoutVerdict {
-        TimeoutVerdict::Extend(Timeout::from_millis(timing::ABORT_GRACE_MS))
+    pub(crate) fn grace(&self) -> TimeoutVerdict {
+        TimeoutVerdict::Extend(self.grace)
     }
 }
 
@@ -59,9 +61,11 @@ pub(crate) trait TimeoutPolicy: Send + Sync {
 impl<T: Queued> Queue<T> {
     /// The timeout of `rq`, a request of this queue, is over.
     pub(crate) fn timeout(&self, rq: &TimedOut<'_, T>) -> TimeoutVerdict {
-        if rq.timeout() == Timeout::FOREVER {
+        // Only the admin queue has such requests: a user may give a disk any timeout.
+        if self.id.is_admin() && rq.timeout() == Timeout::FOREVER {
             return TimeoutVerdict::Again;
         }
+        let grace = rq.not_of_queue(timing::ABORT_GRACE_MS);
         let id = rq
             .tag()
             .try_into()
@@ -72,7 +76,8 @@ impl<T: Queued> Queue<T> {
             tag: rq.tag(),
             id,
             opcode: id.and_then(|id| self.opcode(id)).unwrap_or(UNKNOWN),
-            had_grace: rq.timeout() == Timeout::from_millis(timing::ABORT_GRACE_MS),
+            had_grace: rq.timeout() == grace,
+            grace,
             is_in_flight: &|| rq.is_in_flight(),
         })
     }

@@ -161,7 +161,7 @@ impl TimeoutPolicy for Hardware {
                 queue
             );
             self.abort(&inner, command);
-            return TimedOutCommand::grace();
+            return command.grace();
         }
         match (command.is_in_flight)() {
             true => TimeoutVerdict::Again,

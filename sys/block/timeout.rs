@@ -57,6 +57,14 @@ impl Timeout {
         }
     }
 
+    /// This timeout, or the next longer one if this one has `jiffies`.
+    fn other_than(self, jiffies: u32) -> Self {
+        match self.0 == jiffies {
+            true => Self(self.0.saturating_add(1)),
+            false => self,
+        }
+    }
+
     /// The number of jiffies.
     pub(crate) fn jiffies(self) -> u32 {
         self.0
@@ -127,6 +135,14 @@ impl<T: Types> TimedOut<'_, T> {
         Timeout(unsafe { core::ptr::addr_of!((*self.rq.get()).timeout).read_volatile() })
     }
 
+    /// `ms` milliseconds, as a timeout that differs from that of the request's queue.
+    pub(crate) fn not_of_queue(&self, ms: u32) -> Timeout {
+        // SAFETY: as above; a live request keeps its queue. A user may write the field at the same
+        // time; any number is valid.
+        let own = unsafe { core::ptr::addr_of!((*(*self.rq.get()).q).rq_timeout).read_volatile() };
+        Timeout::from_millis(ms).other_than(own)
+    }
+
     /// Sets the timeout from now on, if the handler returns [`TimeoutVerdict::Extend`]. If the
     /// request is not in flight any more, this may become the timeout of its next try, which is
     /// harmless.
@@ -151,6 +167,15 @@ mod tests {
         assert!(Timeout::from_millis(0) == Timeout::from_millis(1));
         assert!(Timeout::from_millis(30_000).0 > Timeout::from_millis(29_000).0);
         assert!(Timeout::from_millis(u32::MAX) != Timeout::OF_QUEUE);
+    }
+
+    #[test]
+    fn a_timeout_can_be_told_from_the_queues() {
+        let grace = Timeout::from_millis(1990);
+        assert!(grace.other_than(grace.0) != grace);
+        assert!(grace.other_than(grace.0).0 == grace.0 + 1);
+        assert!(grace.other_than(grace.0 + 1) == grace);
+        assert!(grace.other_than(0) == grace);
     }
 
     #[test]
