@@ -193,7 +193,7 @@ impl Namespaces {
         remove_disks(&mut disks.list, |nsid| {
             active.is_complete && active.nsids.binary_search(&nsid).is_err()
         });
-        let mut inactive = None;
+        let (mut is_whole, mut inactive) = (true, None);
         for nsid in active.nsids {
             if !hardware.is_live() {
                 return Err(ENODEV);
@@ -205,6 +205,7 @@ impl Namespaces {
             if !hardware.is_live() {
                 return Err(ENODEV);
             }
+            is_whole &= !matches!(skip, Skip::NotReady | Skip::Failed(_));
             if matches!(skip, Skip::Inactive | Skip::Unknown) {
                 let (first, count) = inactive.unwrap_or((nsid, 0u32));
                 inactive = Some((first, count.saturating_add(1)));
@@ -220,6 +221,9 @@ impl Namespaces {
                     first.get()
                 );
             }
+        }
+        if is_whole {
+            self.shared.cache_is_known(&common.info);
         }
         disks.waits.end();
         let has_none = disks.list.is_empty() && !disks.waits.is_patient_with_any();

@@ -121,7 +121,7 @@ impl Parts {
             counts.read,
             counts.poll,
             self.io.entries,
-            shared.max_transfer >> 10
+            shared.max_transfer() >> 10
         );
         if shared.params.keep_alive > 0 && shared.keep_alive().is_none() {
             dev_info!(dev, "no keep alive timer: keep_alive has no effect\n");

@@ -71,8 +71,8 @@ pub(super) struct Shared {
     pub(super) subsystem: Arc<SubsystemName>,
     /// The NVM subsystem's qualified name.
     pub(super) nqn: Text<256>,
-    /// Bytes of the largest transfer: the queues were made for it.
-    pub(super) max_transfer: u32,
+    /// Bytes of the largest transfer that the queues were made for.
+    made_for: u32,
 }
 
 /// What holds of the controller.
@@ -81,6 +81,8 @@ struct Present {
     info: ControllerInfo,
     /// How many resets have identified the controller, modulo 2^32.
     round: u32,
+    /// Whether no scan has told the disks yet of a volatile write cache that is new.
+    has_new_cache: bool,
 }
 
 /// What Identify says of the controller.
@@ -175,10 +177,14 @@ impl Shared {
                 jobs: jobs.clone(),
                 params: *params,
                 number: hardware.number(),
-                present <- new_mutex!(Present { info, round: 0 }),
+                present <- new_mutex!(Present {
+                    info,
+                    round: 0,
+                    has_new_cache: false,
+                }),
                 subsystem,
                 nqn: Text::new(&identified.subsystem),
-                max_transfer: info
+                made_for: info
                     .max_transfer
                     .map_or(mappable, |mdts| mdts.min(mappable)),
             }),
@@ -190,6 +196,19 @@ impl Shared {
     /// was activated since.
     pub(super) fn info(&self) -> ControllerInfo {
         self.present.lock().info
+    }
+
+    /// Bytes of the largest transfer.
+    pub(super) fn max_transfer(&self) -> u32 {
+        let now = self.info().max_transfer;
+        now.map_or(self.made_for, |mdts| mdts.min(self.made_for))
+    }
+
+    /// All disks know whether the controller has a volatile write cache, as of `info`.
+    pub(super) fn cache_is_known(&self, info: &ControllerInfo) {
+        if info.volatile_write_cache {
+            self.present.lock().has_new_cache = false;
+        }
     }
 
     /// A reset found the controller as `identified`: that holds from here on.
@@ -234,7 +253,7 @@ impl Shared {
     /// What holds of the controller that identifies itself as `identified` now.
     fn next(&self, identified: &Identified, dev: &Device) -> Result<ControllerInfo> {
         let before = self.info();
-        let next = Continuation::new(&before, &identified.info, self.max_transfer);
+        let next = Continuation::new(&before, &identified.info);
         let next = next.map_err(|what| {
             if !self.admin.is_silent() {
                 dev_err!(
@@ -245,12 +264,19 @@ impl Shared {
             }
             ENODEV
         })?;
-        if next.has_new_cache {
+        let has_new_cache = {
+            let mut present = self.present.lock();
+            present.has_new_cache |= next.has_new_cache;
+            present.has_new_cache &= next.info.volatile_write_cache;
+            present.has_new_cache
+        };
+        if has_new_cache {
             dev_warn!(
                 dev,
-                "the controller has a volatile write cache now: switching it off until the driver is bound again\n"
+                "the controller has a volatile write cache now: switching it off until the next reset\n"
             );
-            self.admin.execute(&SetWriteCache { enable: false })?;
+            // If the controller refuses, the disks flush the cache from the next scan on.
+            self.admin.offer(&SetWriteCache { enable: false });
         }
         if before.firmware.as_str() != next.info.firmware.as_str() {
             dev_info!(

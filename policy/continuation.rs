@@ -9,44 +9,36 @@ use kernel::prelude::*;
 pub(crate) struct Continuation {
     /// What holds of the controller from now on.
     pub(crate) info: ControllerInfo,
-    /// Whether the controller has got a volatile write cache. Its disks were made without one, so
-    /// the block layer sends no flush: the cache must be switched off. `info` has no cache.
+    /// Whether the controller has got a volatile write cache. Its disks have none until the next
+    /// scan, so the block layer sends no flush: the cache must be switched off until then.
     pub(crate) has_new_cache: bool,
 }
 
 impl Continuation {
     /// How a controller goes on that was `before` and identifies itself as `now`. Its queues were
-    /// made for transfers of `max_transfer` bytes, and for SGLs where `before` has them.
+    /// made for SGLs where `before` has them. A smaller MDTS holds for the disks from the next scan
+    /// on; the controller refuses a request of before that is larger.
     ///
     /// # Errors
     ///
     /// What the controller lacks to go on, in words: another controller, or requests that wait for
     /// it could not be sent.
-    pub(crate) fn new(
-        before: &ControllerInfo,
-        now: &ControllerInfo,
-        max_transfer: u32,
-    ) -> Result<Self, &'static str> {
+    pub(crate) fn new(before: &ControllerInfo, now: &ControllerInfo) -> Result<Self, &'static str> {
         if before.serial.as_str() != now.serial.as_str() {
             return Err("serial number");
         }
         if before.model.as_str() != now.model.as_str() {
             return Err("model");
         }
-        if now.max_transfer.is_some_and(|mdts| mdts < max_transfer) {
-            return Err("largest transfer (MDTS)");
-        }
         if before.sgls && !now.sgls {
             return Err("SGLs");
         }
-        let has_cache = before.volatile_write_cache && now.volatile_write_cache;
         Ok(Self {
             info: ControllerInfo {
                 sgls: before.sgls,
-                volatile_write_cache: has_cache,
                 ..*now
             },
-            has_new_cache: now.volatile_write_cache && !has_cache,
+            has_new_cache: now.volatile_write_cache && !before.volatile_write_cache,
         })
     }
 }
@@ -59,8 +51,6 @@ mod tests {
         Text, //
     };
     use zerocopy::FromBytes;
-
-    const MAX_TRANSFER: u32 = 128 << 10;
 
     /// A controller of zeroes, but for what `change` does.
     fn controller(change: impl FnOnce(&mut ControllerInfo)) -> Result<ControllerInfo> {
@@ -77,25 +67,21 @@ mod tests {
     #[test]
     fn what_a_controller_must_keep() -> Result {
         let before = controller(|it| it.sgls = true)?;
-        let cases: [Case; 7] = [
+        let cases: [Case; 6] = [
             (|_| {}, None),
             (
                 |it| it.serial = Text::new(&[b'x'; 20]),
                 Some("serial number"),
             ),
             (|it| it.model = Text::new(&[b'x'; 40]), Some("model")),
-            (|it| it.max_transfer = Some(MAX_TRANSFER), None),
-            (
-                |it| it.max_transfer = Some(MAX_TRANSFER - 1),
-                Some("largest transfer (MDTS)"),
-            ),
+            (|it| it.max_transfer = Some(4096), None),
             (|it| it.sgls = false, Some("SGLs")),
             (|it| it.firmware = Text::new(&[b'2'; 8]), None),
         ];
         for (change, lacks) in cases {
             let mut now = before;
             change(&mut now);
-            assert_eq!(Continuation::new(&before, &now, MAX_TRANSFER).err(), lacks);
+            assert_eq!(Continuation::new(&before, &now).err(), lacks);
         }
         Ok(())
     }
@@ -108,9 +94,7 @@ mod tests {
             it.rtd3e_us = 7;
             it.firmware = Text::new(b"2.0     ");
         })?;
-        let info = Continuation::new(&before, &now, MAX_TRANSFER)
-            .map_err(|_| EINVAL)?
-            .info;
+        let info = Continuation::new(&before, &now).map_err(|_| EINVAL)?.info;
         assert!(!info.dataset_management && info.write_zeroes);
         assert_eq!((info.rtd3e_us, info.firmware.as_str()), (7, "2.0"));
         Ok(())
@@ -119,24 +103,24 @@ mod tests {
     #[test]
     fn queues_are_not_made_again_for_sgls() -> Result {
         let (before, now) = (controller(|_| {})?, controller(|it| it.sgls = true)?);
-        let next = Continuation::new(&before, &now, MAX_TRANSFER).map_err(|_| EINVAL)?;
+        let next = Continuation::new(&before, &now).map_err(|_| EINVAL)?;
         assert!(!next.info.sgls);
         Ok(())
     }
 
     #[test]
     fn disks_know_no_cache_that_is_new() -> Result {
-        // Before, now; what holds, whether the cache is new.
-        for (was, is, holds, new) in [
-            (false, false, false, false),
-            (true, true, true, false),
-            (true, false, false, false),
-            (false, true, false, true),
+        // Before, now; whether the cache is new.
+        for (was, is, new) in [
+            (false, false, false),
+            (true, true, false),
+            (true, false, false),
+            (false, true, true),
         ] {
             let before = controller(|it| it.volatile_write_cache = was)?;
             let now = controller(|it| it.volatile_write_cache = is)?;
-            let next = Continuation::new(&before, &now, MAX_TRANSFER).map_err(|_| EINVAL)?;
-            assert_eq!(next.info.volatile_write_cache, holds);
+            let next = Continuation::new(&before, &now).map_err(|_| EINVAL)?;
+            assert_eq!(next.info.volatile_write_cache, is);
             assert_eq!(next.has_new_cache, new);
         }
         Ok(())

@@ -54,8 +54,13 @@ pub(super) struct Common {
 impl Common {
     /// Whether the controller has a list of active namespaces (CNS 02h).
     pub(super) fn has_active_list(&self) -> bool {
-        self.version >= (1, 1) && !self.quirks.has(Quirks::IDENTIFY_CNS)
+        self.version >= (1, 1) && !has_two_cns(self.version, self.quirks)
     }
+}
+
+/// Whether Identify knows CNS 00h and 01h only: a device with the quirk that states an old version.
+fn has_two_cns(version: Version, quirks: Quirks) -> bool {
+    version < (1, 2) && quirks.has(Quirks::IDENTIFY_CNS)
 }
 
 /// Why a namespace gets no disk now, or its disk stays as it is.
@@ -101,14 +106,12 @@ impl Namespaces {
     /// What matters to all namespaces.
     pub(super) fn common(&self) -> Common {
         let version = self.version();
-        let has_nvm = self.shared.hardware.caps().command_sets || version >= (2, 0);
-        let nvm = if has_nvm && !self.has(Quirks::IDENTIFY_CNS) {
-            // A controller that refuses states no limits; the log has a line.
-            self.shared
-                .admin
-                .identify(&Identify::controller_nvm())
-                .and_then(|page| Ok(NvmLimits::decode(page.get()?)))
-                .unwrap_or_default()
+        let nvm = if version >= (1, 2) && !self.has_two_cns() {
+            // A controller that refuses states no limits.
+            match self.shared.admin.ask(&Identify::controller_nvm()) {
+                Ok(Ok(page)) => page.get().map(NvmLimits::decode).unwrap_or_default(),
+                _ => NvmLimits::default(),
+            }
         } else {
             NvmLimits::default()
         };
@@ -174,8 +177,8 @@ impl Namespaces {
         remarks: &mut Remarks,
     ) -> Result<(UniqueIds, CommandSet, Result), Skip> {
         let mut ids = UniqueIds::default();
-        let is_unknown = self.has(Quirks::NO_NS_DESC_LIST) || self.has(Quirks::IDENTIFY_CNS);
-        if self.version() < (1, 3) || is_unknown {
+        let is_known = self.version() >= (1, 3) || self.shared.hardware.caps().command_sets;
+        if !is_known || self.has(Quirks::NO_NS_DESC_LIST) || self.has_two_cns() {
             return Ok((ids, CommandSet::NVM, Ok(())));
         }
         let page = match self.shared.admin.ask(&Identify::descriptors(nsid)) {
@@ -221,14 +224,14 @@ impl Namespaces {
             Skip::Unusable
         })?;
         let block = 1u32.checked_shl(info.lba_shift).ok_or(EINVAL)?;
-        if block > self.shared.max_transfer {
+        if block > self.shared.max_transfer() {
             if remarks.is_new(nsid, Remark::LargeBlock(block)) {
                 dev_err!(
                     self.parent,
                     "namespace {} left out: a block of {} bytes is more than a transfer of {}\n",
                     nsid.get(),
                     block,
-                    self.shared.max_transfer
+                    self.shared.max_transfer()
                 );
             }
             return Err(Skip::Unusable);
@@ -241,7 +244,7 @@ impl Namespaces {
     fn attributes(&self, nsid: Nsid, info: &NamespaceInfo) -> Result<NamespaceAttributes, Skip> {
         let mut attributes = NamespaceAttributes::UNREPORTED;
         let is_known = self.version() >= (2, 0) || self.shared.hardware.caps().ready_independent;
-        if is_known && !self.has(Quirks::IDENTIFY_CNS) {
+        if is_known && !self.has_two_cns() {
             match self
                 .shared
                 .admin
@@ -270,6 +273,11 @@ impl Namespaces {
         }
     }
 
+    /// Whether Identify knows CNS 00h and 01h only.
+    fn has_two_cns(&self) -> bool {
+        has_two_cns(self.version(), self.shared.hardware.quirks())
+    }
+
     /// Whether the device has `quirk`.
     fn has(&self, quirk: Quirks) -> bool {
         self.shared.hardware.quirks().has(quirk)
@@ -277,7 +285,7 @@ impl Namespaces {
 
     /// The hints of a namespace that need more than 16 bits, if it has any.
     fn large_hints(&self, nsid: Nsid, info: &NamespaceInfo, is_2_1: bool) -> LargeHints {
-        if !info.hints.has_large(is_2_1) || self.has(Quirks::IDENTIFY_CNS) {
+        if !info.hints.has_large(is_2_1) || self.has_two_cns() {
             return LargeHints::default();
         }
         // A controller that refuses states no hints; the log has a line.
@@ -302,13 +310,13 @@ impl Namespaces {
             nvm: &common.nvm,
             namespace: info,
             large: self.large_hints(nsid, info, is_2_1),
-            max_transfer: self.shared.max_transfer,
+            max_transfer: self.shared.max_transfer(),
             is_2_1,
             quirks: common.quirks,
         });
         let limits = Limits {
             disk,
-            max_transfer: self.shared.max_transfer,
+            max_transfer: self.shared.max_transfer(),
             max_segments: MAX_SEGMENTS,
             // SGLs take segments that begin and end anywhere.
             boundary: if common.info.sgls { 1 } else { regs::PAGE_SIZE },

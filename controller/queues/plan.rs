@@ -291,7 +291,7 @@ impl Shared {
             let shape = Shape {
                 id: QueueId::new(id.try_into()?),
                 entries: self.entries(),
-                max_transfer: self.max_transfer,
+                max_transfer: self.max_transfer(),
                 pages: self.admin.pages(),
                 doorbell_stride: self.hardware.caps().doorbell_stride,
                 sgl,

@@ -70,13 +70,30 @@ expect_reset "Set Features refused"
 hostile "disarm status"
 expect_reset "Set Features taken again"
 
-# A volatile write cache that is new: the disks send no flush, so it is switched off.
+# A volatile write cache that is new: the disks send no flush yet, so it is switched off.
 hostile "arm identify cns=1 at=525:00 times=always"
 expect_reset "no cache"
-hostile "disarm identify"
+expect_caching() { [[ $(</sys/block/$disk/queue/write_cache) == "$1" ]]; }
+wait_for 5 expect_caching "write through"
+hostile "disarm identify; arm status queue=admin op=9 value=0x4002 times=always"
 mark
-expect_reset "a cache"
+expect_reset "a cache that cannot be switched off"
 expect_klog "switching it off"
+# The disks flush it from the scan after the reset on.
+wait_for 5 expect_caching "write back"
+hostile "disarm status"
+before=$(hostile count io 0)
+dd if=/tmp/noise of=/dev/$disk bs=1M seek=8 count=1 conv=fsync status=none || die "writing failed"
+(($(hostile count io 0) > before)) || die "expected a flush for fsync"
 expect_noise $disk 8
+
+# Transfers are smaller from now on, as after a move to another host.
+hostile "set mdts=3"
+expect_reset "a smaller MDTS"
+smaller() { [[ $(</sys/block/$disk/queue/max_hw_sectors_kb) == 32 ]]; }
+wait_for 5 smaller
+verify $disk --bsrange=4k-1m --size=4m --offset=32m --iodepth=16
+hostile "set mdts=5"
+expect_reset "MDTS as before"
 hostile new
 stop_driver
