@@ -162,7 +162,7 @@ impl Reset {
         let claim = Claim::new(pdev)?;
         let config = Arc::new(SavedConfig::new(pdev, &claim)?, GFP_KERNEL)?;
         let bar = Bar::map(pdev)?;
-        let caps = read_caps(pdev, &bar)?;
+        let caps = read_caps(pdev, &bar, quirks)?;
         if regs::queues_that_fit(bar.len(), caps.doorbell_stride) < 2 {
             dev_err!(
                 pdev,

@@ -129,6 +129,7 @@ pub(crate) use self::{
     regs::{
         CapError,
         Capabilities,
+        SelectedSets,
         AQA,
         CC,
         CRTO,

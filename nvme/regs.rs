@@ -56,7 +56,7 @@ register! {
         13:11 ams;
         /// Memory page size: 4 KiB times two to the power of this.
         10:7 mps;
-        /// I/O command set: 0 is the NVM command set.
+        /// I/O command sets: 0 is the NVM command set, 6 all that the controller has, 7 none.
         6:4 css;
         /// Enable.
         0:0 en;
@@ -118,6 +118,17 @@ bitfield! {
     }
 }
 
+/// The I/O command sets that a controller is enabled with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SelectedSets {
+    /// The NVM command set. Some controllers state no command set at all, and have this one.
+    Nvm,
+    /// All that the controller has: the NVM command set alone cannot be selected.
+    All,
+    /// None: the controller is there for administration.
+    None,
+}
+
 /// The checked values of CAP.
 pub(crate) struct Capabilities {
     /// Maximum entries of an I/O queue, 2 to 65536.
@@ -128,6 +139,8 @@ pub(crate) struct Capabilities {
     pub(crate) doorbell_stride: usize,
     /// Whether the controller supports Identify data of I/O command sets (CAP.CSS bit 6).
     pub(crate) command_sets: bool,
+    /// The command sets to select in CC.CSS.
+    pub(crate) selected_sets: SelectedSets,
     /// Whether the host must enable the controller memory buffer in CMBMSC (CAP.CMBS).
     pub(crate) cmb_control: bool,
     /// Whether CRTO states the time to become ready with media (CAP.CRMS bit 0).
@@ -152,11 +165,6 @@ pub(crate) enum CapError {
         /// The controller's smallest page in bytes.
         min_bytes: u64,
     },
-    /// The controller has no NVM command set.
-    NoNvmCommandSet {
-        /// CAP.CSS.
-        css: u32,
-    },
 }
 
 impl fmt::Display for CapError {
@@ -170,39 +178,41 @@ impl fmt::Display for CapError {
                 f,
                 "CAP.MPSMIN requires pages of {min_bytes} bytes: only {PAGE_SIZE} is supported"
             ),
-            Self::NoNvmCommandSet { css } => {
-                write!(f, "CAP.CSS is {css:#x}: the NVM command set is missing")
-            }
         }
     }
 }
 
 impl Capabilities {
-    /// Decodes CAP.
-    pub(crate) fn decode(raw: u64) -> Result<Self, CapError> {
+    /// Decodes CAP. `least_entries`: the entries of an I/O queue if CAP.MQES is 0, for a device that
+    /// has them all the same.
+    pub(crate) fn decode(raw: u64, least_entries: Option<u32>) -> Result<Self, CapError> {
         // Either half has reserved bits, so neither is all ones while the device is there.
         if raw >> 32 == u64::from(u32::MAX) || raw & u64::from(u32::MAX) == u64::from(u32::MAX) {
             return Err(CapError::Gone);
         }
         let cap = Cap::from_raw(raw);
         let mqes = cap.mqes_z().cast::<u32>().get();
-        if mqes == 0 {
-            return Err(CapError::QueueTooSmall { mqes });
-        }
+        let max_queue_entries = match mqes {
+            0 => least_entries.ok_or(CapError::QueueTooSmall { mqes })?,
+            _ => mqes + 1,
+        };
         if cap.mpsmin() != 0 {
             return Err(CapError::PageTooLarge {
                 min_bytes: 1 << (u64::from(PAGE_SHIFT) + cap.mpsmin().get()),
             });
         }
         let css = cap.css().cast::<u32>().get();
-        if css & 1 == 0 {
-            return Err(CapError::NoNvmCommandSet { css });
-        }
         Ok(Self {
-            max_queue_entries: mqes + 1,
+            max_queue_entries,
             timeout_ms: cap.to().cast::<u32>().get().max(1) * 500,
             doorbell_stride: 4 << cap.dstrd().get(),
             command_sets: css & (1 << 6) != 0,
+            selected_sets: match css {
+                css if css & 1 != 0 => SelectedSets::Nvm,
+                css if css & (1 << 6) != 0 => SelectedSets::All,
+                css if css & (1 << 7) != 0 => SelectedSets::None,
+                _ => SelectedSets::Nvm,
+            },
             cmb_control: cap.cmbs() != 0,
             ready_with_media: cap.crwms() != 0,
             ready_independent: cap.crims() != 0,
@@ -259,7 +269,7 @@ mod tests {
     }
 
     fn decode(raw: u64) -> Result<(u32, u32, usize), CapError> {
-        let caps = Capabilities::decode(raw)?;
+        let caps = Capabilities::decode(raw, None)?;
         Ok((
             caps.max_queue_entries,
             caps.timeout_ms,
@@ -292,6 +302,11 @@ mod tests {
         );
         assert_eq!(decode(with(0, 16, 1)), Ok((2, 7500, 4)));
         assert_eq!(decode(with(0, 16, 0xffff)), Ok((65536, 7500, 4)));
+        let entries = |mqes| {
+            let caps = Capabilities::decode(with(0, 16, mqes), Some(64));
+            caps.map(|caps| caps.max_queue_entries)
+        };
+        assert_eq!((entries(0), entries(1)), (Ok(64), Ok(2)));
     }
 
     #[test]
@@ -315,11 +330,21 @@ mod tests {
     }
 
     #[test]
-    fn nvm_command_set_is_required() {
-        let error = |css| Err(CapError::NoNvmCommandSet { css });
-        assert_eq!(decode(with(37, 8, 0)), error(0));
-        assert_eq!(decode(with(37, 8, 0x40)), error(0x40));
-        assert_eq!(decode(with(37, 8, 0x41)), Ok((2048, 7500, 4)));
+    fn command_sets() -> Result {
+        // CAP.CSS, what is selected, whether there is Identify data of command sets.
+        for (css, selected, identified) in [
+            (0, SelectedSets::Nvm, false),
+            (0x01, SelectedSets::Nvm, false),
+            (0x40, SelectedSets::All, true),
+            (0x41, SelectedSets::Nvm, true),
+            (0x80, SelectedSets::None, false),
+            (0xc1, SelectedSets::Nvm, true),
+        ] {
+            let caps = Capabilities::decode(with(37, 8, css), None).map_err(|_| EINVAL)?;
+            assert_eq!(caps.selected_sets, selected);
+            assert_eq!(caps.command_sets, identified);
+        }
+        Ok(())
     }
 
     #[test]
@@ -343,7 +368,7 @@ mod tests {
         ];
         for (crms, to, crto, ms) in cases {
             let raw = with(59, 2, crms) & !(0xff << 24) | to << 24;
-            let caps = Capabilities::decode(raw).map_err(|_| EINVAL)?;
+            let caps = Capabilities::decode(raw, None).map_err(|_| EINVAL)?;
             let mut reads = 0;
             let ready = caps.ready_ms(|| {
                 reads += 1;

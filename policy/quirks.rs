@@ -22,6 +22,9 @@ use kernel::{
 /// Linux's value.
 pub(crate) const READY_DELAY_MS: u32 = 2300;
 
+/// The entries of an I/O queue of a device that states one only: Linux's value.
+const LEAST_ENTRIES: u32 = 64;
+
 /// A set of quirks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Quirks(u32);
@@ -88,6 +91,9 @@ define_quirks! {
     DMAPOOL_ALIGN_512 = 22, "dmapool_align_512";
     /// The data of admin commands must begin at a page.
     ADMIN_PAGE_ALIGN = 23, "admin_page_align";
+    /// I/O queues have [`LEAST_ENTRIES`] though CAP.MQES is 0. Linux's driver knows these devices
+    /// without a flag.
+    MQES_ZERO = 24, "mqes_zero";
 }
 
 impl Quirks {
@@ -140,6 +146,14 @@ impl Quirks {
     /// Whether all of `other` are in this set.
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// The entries of an I/O queue of a device that states one only (CAP.MQES is 0) and has more.
+    pub(crate) const fn least_entries(self) -> Option<u32> {
+        match self.has(Self::MQES_ZERO) {
+            true => Some(LEAST_ENTRIES),
+            false => None,
+        }
     }
 
     /// The quirks that keep this driver from driving the device, if there are any.
@@ -196,7 +210,7 @@ mod tests {
 
     #[test]
     fn each_quirk_has_its_name() -> Result {
-        assert_eq!(Quirks::NAMES.len(), 24);
+        assert_eq!(Quirks::NAMES.len(), 25);
         for (bit, (quirk, name)) in Quirks::NAMES.iter().enumerate() {
             assert_eq!(quirk.0, 1 << bit);
             assert_eq!(Quirks::by_name(name), Some(*quirk));

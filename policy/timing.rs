@@ -36,7 +36,8 @@ pub(crate) const BLOCK_TIMER_MS: u32 = 1000;
 /// Until a command that was aborted times out a second time.
 ///
 /// TIMEOUT: an Abort that works does so at once, and its submitter has waited for `io_timeout`. Not
-/// a number of seconds: parameters are, so this value marks a command that had its grace.
+/// a number of seconds: parameters are, so this value marks a command that had its grace. A disk
+/// whose own timeout is as long gets one jiffy more.
 pub(crate) const ABORT_GRACE_MS: u32 = 1990;
 
 /// Until a controller is ready that states more in CRTO (which can say nine hours).
@@ -51,6 +52,9 @@ pub(crate) const ANSWER_MS: u32 = 1000;
 ///
 /// TIMEOUT: CAP.TO bounds each change of CSTS.RDY (Base 3.1.3.1). A bring-up grants it once for both.
 pub(crate) const RESET_MARGIN_MS: u32 = 1000;
+
+/// How long CSTS.CFS may still say what it said before CC.EN = 1.
+pub(crate) const FATAL_SETTLES_MS: u32 = 100;
 
 /// Until CSTS.RDY changes when the time of the bring-up is already over.
 pub(crate) const LAST_CHANCE_MS: u32 = 50;
@@ -148,6 +152,9 @@ pub(crate) const LOG_INTERVAL: Delta = Delta::from_secs(5);
 ///
 /// TIMEOUT: a temperature rises and falls in minutes.
 pub(crate) const REPORT_INTERVAL_MS: u32 = 60_000;
+
+/// In which three persistent internal errors that the controller reports reset it; more do not.
+pub(crate) const FAULT_INTERVAL_MS: u32 = 600_000;
 
 /// The longest pause between two Asynchronous Event Requests that the controller fails: the pauses
 /// double, from [`WATCHDOG_MS`] on.

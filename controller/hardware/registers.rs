@@ -9,6 +9,7 @@ use crate::{
         regs,
         CapError,
         Capabilities,
+        SelectedSets,
         AQA,
         CC,
         CRTO,
@@ -131,7 +132,7 @@ impl Registers {
     /// `ENODEV`: the device is gone. `EIO`: CAP is another.
     pub(super) fn check_caps(&self, logged: bool) -> Result {
         let before = self.caps.doorbell_stride;
-        match Capabilities::decode(self.bar.read_lo_hi(regs::CAP)?) {
+        match Capabilities::decode(self.bar.read_lo_hi(regs::CAP)?, self.quirks().least_entries()) {
             Ok(now) if now.doorbell_stride == before => return Ok(()),
             Ok(now) if logged => dev_err!(
                 self.pdev,
@@ -158,7 +159,8 @@ impl Registers {
             .write_reg(AQA::zeroed().try_with_asqs_z(last)?.try_with_acqs_z(last)?);
         self.bar.write_lo_hi(regs::ASQ, submission)?;
         self.bar.write_lo_hi(regs::ACQ, completion)?;
-        self.bar.write_reg(configuration().with_const_en::<1>());
+        self.bar
+            .write_reg(self.configuration().with_const_en::<1>());
         Ok(())
     }
 
@@ -192,7 +194,7 @@ impl Registers {
                 let may_settle = settled_by - Instant::now() > Delta::ZERO;
                 let step = stop_step(reading, may_settle);
                 if step == StopStep::Disable {
-                    self.bar.write_reg(configuration());
+                    self.bar.write_reg(self.configuration());
                     // CSTS must not be read before.
                     fsleep(delay);
                 }
@@ -215,6 +217,13 @@ impl Registers {
     /// `ENODEV`: the device is gone, or not wanted any more. `EIO`: the controller reports a fatal
     /// status. `ETIMEDOUT`: CSTS.RDY is still 0 after `timeout`.
     pub(super) fn wait_ready(&self, timeout: Delta, is_wanted: impl Fn() -> bool) -> Result {
+        let enabled = Instant::<Monotonic>::now();
+        // CSTS may still say for a while what it said before CC.EN = 1.
+        let is_settled = || enabled.elapsed() > timing::millis(timing::FATAL_SETTLES_MS);
+        let has_settled = |csts: &CSTS| match csts.cfs() == 1 {
+            true => is_settled(),
+            false => csts.rdy() == 1,
+        };
         let csts = read_poll_timeout(
             || {
                 let csts = self.csts();
@@ -224,7 +233,7 @@ impl Registers {
                     false => Ok(csts),
                 }
             },
-            |csts| !gone(*csts) && (csts.cfs() == 1 || csts.rdy() == 1) || !is_wanted(),
+            |csts| !gone(*csts) && has_settled(csts) || !is_wanted(),
             timing::POLL_INTERVAL,
             timeout,
         )?;
@@ -244,7 +253,7 @@ impl Registers {
         let is_told = self.reading().is_some_and(works);
         if is_told {
             self.bar.write_reg(
-                configuration()
+                self.configuration()
                     .with_const_en::<1>()
                     .with_const_shn::<{ SHN_NORMAL }>(),
             );
@@ -307,18 +316,23 @@ impl Registers {
         stop_dma(&self.pdev);
     }
 
+    /// CC as the driver wants it, with CC.EN = 0: entries of 64 (2^6) and 16 (2^4) bytes, pages of
+    /// 4 KiB (MPS 0), and the command sets. CC is never made of what is read: that may be all ones.
+    fn configuration(&self) -> CC {
+        let entries = CC::zeroed()
+            .with_const_iosqes::<6>()
+            .with_const_iocqes::<4>();
+        match self.caps.selected_sets {
+            SelectedSets::Nvm => entries,
+            SelectedSets::All => entries.with_const_css::<6>(),
+            SelectedSets::None => entries.with_const_css::<7>(),
+        }
+    }
+
     /// CAP.TO.
     pub(super) fn stated_timeout(&self) -> Delta {
         timing::millis(self.caps.timeout_ms)
     }
-}
-
-/// CC as the driver wants it, with CC.EN = 0: entries of 64 (2^6) and 16 (2^4) bytes, pages of 4 KiB
-/// (MPS 0), the NVM command set. CC is never made of what is read: that may be all ones.
-fn configuration() -> CC {
-    CC::zeroed()
-        .with_const_iosqes::<6>()
-        .with_const_iocqes::<4>()
 }
 
 /// Whether CSTS reads as all ones, as the registers of a device that is gone do.

@@ -70,8 +70,9 @@ pub(crate) struct Identity {
 /// # Errors
 ///
 /// `ENODEV` if CAP stays all ones, or says that the controller cannot be driven; the log has a line.
-pub(crate) fn read_caps(pdev: &pci::Device, bar: &Bar) -> Result<Capabilities> {
-    let decode = || Ok(Capabilities::decode(bar.read_lo_hi(regs::CAP)?));
+pub(crate) fn read_caps(pdev: &pci::Device, bar: &Bar, quirks: Quirks) -> Result<Capabilities> {
+    let least = quirks.least_entries();
+    let decode = || Ok(Capabilities::decode(bar.read_lo_hi(regs::CAP)?, least));
     let caps = read_poll_timeout(
         decode,
         |caps| !matches!(caps, Err(CapError::Gone)) || !is_present(pdev),

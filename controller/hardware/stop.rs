@@ -166,7 +166,7 @@ impl Hardware {
             let stated = registers.stated_timeout();
             let settled_by = inner.settled_by.unwrap_or_else(|| Instant::now() + stated);
             let longest = stated + timing::millis(timing::LAST_CHANCE_MS);
-            result = registers.stop(inner.time_left(longest), settled_by);
+            result = registers.stop(inner.time_left(longest).min(longest), settled_by);
         }
         // Bus mastering is taken whatever the registers say.
         registers.stop_dma();
@@ -440,20 +440,15 @@ impl Inner {
         }
     }
 
-    /// How much of `stated`, the time that the controller states for a change of CSTS.RDY, is left.
+    /// How much of `stated`, the time that the controller states for a change of CSTS.RDY, is left,
+    /// and [`timing::RESET_MARGIN_MS`] more: some controllers need a little longer than they state.
     ///
-    /// TIMEOUT: a bring-up grants it once for both changes, and [`timing::RESET_MARGIN_MS`] more.
-    /// Outside of a bring-up each change has it.
+    /// TIMEOUT: a bring-up grants both once for both changes. Outside of a bring-up each change has
+    /// them.
     pub(super) fn time_left(&self, stated: Delta) -> Delta {
-        match self.life.bring_up_for(Instant::now()) {
-            None => stated,
-            Some(passed) => {
-                let all = stated.as_nanos() + timing::millis(timing::RESET_MARGIN_MS).as_nanos();
-                Delta::from_nanos(all - passed.as_nanos())
-                    .max(timing::millis(timing::LAST_CHANCE_MS))
-                    .min(stated)
-            }
-        }
+        let passed = self.life.bring_up_for(Instant::now());
+        let all = stated + timing::millis(timing::RESET_MARGIN_MS);
+        (all - passed.unwrap_or(Delta::ZERO)).max(timing::millis(timing::LAST_CHANCE_MS))
     }
 }
 

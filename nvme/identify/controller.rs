@@ -208,10 +208,9 @@ impl ControllerInfo {
 
     /// Checks and decodes Identify Controller.
     pub(crate) fn decode(raw: &IdentifyController) -> Result<Self, IdentifyError> {
-        // Bits 3:0 are the required size, bits 7:4 the largest, log2 each. 0 is accepted: Linux
-        // ignores the field, and drives controllers that leave it 0.
-        let allows =
-            |sizes: u8, size: u8| sizes == 0 || (sizes & 0xf <= size && size <= sizes >> 4);
+        // Bits 3:0 are the required size, log2. The largest, bits 7:4, is 0 or nonsense in some
+        // controllers that take the usual size all the same.
+        let allows = |sizes: u8, size: u8| sizes & 0xf <= size;
         if !allows(raw.sqes, 6) || !allows(raw.cqes, 4) {
             return Err(IdentifyError::EntrySize {
                 sqes: raw.sqes,
@@ -336,13 +335,16 @@ mod tests {
             (0x66, 0x44, true),
             (0xf0, 0xf0, true),
             (0x76, 0x54, true),
-            (0x56, 0x44, false),
+            (0x56, 0x44, true),
             (0x77, 0x44, false),
             (0x66, 0x55, false),
-            (0x66, 0x33, false),
+            (0x66, 0x33, true),
             (0x00, 0x00, true),
             (0x00, 0x44, true),
-            (0x00, 0x33, false),
+            (0x00, 0x33, true),
+            (0x06, 0x04, true),
+            (0x07, 0x04, false),
+            (0x06, 0x05, false),
             (0xff, 0xff, false),
         ];
         for (sqes, cqes, good) in cases {

@@ -30,7 +30,8 @@ struct LbaFormat {
 #[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct IdentifyNamespace {
     nsze: u64,
-    _ncap: [u8; 16],
+    ncap: u64,
+    _nuse: u64,
     nsfeat: u8,
     nlbaf_z: u8,
     flbas: u8,
@@ -202,7 +203,8 @@ impl fmt::Display for NamespaceError {
 impl NamespaceInfo {
     /// Checks and decodes Identify Namespace.
     pub(crate) fn decode(raw: &IdentifyNamespace) -> Result<Self, NamespaceError> {
-        if raw.nsze == 0 {
+        // A namespace without capacity has no block that can be written.
+        if raw.nsze == 0 || raw.ncap == 0 {
             return Err(NamespaceError::Inactive);
         }
         let formats = u16::from(raw.nlbaf_z) + u16::from(raw.nulbaf) + 1;
@@ -256,10 +258,20 @@ impl NamespaceInfo {
 #[kunit_tests(rnvme_identify_namespace)]
 mod tests {
     use super::{
-        super::tests::page,
+        super::tests,
         *, //
     };
     use zerocopy::FromBytes;
+
+    /// A page of `fill` but for `fields`; all of the namespace's blocks have a place, unless `fields`
+    /// says otherwise.
+    fn page(fill: u8, fields: &[(usize, &[u8])]) -> Result<KVec<u8>> {
+        let mut page = tests::page(fill, fields)?;
+        if fields.iter().all(|(offset, _)| *offset != 8) {
+            page.copy_within(0..8, 8);
+        }
+        Ok(page)
+    }
 
     fn namespace(page: &[u8]) -> Result<(u32, u64), NamespaceError> {
         let info = NamespaceInfo::decode(IdentifyNamespace::ref_from_bytes(page).unwrap())?;
@@ -311,6 +323,8 @@ mod tests {
     #[test]
     fn empty_and_strange_namespaces() -> Result {
         assert_eq!(namespace(&page(0, &[])?), Err(NamespaceError::Inactive));
+        let no_capacity = page(0, &[(0, &[1]), (8, &[0]), (130, &[9])])?;
+        assert_eq!(namespace(&no_capacity), Err(NamespaceError::Inactive));
         let shift = 0xff;
         assert_eq!(
             namespace(&page(0xff, &[])?),

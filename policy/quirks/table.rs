@@ -98,11 +98,16 @@ const DEVICES: &[DeviceRow] = &[
     (0x1c5f, &[0x0540], Quirks::DELAY_BEFORE_CHK_RDY),
     (0x1c5f, &[0x0555], Quirks::NO_NS_DESC_LIST),
     // PM1725, PM1725a; PM9B1, MZALQ, SM953.
-    (SAMSUNG, &[0xa821], Quirks::DELAY_BEFORE_CHK_RDY),
+    (
+        SAMSUNG,
+        &[0xa821],
+        Quirks::DELAY_BEFORE_CHK_RDY.and(Quirks::MQES_ZERO),
+    ),
     (
         SAMSUNG,
         &[0xa822],
         Quirks::DELAY_BEFORE_CHK_RDY
+            .and(Quirks::MQES_ZERO)
             .and(Quirks::DISABLE_WRITE_ZEROES)
             .and(Quirks::IGNORE_DEV_SUBNQN),
     ),

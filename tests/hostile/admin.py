@@ -77,7 +77,9 @@ class Admin:
         options = self.controller.options
         if not 0 < ident <= options["queues"] or ident in there:
             raise BadCommand(QID_INVALID)
-        if size < 2 or size > options["mqes"] + 1:
+        # Samsung's PM1725 states one entry, and has more.
+        most = options["mqes"] + 1 if options["mqes"] else 64 * (options["vendor"] == 0x144d)
+        if size < 2 or size > most:
             raise BadCommand(QUEUE_SIZE)
         if not command.dword(11) & 1 or command.prp1 & 0xfff:
             self.controller.complain(f"queue {ident} is not contiguous, or not aligned")

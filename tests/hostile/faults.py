@@ -12,7 +12,7 @@ import time
 # What each fault does, and the keys that choose its place.
 KNOWN = {
     "read": "a register (reg, times) reads as `value`, or has the bits `or`",
-    "fatal": "CSTS.CFS is set at a step (enable, ready, disable, shutdown, admin, io, access; op)",
+    "fatal": "CSTS.CFS is set at a step (enable, ready, disable, shutdown, admin, io, access; op), for `ms` or for good",
     "gone": "the device vanishes at a step: all reads are ones, no interrupts",
     "hide": "the device does not answer for `ms` from a step on, and then goes on as it was",
     "left": "a function level reset ends with CC.EN = 1, as firmware leaves it, and CSTS.RDY = `rdy`",

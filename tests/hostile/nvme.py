@@ -282,13 +282,19 @@ class Controller(Presence):
         if fault:
             self.hide(fault.number("ms") / 1000)
             return True
-        if self.faults.take("fatal", step=name, **more):
-            self.regs["csts"] |= CFS
-            return True
+        if fault := self.faults.take("fatal", step=name, **more):
+            return self.fail(fault.number("ms") / 1000)
         fault = self.faults.take("stop", step=name, **more)
         if fault:
             self.stop(fault.args.get("until", "ever"))
         return fault
+
+    def fail(self, seconds):
+        """Set CSTS.CFS, for so many seconds or for good; returns whether for good."""
+        self.regs["csts"] |= CFS
+        if seconds:
+            self.later(seconds, lambda: self.regs.update(csts=self.regs["csts"] & ~CFS))
+        return not seconds
 
     def configure(self, value):
         """CC was written: enable, disable, shutdown."""
@@ -341,8 +347,7 @@ class Controller(Presence):
         self.regs["csts"] = self.regs["csts"] & ~0xc | 2 << 2
 
     def part(self):
-        """A fault may post a last entry to each I/O completion queue when the controller is
-        disabled."""
+        """A fault may post a last entry to each I/O completion queue at CC.EN = 0."""
         if not self.faults.take("parting"):
             return
         for cq in self.cqs.values():

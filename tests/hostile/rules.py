@@ -81,6 +81,11 @@ class Rules:
                 "bus mastering is set before CC.EN = 0 and CSTS.RDY = 0 were read: "
                 f"CC {regs['cc']:#x}, CSTS {regs['csts']:#x}")
 
+    def has_sets(self, selected):
+        """Whether CAP.CSS has what CC.CSS selects; no command set at all means the NVM one."""
+        css = self.controller.options["css"] or 1
+        return bool(css & {0: 1, 6: 1 << 6, 7: 1 << 7}.get(selected, 0))
+
     def configure(self, old, new):
         """The host wrote CC."""
         complain = self.controller.complain
@@ -90,6 +95,8 @@ class Rules:
             complain(f"CC is written with reserved bits: {new:#x}")
         elif new & 1 and new >> 16 & 0xff != 0x46:
             complain(f"CC is written with other sizes of entries: {new:#x}")
+        if new & 1 and not self.has_sets(new >> 4 & 7):
+            complain(f"CC.CSS selects command sets that CAP.CSS has not: {new:#x}")
         if new & 1 and not old & 1:
             if csts & RDY:
                 complain("CC.EN becomes 1 while CSTS.RDY is 1")

@@ -66,12 +66,22 @@ echo 1 >$class/rescan_controller
 expect "namespaces that were replaced" 0 "$(klog_count "was replaced by another")"
 may_read 10 || die "expected the same disk"
 # QEMU's first ids: only CNS 00h and 01h are known, so namespaces are asked for one by one.
-become "vendor=0x8086 device=0x5845 ns=2"
+become "vendor=0x8086 device=0x5845 ns=2 vs=0x10000"
 expect_quirks identify_cns disable_write_zeroes bogus_nid
 wait_for 2 test -b /dev/rnvme0n2
 for cns in 2 3 5 6 8; do
     expect "Identify of CNS $cns" 0 "$(hostile count identify $cns)"
 done
+# Its later versions have the same ids, and know more.
+become "vendor=0x8086 device=0x5845 vs=0x10400"
+expect_quirks identify_cns disable_write_zeroes bogus_nid
+for cns in 2 3 6; do
+    (($(hostile count identify $cns))) || die "expected Identify of CNS $cns"
+done
+# Samsung PM1725: it states queues of one entry, and has more.
+become "vendor=0x144d device=0xa821 mqes=0 rdydelay=2300"
+expect_quirks delay_before_chk_rdy mqes_zero
+expect "nr_requests" 63 "$(<$queue/nr_requests)"
 # O2 Micro: PRP lists must begin at multiples of 512 bytes; the controller complains of others.
 become "vendor=0x1217 device=0x8760 listalign=512"
 expect_quirks dmapool_align_512

@@ -18,7 +18,7 @@ stock disk|set dstrd=1
 disk|set dstrd=15
 none|set mpsmin=1
 stock none|set mpsmin=15
-stock none|set css=0
+disk|set css=0
 stock disk|set vs=0
 stock disk|set vs=0xffffffff
 none|arm read reg=cap times=always
