@@ -20,7 +20,14 @@ struct Entry {
     holds: bool,
 }
 
-/// The functions that a controller refused with Do Not Retry.
+impl Entry {
+    /// Whether the controller will refuse the function each time.
+    fn is_for_good(&self) -> bool {
+        self.status.is_unsupported()
+    }
+}
+
+/// The functions that a controller refused: with Do Not Retry, which holds, or without.
 pub(crate) struct Refusals {
     entries: [Option<Entry>; MAX],
 }
@@ -34,7 +41,8 @@ impl Refusals {
     /// The status with which `function` was refused since the last [`Self::forget`].
     pub(crate) fn holds(&self, function: AdminFunction) -> Option<Status> {
         let mut entries = self.entries.iter().flatten();
-        let is_it = |entry: &&Entry| entry.holds && entry.function == function;
+        let is_it =
+            |entry: &&Entry| entry.holds && entry.is_for_good() && entry.function == function;
         entries.find(is_it).map(|entry| entry.status)
     }
 
@@ -43,14 +51,22 @@ impl Refusals {
     pub(crate) fn note(&mut self, function: AdminFunction, status: Status) -> bool {
         let is_it = |entry: &Option<Entry>| entry.is_some_and(|it| it.function == function);
         let known = self.entries.iter().position(is_it);
-        let Some(place) = known.or_else(|| self.entries.iter().position(Option::is_none)) else {
+        let free = || self.entries.iter().position(Option::is_none);
+        let passing = || {
+            self.entries
+                .iter()
+                .flatten()
+                .position(|it| !it.is_for_good())
+        };
+        let Some(place) = known.or_else(free).or_else(passing) else {
             return true;
         };
         let Some(entry) = self.entries.get_mut(place) else {
             return true;
         };
         let was_said = entry.is_some_and(|it| it.status == status);
-        *entry = status.is_unsupported().then_some(Entry {
+        // What may be otherwise the next time is asked again, and said once.
+        *entry = Some(Entry {
             function,
             status,
             holds: true,
@@ -61,8 +77,11 @@ impl Refusals {
     /// The controller was reset, or the user wants to know: it is asked for everything again. A
     /// refusal that is no other than before has no line in the log.
     pub(crate) fn forget(&mut self) {
-        for entry in self.entries.iter_mut().flatten() {
-            entry.holds = false;
+        for entry in &mut self.entries {
+            *entry = entry.filter(Entry::is_for_good);
+            if let Some(entry) = entry {
+                entry.holds = false;
+            }
         }
     }
 }
@@ -102,8 +121,12 @@ mod tests {
         // Invalid Field without DNR, Internal Error, Invalid Namespace or Format with it.
         for raw in [2, 6, Status::DNR | 6, Status::DNR | 0xb] {
             assert!(refusals.note(identify(3), Status::from_raw(raw)));
+            assert!(!refusals.note(identify(3), Status::from_raw(raw)));
             assert!(refusals.holds(identify(3)).is_none());
         }
+        // After a reset it is news.
+        refusals.forget();
+        assert!(refusals.note(identify(3), Status::from_raw(Status::DNR | 0xb)));
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! event a few lines a minute.
 
 use super::{
-    timing::REPORT_INTERVAL_MS,
+    timing::{
+        FAULT_INTERVAL_MS,
+        REPORT_INTERVAL_MS, //
+    },
     LogBudget, //
 };
 use crate::nvme::{
@@ -24,12 +27,21 @@ const BURST: u32 = 4;
 // CAST: u32 to i64 widens; i64::from is no const fn.
 const INTERVAL: Delta = Delta::from_millis(REPORT_INTERVAL_MS as i64);
 
+/// The most resets because of persistent internal errors in [`RESETS_INTERVAL`].
+const RESETS: u32 = 3;
+
+/// In which they are counted. A controller that reports the same error after each reset is not reset
+/// for ever: its I/O may work.
+// CAST: u32 to i64 widens; i64::from is no const fn.
+const RESETS_INTERVAL: Delta = Delta::from_millis(FAULT_INTERVAL_MS as i64);
+
 /// The types of events.
 const TYPES: usize = 8;
 
 /// What of the events of a controller the log has.
 pub(crate) struct Reports {
     budgets: [LogBudget; TYPES],
+    resets: LogBudget,
     /// The critical warnings that there are, or were at the last look at the SMART log.
     warnings: Warnings,
 }
@@ -38,6 +50,7 @@ impl Reports {
     /// Nothing was reported yet.
     pub(crate) const NONE: Self = Self {
         budgets: [const { LogBudget::new(BURST, INTERVAL) }; TYPES],
+        resets: LogBudget::new(RESETS, RESETS_INTERVAL),
         warnings: Warnings::NONE,
     };
 
@@ -45,6 +58,11 @@ impl Reports {
     pub(crate) fn admit(&mut self, kind: u8, now: Instant<Monotonic>) -> Option<u32> {
         let budget = self.budgets.get_mut(usize::from(kind) % TYPES)?;
         budget.admit(now)
+    }
+
+    /// A persistent internal error was reported at `now`: whether a reset may help.
+    pub(crate) fn may_reset(&mut self, now: Instant<Monotonic>) -> bool {
+        self.resets.admit(now).is_some()
     }
 
     /// The number of events of type `kind` that the log does not have, if their interval is over: see
@@ -132,6 +150,16 @@ mod tests {
             assert_eq!(reports.unmasked(wanted).raw(), left);
             assert_eq!(reports.has_warnings(), left != 0x11f);
         }
+    }
+
+    #[test]
+    fn a_controller_is_not_reset_for_ever() {
+        let (mut reports, now) = (Reports::NONE, Instant::now());
+        for _ in 0..RESETS {
+            assert!(reports.may_reset(now));
+        }
+        assert!(!reports.may_reset(now) && !reports.may_reset(now + INTERVAL));
+        assert!(reports.may_reset(now + RESETS_INTERVAL));
     }
 
     #[test]

@@ -15,7 +15,8 @@ use crate::{
         GetLogPage,
         Health,
         Notice,
-        Status, //
+        Status,
+        Warnings, //
     },
     policy::{
         timing,
@@ -86,12 +87,8 @@ impl<D: Send + Sync + 'static> EventHandler<'_, D> {
     fn handle(&self, event: AsyncEvent) {
         let is_told = self.admit(event);
         match event.kind() {
-            EventKind::PersistentError => {
-                self.shared
-                    .hardware
-                    .notify(Event::Fault, "it reports a persistent internal error");
-            }
-            EventKind::Smart => self.tell_health(true),
+            EventKind::PersistentError => self.reset(is_told),
+            EventKind::Smart => self.tell_health(Some(event)),
             EventKind::Notice(Notice::NamespaceChanged) => {
                 self.read_changed(is_told);
                 self.shared.jobs.scan.queue();
@@ -104,6 +101,21 @@ impl<D: Send + Sync + 'static> EventHandler<'_, D> {
         if let Ok(text) = text {
             // No process may listen.
             let _ = self.class.uevent(&[&text]);
+        }
+    }
+
+    /// Resets a controller that reports a persistent internal error, unless resets have not helped.
+    fn reset(&self, is_told: bool) {
+        let may_help = self.request.reports.lock().may_reset(Instant::now());
+        if may_help {
+            self.shared
+                .hardware
+                .notify(Event::Fault, "it reports a persistent internal error");
+        } else if is_told {
+            dev_err!(
+                self.device(),
+                "persistent internal error reported again: no reset, some in the last 10 minutes have not helped\n"
+            );
         }
     }
 
@@ -138,7 +150,7 @@ impl<D: Send + Sync + 'static> EventHandler<'_, D> {
     fn look(&self) {
         let has_warnings = self.request.reports.lock().has_warnings();
         if has_warnings || self.request.is_retained.load(Relaxed) {
-            self.tell_health(false);
+            self.tell_health(None);
         }
         for kind in 0..=AsyncEvent::VENDOR {
             let rest = self.request.reports.lock().rest(kind, Instant::now());
@@ -148,28 +160,52 @@ impl<D: Send + Sync + 'static> EventHandler<'_, D> {
         }
     }
 
-    /// Reads the SMART log, after an event or for the watchdog, and logs the critical warnings that are
+    /// Reads the SMART log, after `event` or for the watchdog, and logs the critical warnings that are
     /// new. The controller does not report these again until they have cleared. If it refuses that, the
     /// read of an event makes it report none until the watchdog looks. What has cleared is logged at a
-    /// look only, so a warning that flaps is one.
-    fn tell_health(&self, is_event: bool) {
-        let retains = is_event && self.request.is_unmasked.load(Relaxed);
-        let command = GetLogPage::smart().retaining(retains);
-        let Ok(page) = self.shared.admin.log_page(&command) else {
-            return;
-        };
-        let Ok(health) = page.get().map(Health::decode) else {
-            return;
-        };
-        self.request.is_retained.store(retains, Relaxed);
+    /// look only, so a warning that flaps is one. What the event says counts, too: the log may be
+    /// refused, or have no warning any more.
+    fn tell_health(&self, event: Option<AsyncEvent>) {
+        let retains = event.is_some() && self.request.is_unmasked.load(Relaxed);
+        let health = self.health(retains);
+        let warnings = health.as_ref().map(|health| health.warnings);
         let (raised, cleared) = {
             let mut reports = self.request.reports.lock();
-            let raised = reports.raise(health.warnings);
-            let cleared = (!is_event).then(|| reports.look(health.warnings));
-            (raised, cleared.flatten())
+            let by_event = event.map_or(Warnings::NONE, Warnings::of_event);
+            let raised = reports.raise(warnings.unwrap_or(Warnings::NONE).with(by_event));
+            let looked = warnings.filter(|_| event.is_none());
+            (raised, looked.and_then(|now| reports.look(now)))
         };
         if let Some(raised) = raised {
-            dev_warn!(
+            self.tell_raised(raised, health);
+        }
+        if let Some(cleared) = cleared {
+            dev_info!(
+                self.device(),
+                "critical warning cleared: {}; left: {}\n",
+                cleared,
+                warnings.unwrap_or(Warnings::NONE)
+            );
+        }
+        if raised.is_some() || cleared.is_some() {
+            self.enable();
+        }
+    }
+
+    /// Reads the SMART log; `retains`: the controller reports no event of it until the next read that
+    /// does not retain.
+    fn health(&self, retains: bool) -> Option<Health> {
+        let command = GetLogPage::smart().retaining(retains);
+        let page = self.shared.admin.log_page(&command).ok()?;
+        let health = page.get().map(Health::decode).ok()?;
+        self.request.is_retained.store(retains, Relaxed);
+        Some(health)
+    }
+
+    /// Logs the critical warnings that are new, with what the SMART log says.
+    fn tell_raised(&self, raised: Warnings, health: Option<Health>) {
+        match health {
+            Some(health) => dev_warn!(
                 self.device(),
                 "critical warning: {}; {} K, {} % spare (threshold {} %), {} % used, {} media errors; not reported again until it clears\n",
                 raised,
@@ -178,18 +214,12 @@ impl<D: Send + Sync + 'static> EventHandler<'_, D> {
                 health.spare_threshold,
                 health.used,
                 health.media_errors
-            );
-        }
-        if let Some(cleared) = cleared {
-            dev_info!(
+            ),
+            None => dev_warn!(
                 self.device(),
-                "critical warning cleared: {}; left: {}\n",
-                cleared,
-                health.warnings
-            );
-        }
-        if raised.is_some() || cleared.is_some() {
-            self.enable();
+                "critical warning: {}; the SMART log cannot be read; not reported again until it clears\n",
+                raised
+            ),
         }
     }
 

@@ -4,6 +4,7 @@
 //!
 //! Base 5.16.1.3.
 
+use crate::nvme::AsyncEvent;
 use core::mem::offset_of;
 use kernel::{
     fmt,
@@ -77,6 +78,17 @@ impl Warnings {
     /// The warnings of the field `raw`.
     pub(crate) const fn from_raw(raw: u8) -> Self {
         Self(raw)
+    }
+
+    /// The warning that a SMART / Health Status event is about (Base 5.2.1, figure of that type): none
+    /// for what the specification does not know.
+    pub(crate) fn of_event(event: AsyncEvent) -> Self {
+        Self(match event.info() {
+            0 => Self::RELIABILITY,
+            1 => Self::TEMPERATURE,
+            2 => Self::SPARE,
+            _ => 0,
+        })
     }
 
     /// The value that [`Self::from_raw`] takes.
