@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Functions that the kernel crate's PCI abstraction lacks: claiming BAR 0, stopping DMA.
-//! `config.rs` has config space and resets of the function, `driver.rs` the callbacks beyond probe and remove.
+//! `config.rs` has config space and resets of the function, `driver.rs` the callbacks beyond probe
+//! and remove.
 
 use crate::num::u32_as_usize;
 use kernel::{

@@ -18,7 +18,7 @@ ended_at_once() { (($(klog_count "I/O commands wait without the device"))); }
 wait_for 20 ended_at_once
 took=$(seconds_since "$start")
 # Before a sleep the driver waits 10 s for I/O.
-within "$took" 6 || die "expected the commands to end at once, it took $took s: $(klog)"
+within "$took" 9 || die "expected the commands to end at once, it took $took s: $(klog)"
 echo "commands ended after $took s"
 hostile new
 # In QEMU the link does not come back.

@@ -10,8 +10,8 @@
 start_driver write_queues=2 poll_queues=2
 put_noise $disk 8
 contexts=(/sys/block/"$disk"/mq/*)
-queues=${#contexts[@]}
-((queues >= 5)) || die "expected 5 I/O queues or more, saw $queues"
+all=${#contexts[@]}
+((all >= 5)) || die "expected 5 I/O queues or more, saw $all"
 # Unbinds after requests; $seconds is how long that took, $orphans how many I/O queues there were at
 # the shutdown.
 delete() { # REQUESTS
@@ -44,7 +44,7 @@ delete "arm late queue=admin op=0|4 ms=450 times=always"
 delete "arm nointr queue=admin op=0|4 times=always"
 for op in 0 4; do
     delete "arm status value=0x4101 queue=admin op=$op times=always"
-    expect "refused, opcode $op: I/O queues at the shutdown" "$queues" "$orphans"
+    expect "refused, opcode $op: I/O queues at the shutdown" "$all" "$orphans"
     delete "arm never queue=admin op=$op times=always"
 done
 stop_driver
