@@ -273,8 +273,8 @@ impl ScanJob {
             return Ok(());
         }
         let pause = parts.namespaces.scan().inspect_err(|e| {
-            // A controller that is being reset is scanned again afterwards.
-            if parts.shared.hardware.is_live() {
+            // A controller that is being reset, or was reset meanwhile, is scanned again afterwards.
+            if parts.shared.hardware.is_live() && *e != ENODEV {
                 dev_err!(
                     parts.namespaces.device(),
                     "namespace scan failed: error {}\n",

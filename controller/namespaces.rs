@@ -181,7 +181,8 @@ impl Namespaces {
     /// # Errors
     ///
     /// `ENOMEM`; `EIO` if the list of namespaces cannot be read; `ENODEV` if the controller does not
-    /// work any more. The disks that were changed until then stay as they are.
+    /// work any more, or was reset meanwhile: a scan follows a reset. The disks that were changed
+    /// until then stay as they are.
     pub(super) fn scan(&self) -> Result<Option<u32>> {
         let disks = &mut *self.disks.lock();
         let (hardware, common) = (&self.shared.hardware, self.common());
@@ -202,7 +203,8 @@ impl Namespaces {
                 self.note_late(nsid, disks)?;
                 continue;
             };
-            if !hardware.is_live() {
+            // Either is a reason for any failure.
+            if !hardware.is_live() || common.round != self.live.round() {
                 return Err(ENODEV);
             }
             is_whole &= !matches!(skip, Skip::NotReady | Skip::Failed(_));
@@ -291,7 +293,6 @@ impl Namespaces {
     /// Makes a disk for namespace `nsid`, or updates its disk. A namespace that says that it is not
     /// ready is left for later, while the driver waits for it.
     fn update(&self, nsid: Nsid, disks: &mut Disks, common: &Common) -> Result<(), Skip> {
-        let resets = self.shared.hardware.counters.resets.load(Relaxed);
         let now = self.describe(nsid, &mut disks.remarks)?;
         if !now.attributes.ready {
             if disks.waits.is_patient(nsid, self.now()) {
@@ -306,8 +307,7 @@ impl Namespaces {
             .as_ref()
             .map(|disk| disk.membership.change(&now.likeness, self));
         if now.ids_stated.is_err() {
-            let undisturbed = self.shared.hardware.is_live()
-                && resets == self.shared.hardware.counters.resets.load(Relaxed);
+            let undisturbed = self.shared.hardware.is_live() && common.round == self.live.round();
             // A controller that refuses to state more identifiers has a line in the log. Its disk
             // is not taken for another because of that.
             let is_other = change == Some(Change::Replaced);
@@ -396,7 +396,7 @@ impl Namespaces {
         let (recipe, ignored) = self.recipe(nsid, now, common);
         self.tell_ignored(nsid, ignored);
         let geometry = self.geometry(&registration, number, &recipe)?;
-        let membership = self.live.enter(&geometry, now.likeness)?;
+        let membership = self.live.enter(&geometry, now.likeness, common.round)?;
         let disk = Disk::add(
             self.set.clone(),
             &self.parent,
@@ -429,7 +429,7 @@ impl Namespaces {
         self.tell_ignored(nsid, ignored);
         let geometry = self.geometry(&namespace.registration, number, &recipe)?;
         let likeness = namespace.membership.likeness(&now.likeness);
-        let membership = self.live.enter(&geometry, likeness)?;
+        let membership = self.live.enter(&geometry, likeness, common.round)?;
         namespace
             .disk
             .update(geometry, &recipe.limits, recipe.sectors)?;

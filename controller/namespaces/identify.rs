@@ -41,8 +41,25 @@ use kernel::prelude::*;
 /// Major and minor version of the specification (VS).
 type Version = (u16, u8);
 
+/// A time between two checks of the namespaces by resets: what the controller said of a namespace in
+/// an earlier one may be of another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Round(u64);
+
+impl Round {
+    /// Before the first check.
+    pub(super) const FIRST: Self = Self(0);
+
+    /// The round after this one.
+    pub(super) fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
 /// What a controller says that matters to all of its namespaces.
 pub(super) struct Common {
+    /// From when on it says that, and what it says of each namespace.
+    pub(super) round: Round,
     /// What the last Identify Controller said.
     pub(super) info: ControllerInfo,
     version: Version,
@@ -105,6 +122,7 @@ impl Namespaces {
 
     /// What matters to all namespaces.
     pub(super) fn common(&self) -> Common {
+        let round = self.live.round();
         let version = self.version();
         let nvm = if version >= (1, 2) && !self.has_two_cns() {
             // A controller that refuses states no limits.
@@ -116,6 +134,7 @@ impl Namespaces {
             NvmLimits::default()
         };
         Common {
+            round,
             info: self.shared.info(),
             version,
             nvm,

@@ -4,7 +4,10 @@
 //! that was replaced or reformatted.
 
 use super::{
-    identify::Skip,
+    identify::{
+        Round,
+        Skip, //
+    },
     remarks::Remarks,
     Namespaces, //
 };
@@ -39,7 +42,13 @@ pub(super) struct LiveNamespaces {
     /// LOCK: the list of namespaces that have disks; inside: nothing. A reset takes it, so
     /// allocations do no I/O.
     #[pin]
-    list: Mutex<KVec<Arc<Member>>>,
+    list: Mutex<Members>,
+}
+
+struct Members {
+    list: KVec<Arc<Member>>,
+    /// Goes up when [`Namespaces::check`] begins.
+    round: Round,
 }
 
 /// A namespace as its disk was made from it.
@@ -60,16 +69,33 @@ impl LiveNamespaces {
     /// No namespace yet.
     pub(super) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
-            pin_init!(Self { list <- new_mutex!(KVec::new()) }),
+            pin_init!(Self {
+                list <- new_mutex!(Members {
+                    list: KVec::new(),
+                    round: Round::FIRST,
+                }),
+            }),
             GFP_KERNEL,
         )
     }
 
-    /// Adds the namespace of `likeness`, whose disk has `geometry`.
+    /// The present round. Taken before the controller is asked about a namespace.
+    pub(super) fn round(&self) -> Round {
+        self.list.lock().round
+    }
+
+    /// Adds the namespace of `likeness`, whose disk has `geometry`, as the controller has described
+    /// it since `round`.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if a check has begun since then: the namespace may be another now, and the check
+    /// does not look at it. The scan that follows each reset describes it anew. `ENOMEM`.
     pub(super) fn enter(
         self: &Arc<Self>,
         geometry: &Arc<Geometry>,
         likeness: Likeness,
+        round: Round,
     ) -> Result<Membership> {
         let member = Member {
             geometry: geometry.clone(),
@@ -78,7 +104,12 @@ impl LiveNamespaces {
         };
         let member = Arc::new(member, GFP_KERNEL)?;
         let _noio = NoIo::new();
-        self.list.lock().push(member.clone(), GFP_KERNEL)?;
+        let mut members = self.list.lock();
+        if members.round != round {
+            return Err(ENODEV);
+        }
+        members.list.push(member.clone(), GFP_KERNEL)?;
+        drop(members);
         Ok(Membership {
             live: self.clone(),
             member,
@@ -88,14 +119,17 @@ impl LiveNamespaces {
     /// The number of namespaces.
     fn count(&self) -> u32 {
         // CAST: there is memory for fewer.
-        self.list.lock().len() as u32
+        self.list.lock().list.len() as u32
     }
 
-    /// All namespaces.
-    fn all(&self) -> Result<KVec<Arc<Member>>> {
+    /// Begins a round: returns all namespaces, and no namespace enters any more that was described
+    /// before.
+    fn begin_round(&self) -> Result<KVec<Arc<Member>>> {
         let mut all = KVec::new();
         let _noio = NoIo::new();
-        for member in self.list.lock().iter() {
+        let mut members = self.list.lock();
+        members.round = members.round.next();
+        for member in &members.list {
             all.push(member.clone(), GFP_KERNEL)?;
         }
         Ok(all)
@@ -161,8 +195,8 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         let member = Arc::as_ptr(&self.member);
-        let mut list = self.live.list.lock();
-        list.retain(|other| Arc::as_ptr(other) != member);
+        let mut members = self.live.list.lock();
+        members.list.retain(|other| Arc::as_ptr(other) != member);
     }
 }
 
@@ -184,7 +218,7 @@ impl Namespaces {
     ///
     /// `ENOMEM`. A namespace that the controller says nothing of counts as unchanged.
     pub(in crate::controller) fn check(&self) -> Result {
-        for member in self.live.all()? {
+        for member in self.live.begin_round()? {
             member.geometry.readiness.begin_anew();
             let change = match self.recognise(member.geometry.nsid, &mut Remarks::mute()) {
                 Ok((now, ..)) => member.change(&now, self),

@@ -86,6 +86,28 @@ wait_for 8 is_another
 exec 5>&-
 expect_noise $disk 8
 before=$(disk_number)
+# What a scan has found before a reset does not hold after it. The scan waits for a read of the
+# disk that it removes; the reset ends the read, and finds a third namespace.
+mark
+echo 60000 >"/sys/block/$disk/queue/io_timeout"
+hostile "arm never queue=io op=2"
+dd if=/dev/$disk of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null &
+reader=$!
+hostile "await never 1 20"
+hostile "ns identity 1 second"
+# shellcheck disable=SC2317,SC2329 # called by wait_for
+is_logged() { (($(klog_count "$1") > 0)); }
+wait_for 20 is_logged "replaced by another"
+hostile "ns identity 1 third quiet"
+reset_controller || die "expected the reset to succeed"
+! wait $reader || die "expected an error of the read of a namespace that was replaced"
+echo 1 >$ctrl/rescan_controller
+wait_for 20 test -b /dev/$disk
+expect "times that a disk was replaced: its data was older than the reset" 1 \
+    "$(klog_count 'replaced by another')"
+expect "failures of the scan" 0 "$(klog | grep -c -e 'scan failed' -e 'left out')"
+expect_noise $disk 8
+before=$(disk_number)
 # Identifiers that read as zero.
 reset_with "arm identify cns=0 at=104:$zero times=always; arm identify cns=3 fill=0 times=always"
 expect "the disk without identifiers" "$before" "$(disk_number)"
