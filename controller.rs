@@ -268,6 +268,9 @@ impl Controller {
         // A shutdown that has begun ends: it deletes the queues, and no I/O may begin then.
         self.working.0.shutdown.work().close();
         hardware.leave();
+        if let Some(parts) = self.core.parts() {
+            parts.namespaces.end_waits();
+        }
         self.working.0.close();
         if let Some(parts) = self.core.parts() {
             parts.namespaces.remove(!is_present(pdev));

@@ -278,7 +278,9 @@ fn discard(queue: &Queue<Io>, rq: &mut Request<Io>) -> Result<Sqe, BlkStatus> {
 #[cold]
 fn fail(queue: &Queue<Io>, mut rq: Started<Io>, status: Status) {
     rq.begin_retries();
-    if status.is_not_ready() && !rq.is_failfast() {
+    let may_wait = !rq.is_failfast() && rq.may_wait(|geometry| &geometry.requeue_timer);
+    // Without pauses the namespace would be asked all the time.
+    if status.is_not_ready() && may_wait {
         if let Some(pause) = rq.queue_data().readiness.pause() {
             report_wait(queue, rq.queue_data(), status, pause);
             rq.requeue_after(pause.ms, |geometry| &geometry.requeue_timer);

@@ -29,6 +29,8 @@ pub(crate) struct Readiness {
     limit_ms: u32,
     /// Whether a command failed, because the wait was over.
     gave_up: AtomicBool,
+    /// Whether the disk goes: nothing is waited for any more.
+    is_over: AtomicBool,
 }
 
 /// What to do with a command that failed because the namespace is not ready.
@@ -49,6 +51,7 @@ impl Readiness {
             seen: AtomicU64::new(0),
             limit_ms,
             gave_up: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
         }
     }
 
@@ -63,7 +66,8 @@ impl Readiness {
         let state = NotReady::again(before, now);
         self.seen.store(state.seen, Relaxed);
         self.began.store(state.began.wrapping_add(1), Relaxed);
-        let Some(ms) = state.pause(self.limit_ms) else {
+        let pause = state.pause(self.limit_ms);
+        let Some(ms) = pause.filter(|_| !self.is_over.load(Relaxed)) else {
             self.gave_up.store(true, Relaxed);
             return None;
         };
@@ -77,6 +81,11 @@ impl Readiness {
     /// The controller was reset: a namespace that is not ready is waited for as long again.
     pub(crate) fn begin_anew(&self) {
         self.began.store(0, Relaxed);
+    }
+
+    /// From now on no command waits.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Relaxed);
     }
 
     /// Whether a command failed since the last [`Self::take_gave_up`], because the wait was over: what
@@ -117,6 +126,16 @@ mod tests {
             .pause()
             .is_some_and(|pause| pause.begins.is_some()));
         assert!(!readiness.take_gave_up());
+    }
+
+    #[test]
+    fn nothing_waits_after_the_end() {
+        let readiness = Readiness::new(60_000);
+        assert!(readiness.pause().is_some());
+        readiness.end();
+        assert_eq!(readiness.pause(), None);
+        readiness.begin_anew();
+        assert_eq!(readiness.pause(), None);
     }
 
     #[test]

@@ -122,6 +122,15 @@ impl LiveNamespaces {
         self.list.lock().list.len() as u32
     }
 
+    /// No namespace enters any more that was described before, and none is waited for.
+    fn end(&self) {
+        let mut members = self.list.lock();
+        members.round = members.round.next();
+        for member in &members.list {
+            member.geometry.readiness.end();
+        }
+    }
+
     /// Begins a round: returns all namespaces, and no namespace enters any more that was described
     /// before.
     fn begin_round(&self) -> Result<KVec<Arc<Member>>> {
@@ -209,6 +218,11 @@ impl Namespaces {
     /// How many admin commands [`Self::check`] takes at most.
     pub(in crate::controller) fn commands_of_a_check(&self) -> u32 {
         self.live.count().saturating_mul(COMMANDS_OF_A_CHECK)
+    }
+
+    /// The driver leaves the controller: a scan that waits for a namespace to become ready ends.
+    pub(in crate::controller) fn end_waits(&self) {
+        self.live.end();
     }
 
     /// Identifies the namespaces with disks again. I/O to a namespace that is another now fails from

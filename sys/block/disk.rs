@@ -97,6 +97,8 @@ where
         let mut raw = bindings::queue_limits::default();
         limits.apply(&mut raw);
         let data = Arc::into_raw(data).cast_mut();
+        // SAFETY: this function gives the reference back only when it has failed.
+        let requeue_timer = unsafe { &*data }.requeue_timer();
         let steady = set.keep_steady();
         // SAFETY: the set is allocated; the queue keeps `data`, which lives until `free_disk`.
         let made = from_err_ptr(unsafe {
@@ -115,10 +117,16 @@ where
             let q = unsafe { (*disk).queue };
             // SAFETY: as above.
             let added = unsafe { set.list(q) }.and_then(|()| {
+                // Before the disk is added, which reads the partition table.
+                // SAFETY: `drop`, `update`, or the error path here, closes the timer before the
+                // queue is shut down.
+                unsafe { requeue_timer.open(q) };
                 // SAFETY: as above.
                 unsafe { Self::set_up(disk, parent, name, data.cast(), limits, sectors) }
             });
             added.inspect_err(|_| {
+                // SAFETY: only `put_disk`, below, shuts the queue down.
+                unsafe { requeue_timer.close(q) };
                 set.unlist(q);
                 // SAFETY: this is the reference that the disk was made with. The disk was not
                 // added, so there is no other reference, and `free_disk` is not called.
@@ -128,21 +136,13 @@ where
         });
         match result {
             // INVARIANT: the disk was added with `data`.
-            Ok(disk) => Ok(Self { disk, set }.let_wait()),
+            Ok(disk) => Ok(Self { disk, set }),
             Err(e) => {
                 // SAFETY: `data` came from `into_raw` and has not been given to an added disk.
                 drop(unsafe { Arc::from_raw(data) });
                 Err(e)
             }
         }
-    }
-
-    /// Lets requests wait before they are queued again.
-    fn let_wait(self) -> Self {
-        let (data, q) = self.data();
-        // SAFETY: `drop` closes the timer before it shuts the queue down.
-        unsafe { data.requeue_timer().open(q) };
-        self
     }
 
     /// The data of the disk's queue, and the queue.

@@ -62,6 +62,13 @@ impl RequeueTimer {
 }
 
 impl<T: Types> Started<T> {
+    /// Whether the request may wait before it is queued again, at this moment.
+    pub(crate) fn may_wait(&self, timer: impl FnOnce(&T::QueueData) -> &RequeueTimer) -> bool {
+        // SAFETY: by the type invariant the request is live.
+        let q = unsafe { (*self.as_ptr()).q };
+        timer(self.queue_data()).0.load(Ordering::Relaxed) == q
+    }
+
     /// Gives the request back to be queued again.
     pub(crate) fn requeue(mut self) {
         self.set_timeout(Timeout::OF_QUEUE);

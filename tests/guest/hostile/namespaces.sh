@@ -114,6 +114,9 @@ try_unbind 5 "unbind"
 mark
 bind_with "set to=40; arm status queue=io op=2 value=0x82 times=20"
 expect "reads that failed" 20 "$(hostile count status)"
+# The pauses between them grow; together they take 1.4 s.
+passed=$(hostile since status)
+! within "$passed" 1 || die "expected pauses between 20 reads that failed, they took $passed s"
 wait_for 2 test -b /dev/${disk}p1
 expect_klog "rnvme0n1: not ready: Namespace Not Ready"
 try_unbind 5 "unbind"
@@ -134,6 +137,25 @@ try_unbind 5 "unbind"
 bind_with "set to=255; arm status queue=io op=2 value=0x4082 times=always"
 hostile "disarm status"
 try_unbind 5 "unbind"
+# Unbind ends the wait for a namespace that may become ready for two minutes yet.
+bind_with "set to=255"
+refused=$(hostile count status)
+hostile "arm status queue=io op=2 value=0x82 times=always"
+dd if=/dev/$disk of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null &
+reader=$!
+# shellcheck disable=SC2317,SC2329 # called by wait_for
+is_waiting() { (($(hostile count status) >= refused + 3)); }
+wait_for 10 is_waiting
+try_unbind 5 "unbind with a read that waits for the namespace"
+! wait $reader || die "expected an error of the read that waited for the namespace"
+# So it does while a scan reads the partition table of a disk that is new.
+bind_with "set to=255 ns=2"
+hostile "ns detach 2"
+wait_for 10 has_disks 1
+hostile "arm status queue=io op=2 value=0x82 times=always; ns attach 2"
+refused=0
+wait_for 10 is_waiting
+try_unbind 5 "unbind with a scan that waits for the namespace"
 # The controller says so itself: in CNS 08h, and by refusing Identify Namespace.
 bind_with "set to=40; arm identify cns=8 at=14:00 times=3; arm status queue=admin op=6 cns=0 value=0x82 times=3"
 expect "refused" 3 "$(hostile count status)"
