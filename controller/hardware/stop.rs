@@ -43,6 +43,7 @@ use crate::{
     },
     queue::Gate,
     sys::{
+        base::NoIo,
         block::TagSet,
         pci::LockedConfig, //
     }, //
@@ -264,13 +265,15 @@ impl Hardware {
 
     /// Stops the controller until [`Event::Wake`]: no I/O begins any more, what has begun ends
     /// within [`timing::DRAIN_MS`], `delete_queues` has the controller delete its I/O queues, and the
-    /// controller is shut down in an orderly way.
+    /// controller is shut down in an orderly way. Allocations in between do no I/O: memory reclaim
+    /// might wait for the frozen disks, whose thaw may wait for this thread.
     ///
     /// # Errors
     ///
     /// `EBUSY` if I/O does not end in time and [`Rest::Refuse`] says that it must: the controller
     /// works on.
     pub(crate) fn pause(&self, rest: Rest, delete_queues: impl FnOnce()) -> Result {
+        let _noio = NoIo::new();
         self.begin_pause(rest);
         if self.drain(rest, Instant::now() + timing::millis(timing::DRAIN_MS)) {
             delete_queues();

@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 # Before an orderly shutdown the driver deletes the I/O queues: all submission queues
 # together, then all completion queues together, a second at most for both.  A controller
-# that deletes late, never, wrongly or without an interrupt is shut down all the same.
+# that deletes late, never, wrongly or without an interrupt is shut down all the same. So it is
+# before a reset of the function, whose thread must not wait for I/O while it keeps all I/O back.
 #@ machine: hostile
 #@ timeout: 60
 #@ allow-hostile: queue 0: command id .* is used twice
@@ -47,4 +48,18 @@ for op in 0 4; do
     expect "refused, opcode $op: I/O queues at the shutdown" "$all" "$orphans"
     delete "arm never queue=admin op=$op times=always"
 done
+
+# The flags of a thread (include/linux/sched.h): its allocations do no I/O.
+no_io=$((0x80000)) seen=0
+hostile "new; arm never queue=admin op=0 times=always"
+bash -c "echo 1 >/sys/bus/pci/devices/$bdf/reset" &
+resetting=$!
+while read -r -a fields <"/proc/$resetting/stat" && [[ ${fields[2]} != Z ]]; do
+    ((!(fields[8] & no_io))) || seen=1
+done 2>/dev/null
+wait $resetting || die "expected the reset of the function to succeed"
+(($(hostile count never) > 0)) || die "expected a reset of the function to delete queues"
+((seen)) || die "expected PF_MEMALLOC_NOIO of the thread that pauses the controller, saw none"
+hostile new
+expect_noise $disk 8
 stop_driver
