@@ -127,7 +127,8 @@ where
             added.inspect_err(|_| {
                 // SAFETY: only `put_disk`, below, shuts the queue down.
                 unsafe { requeue_timer.close(q) };
-                set.unlist(q);
+                // SAFETY: as above.
+                unsafe { set.unlist(q) };
                 // SAFETY: this is the reference that the disk was made with. The disk was not
                 // added, so there is no other reference, and `free_disk` is not called.
                 unsafe { bindings::put_disk(disk) }
@@ -355,7 +356,8 @@ where
         // SAFETY: by the type invariant the disk was added. `del_gendisk` waits for its requests.
         // An opener may hold the disk, and with it the module, for longer.
         unsafe { bindings::del_gendisk(self.disk.as_ptr()) };
-        self.set.unlist(q);
+        // SAFETY: the disk still has a reference to its queue, which `add` has listed.
+        unsafe { self.set.unlist(q) };
         // SAFETY: this is the reference that the disk was made with.
         unsafe { bindings::put_disk(self.disk.as_ptr()) }
     }

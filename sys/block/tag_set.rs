@@ -333,11 +333,19 @@ impl<T: Operations> TagSet<T> {
         Ok(())
     }
 
-    /// Undoes [`Self::list`]. `q` must have no requests any more, and takes none again: it stays
-    /// frozen if the set is.
-    pub(in crate::sys) fn unlist(&self, q: *mut bindings::request_queue) {
-        let mut listed = self.inner.listed.lock();
-        listed.queues.retain(|other| other.0 != q);
+    /// Undoes [`Self::list`], and the last [`Self::kick_requeued`]. `q` must have no requests any
+    /// more, and takes none again: it stays frozen if the set is.
+    ///
+    /// # Safety
+    ///
+    /// `q` is live, and was listed.
+    pub(in crate::sys) unsafe fn unlist(&self, q: *mut bindings::request_queue) {
+        self.inner.listed.lock().queues.retain(|other| other.0 != q);
+        // A kick may have come after the block layer has ended the work of a queue that goes. None
+        // comes any more, and the queue must not be freed under its work.
+        // SAFETY: the caller promises that the queue is live; the work was initialised with it. The
+        // lock is released, because the work may run for a while.
+        unsafe { bindings::cancel_delayed_work_sync(core::ptr::addr_of_mut!((*q).requeue_work)) };
     }
 
     /// # Safety
