@@ -32,7 +32,8 @@ far=$seen
 taken 0
 near=$seen
 echo "on node 1: $far KiB with the device there, $near KiB with it on node 0"
-# The segment arrays of three queues (128 KiB each) alone reach this.
-((far >= 384)) || die "expected at least 384 KiB on the device's node, saw $far"
-((near < 128)) || die "expected less than 128 KiB on the other node, saw $near"
+# The commands in flight of two queues (32 KiB each) and blk-mq's tags reach this. Lists are not slab
+# memory.
+((far >= 128)) || die "expected at least 128 KiB on the device's node, saw $far"
+((near < 64)) || die "expected less than 64 KiB on the other node, saw $near"
 unload
