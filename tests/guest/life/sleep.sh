@@ -74,6 +74,8 @@ rounds=$(soak_rounds sleeps 1)
 # First all sleeps to idle: after S3 QEMU's power button is stuck.
 for how in "freeze freezer devices platform none" "mem freezer devices platform processors core none"; do
     read -r -a levels <<<"$how"
+    # After a real S3 the debug kernel does not power its guest off, with or without the driver.
+    [[ $how != mem* || ! -e /sys/kernel/debug/kmemleak ]] || unset "levels[-1]"
     for ((round = 1; round <= rounds; round++)); do
         for level in "${levels[@]:1}"; do
             sleep_once "${levels[0]}" "$level"
