@@ -19,10 +19,7 @@ use crate::{
     },
     sys::block::Buffer, //
 };
-use core::{
-    marker::PhantomData,
-    sync::atomic::Ordering::Relaxed, //
-};
+use core::marker::PhantomData;
 use kernel::prelude::*;
 
 impl AdminQueue {
@@ -66,7 +63,7 @@ impl AdminQueue {
     /// Remembers that the controller does not support `command`, if `status` says that, and logs it.
     fn note_refusal<D: IdentifyData>(&self, command: &Identify<D>, status: Status) {
         let function = command.sqe().function();
-        if function.is_some() && status.is_unsupported() && !self.is_silent.load(Relaxed) {
+        if function.is_some() && status.is_unsupported() && !self.is_silent() {
             let name = opcode_name(QueueId::ADMIN, Identify::<D>::OPCODE);
             self.note_failure(name, Identify::<D>::DETAIL, function, status);
         }

@@ -16,7 +16,7 @@ const MAX: usize = 32;
 struct Entry {
     function: AdminFunction,
     status: Status,
-    /// Whether the controller was not reset since.
+    /// Whether the refusal is for good, and the controller was not reset since.
     holds: bool,
 }
 
@@ -41,8 +41,7 @@ impl Refusals {
     /// The status with which `function` was refused since the last [`Self::forget`].
     pub(crate) fn holds(&self, function: AdminFunction) -> Option<Status> {
         let mut entries = self.entries.iter().flatten();
-        let is_it =
-            |entry: &&Entry| entry.holds && entry.is_for_good() && entry.function == function;
+        let is_it = |entry: &&Entry| entry.holds && entry.function == function;
         entries.find(is_it).map(|entry| entry.status)
     }
 
@@ -69,7 +68,7 @@ impl Refusals {
         *entry = Some(Entry {
             function,
             status,
-            holds: true,
+            holds: status.is_unsupported(),
         });
         !was_said
     }
