@@ -49,6 +49,16 @@ expect_progress() { # WHAT
     done
 }
 
+# SeaBIOS does not give the chipset back where its ACPI registers are (PMBASE, ACPI_CNTL): after a
+# real S3 the guest could not power itself off.
+lpc=00:1f.0
+acpi_registers=$(setpci -s $lpc 40.l 44.b | paste -sd' ')
+restore_acpi_registers() {
+    local base enable
+    read -r base enable <<<"$acpi_registers"
+    setpci -s $lpc "40.l=$base" "44.b=$enable"
+}
+
 # Sleep once; the kernel's own test waits for no second before it wakes up.
 sleep_once() { # STATE LEVEL
     local start=$EPOCHREALTIME took
@@ -58,24 +68,26 @@ sleep_once() { # STATE LEVEL
     echo "$1" >/sys/power/state || die "$1, $2: expected the machine to sleep: $(klog)"
     took=$(seconds_since "$start")
     [[ $2 != none ]] || host wake >/dev/null
+    [[ $1$2 != memnone ]] || restore_acpi_registers
     expect_progress "$1, $2"
     expect "$1, $2: state" live "$(ctrl_state)"
     # Buffered writes that the kernel syncs before are none of the driver's time.
     [[ ! $(klog) =~ "Filesystems sync: "([0-9.]+) ]] ||
         took=$(awk -v all="$took" -v sync="${BASH_REMATCH[1]}" 'BEGIN { printf "%.1f", all - sync }')
     row "$1 ($2)" "no error" "$took" nothing
-    within "$took" "$longest" || die "$1, $2: expected to sleep and wake within $longest s, it took $took s: $(klog)"
+    local limit=$longest
+    # The debug kernel alone takes up to 20 s there until its second CPU is up.
+    [[ $1$2 != memnone ]] || limit=$((longest * 3))
+    within "$took" "$limit" || die "$1, $2: expected to sleep and wake within $limit s, it took $took s: $(klog)"
 }
 
 echo 0 >/sys/module/suspend/parameters/pm_test_delay
 longest=5
 [[ ! -e /sys/kernel/debug/kmemleak ]] || longest=12
 rounds=$(soak_rounds sleeps 1)
-# First all sleeps to idle: after S3 QEMU's power button is stuck.
+# First all sleeps to idle: after S3 the button that ends them is not enabled any more.
 for how in "freeze freezer devices platform none" "mem freezer devices platform processors core none"; do
     read -r -a levels <<<"$how"
-    # After a real S3 the debug kernel does not power its guest off, with or without the driver.
-    [[ $how != mem* || ! -e /sys/kernel/debug/kmemleak ]] || unset "levels[-1]"
     for ((round = 1; round <= rounds; round++)); do
         for level in "${levels[@]:1}"; do
             sleep_once "${levels[0]}" "$level"
