@@ -2,7 +2,7 @@
 
 //! Every time and bound of the driver, and what they add up to: [`recovery_bound_ms`].
 //!
-//! docs/ARCHITECTURE.md shows this list, made from this file; the guest tests assert the bound that
+//! docs/BOUNDS.md shows this list, made from this file; the guest tests assert the bound that
 //! the driver states in sysfs (`recovery_bound_ms`).
 
 use kernel::{

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tables in docs/ARCHITECTURE.md that are made from the source, each between two markers."""
-
-PAGE = "docs/ARCHITECTURE.md"
+"""Tables in pages of docs/ that are made from the source, each between two markers."""
 
 
 def with_table(page, begin, end, lines):
@@ -12,12 +10,12 @@ def with_table(page, begin, end, lines):
     return page[:start] + "\n".join([begin, "", *lines, "", end]) + page[stop + len(end):]
 
 
-def write_table(what, begin, end, lines):
-    """Write a table into the page; what kept it from that."""
-    with open(PAGE, encoding="utf-8") as source:
+def write_table(where, what, begin, end, lines):
+    """Write a table into a page; what kept it from that."""
+    with open(where, encoding="utf-8") as source:
         page = with_table(source.read(), begin, end, lines)
     if page is None:
-        return [f"{PAGE}: has no markers for the table of {what}"]
-    with open(PAGE, "w", encoding="utf-8") as out:
+        return [f"{where}: has no markers for the table of {what}"]
+    with open(where, "w", encoding="utf-8") as out:
         out.write(page)
     return []

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Faults under I/O: commands that the controller loses, aborts that it refuses, controllers
 # that fail, stop or vanish, and resets that fail.  With a controller that comes back no
-# I/O fails; with one that does not, I/O fails within the bounds of docs/ARCHITECTURE.md,
+# I/O fails; with one that does not, I/O fails within the bounds of docs/BOUNDS.md,
 # and a reset through sysfs brings the controller back.
 #@ machine: hostile
 #@ kernels: debug

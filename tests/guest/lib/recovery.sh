@@ -36,7 +36,7 @@ start_driver() { # PARAMETER-OF-RNVME...
     must set_bounds
 }
 
-# The bounds of docs/ARCHITECTURE.md; the second is stated by the driver, rounded up to seconds.
+# The bounds of docs/BOUNDS.md; the second is stated by the driver, rounded up to seconds.
 # CAP.TO is 7.5 s in QEMU, 2 s in the hostile controller.
 set_bounds() {
     local stated cap_to=2000
