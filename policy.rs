@@ -22,6 +22,8 @@ mod not_ready;
 mod power;
 // When a dead controller is tried again.
 mod revival;
+// Whether a device that does not answer is gone.
+mod absence;
 // States of a controller, and the actions on each event.
 mod lifecycle;
 // Namespaces in use, and the relation of a new one to them.
@@ -36,6 +38,10 @@ mod reports;
 mod refusals;
 
 pub(crate) use self::{
+    absence::{
+        Absence,
+        Presence, //
+    },
     continuation::Continuation,
     disk_limits::{
         Atomic,

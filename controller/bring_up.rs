@@ -356,6 +356,12 @@ impl Job for WatchJob {
         let Core { hardware, jobs, .. } = &*self.core;
         let parts = self.core.parts();
         hardware.check();
+        let pause = hardware.until_check();
+        if pause < timing::WATCHDOG_MS {
+            // The device is away: there is nothing else to do for it.
+            jobs.watch.queue_after(pause);
+            return;
+        }
         let ticks = self.ticks.fetch_add(1, Relaxed);
         match hardware.state() {
             State::Live => {

@@ -54,6 +54,7 @@ use crate::{
     nvme::Capabilities,
     policy::{
         timing,
+        Absence,
         Action,
         Event,
         Lifecycle,
@@ -119,6 +120,8 @@ struct Inner {
     /// Until when the controller that the driver enabled may become ready, or the one that the driver
     /// told to shut down may do so; `None` if it may have been firmware.
     settled_by: Option<Instant<Monotonic>>,
+    /// Since when the device does not answer.
+    absence: Absence,
     /// Whether the controller was given memory: a controller that firmware left running has none of
     /// the driver's.
     has_memory: bool,
@@ -146,8 +149,9 @@ pub(crate) struct Hardware {
     pub(crate) counters: Counters,
     /// LOCK: the lifecycle of the controller, its interrupt lines and queues; inside:
     /// `SetState::listed`, `Queue::submission`, `Queue::polled`. The timeout handlers take it. With
-    /// it held the driver waits for registers (for at most CAP.TO and the time of a shutdown), for
-    /// interrupt handlers and for requests on their way into a queue, but executes no command.
+    /// it held the driver waits for registers (for at most CAP.TO and the time of a shutdown), for a
+    /// device that is away, for interrupt handlers and for requests on their way into a queue, but
+    /// executes no command.
     #[pin]
     inner: Mutex<Inner>,
 }

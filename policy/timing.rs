@@ -75,6 +75,15 @@ pub(crate) const COMMAND_MARGIN_MS: u32 = 20;
 /// 6.6.2 and 2.3.1), and 0.2 s for the registers of the bridge above.
 pub(crate) const FUNCTION_RESET_MS: u32 = 1300;
 
+/// After which a device that does not answer is gone, unless PCI core says so before.
+///
+/// TIMEOUT: 0.1 s and a second more after a reset of the link (PCIe 5.0, 6.6.1 and 2.3.1), and 0.4 s
+/// for the link.
+pub(crate) const ABSENCE_MS: u32 = 1500;
+
+/// Between two looks at a device that does not answer.
+pub(crate) const ABSENCE_LOOK_MS: u32 = 100;
+
 /// Between two resets of the PCI function of a dead controller.
 pub(crate) const FUNCTION_RESET_INTERVAL_MS: u32 = 600_000;
 

@@ -43,6 +43,7 @@ pub(crate) use self::{
     },
     function::{
         allow_dma,
+        is_disconnected,
         is_frozen,
         is_present,
         memory_bar,

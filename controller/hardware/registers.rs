@@ -19,6 +19,8 @@ use crate::{
     policy::{
         stop_step,
         timing,
+        Absence,
+        Presence,
         Quirks,
         Reading,
         ShutdownStatus,
@@ -26,6 +28,7 @@ use crate::{
         READY_DELAY_MS, //
     },
     sys::pci::{
+        is_disconnected,
         is_frozen,
         is_present,
         stop_dma,
@@ -76,8 +79,8 @@ pub(super) enum Condition {
     Frozen,
     /// The controller is on the bus and reports a failure, or is not ready: CSTS.
     Failed(u32),
-    /// The device is not on the bus any more: CSTS.
-    Gone(u32),
+    /// The device is not on the bus: CSTS.
+    Absent(u32),
 }
 
 impl Registers {
@@ -119,7 +122,7 @@ impl Registers {
         // Some bridges do not answer with all ones for a device that is gone.
         match is_present(&self.pdev) {
             true => Condition::Failed(raw),
-            false => Condition::Gone(raw),
+            false => Condition::Absent(raw),
         }
     }
 
@@ -188,6 +191,7 @@ impl Registers {
     /// `longest`, to which the device's delay adds.
     pub(super) fn stop(&self, longest: Delta, settled_by: Instant<Monotonic>) -> Result {
         let delay = timing::millis(self.ready_delay_ms());
+        let mut absence = Absence::NONE;
         read_poll_timeout(
             || {
                 let reading = self.reading();
@@ -198,7 +202,7 @@ impl Registers {
                     // CSTS must not be read before.
                     fsleep(delay);
                 }
-                if reading.is_none() && !self.is_present() {
+                if reading.is_none() && self.is_mute(&mut absence) {
                     return Err(ENODEV);
                 }
                 Ok(step)
@@ -224,11 +228,11 @@ impl Registers {
             true => is_settled(),
             false => csts.rdy() == 1,
         };
+        let mut absence = Absence::NONE;
         let csts = read_poll_timeout(
             || {
                 let csts = self.csts();
-                // All ones may pass, unless the device is gone.
-                match gone(csts) && !self.is_present() {
+                match gone(csts) && self.is_mute(&mut absence) {
                     true => Err(ENODEV),
                     false => Ok(csts),
                 }
@@ -304,6 +308,34 @@ impl Registers {
     /// Whether the device is on the bus.
     pub(super) fn is_present(&self) -> bool {
         is_present(&self.pdev)
+    }
+
+    /// Whether the device is on the bus, which it was not since `absence`.
+    pub(super) fn presence(&self, absence: &mut Absence) -> Presence {
+        if is_disconnected(&self.pdev) {
+            return Presence::Gone;
+        }
+        let is_there = self.is_present();
+        if !is_there {
+            self.config.note_absence();
+        }
+        absence.look(is_there, Instant::now())
+    }
+
+    /// Waits for a device that is away, until it is back or gone.
+    pub(super) fn wait_present(&self, absence: &mut Absence) {
+        let _ = read_poll_timeout(
+            || Ok(self.presence(absence)),
+            |presence| *presence != Presence::Away,
+            timing::POLL_INTERVAL,
+            timing::millis(timing::ABSENCE_MS),
+        );
+    }
+
+    /// Whether registers that read as all ones stay so: the device is gone, or has lost its config
+    /// space. All ones may pass otherwise.
+    fn is_mute(&self, absence: &mut Absence) -> bool {
+        self.presence(absence) == Presence::Gone || self.config.is_lost()
     }
 
     /// Whether the device is on the bus, and the bus reaches it.

@@ -70,7 +70,11 @@ impl Hardware {
     /// Tries a dead controller again if its time has come and it is on the bus.
     pub(crate) fn try_again_if_due(&self) {
         let mut inner = self.inner.lock();
-        if inner.life.state() != State::Dead || !self.registers.is_reachable() {
+        // While the system sleeps, no bridge above may be accessed.
+        if inner.life.state() != State::Dead || inner.life.is_paused() {
+            return;
+        }
+        if !self.registers.is_reachable() {
             return;
         }
         if inner.life.power() == Power::Unknown {
@@ -103,7 +107,10 @@ impl Hardware {
     }
 
     fn may_reset_function(&self) -> bool {
-        let inner = self.inner.lock();
+        let mut inner = self.inner.lock();
+        if self.is_coming_up() {
+            self.registers.wait_present(&mut inner.absence);
+        }
         self.is_coming_up()
             && self.registers.is_reachable()
             && inner.life.may_reset_function(Instant::now())
@@ -206,6 +213,7 @@ impl Hardware {
         }
         // What enabled the controller may have been firmware, another kernel or another driver.
         inner.settled_by = None;
+        self.registers.wait_present(&mut inner.absence);
         self.registers.config.recover();
         self.power_down(inner, Stop::AtOnce);
         if inner.life.power() != Power::Off {

@@ -19,6 +19,7 @@ use crate::{
     },
     policy::{
         timing,
+        Absence,
         Lifecycle,
         Quirks, //
     },
@@ -113,6 +114,7 @@ impl Hardware {
                 inner <- new_mutex!(Inner {
                     life,
                     settled_by: None,
+                    absence: Absence::NONE,
                     has_memory: false,
                     shutdown: timing::millis(timing::SHUTDOWN_MS),
                     lines: Lines::NONE,

@@ -39,13 +39,17 @@ use crate::{
         Event,
         Power,
         PowerEvent,
+        Presence,
         State, //
     },
     queue::Gate,
     sys::{
         base::NoIo,
         block::TagSet,
-        pci::LockedConfig, //
+        pci::{
+            is_frozen,
+            LockedConfig, //
+        }, //
     }, //
 };
 use kernel::{
@@ -118,7 +122,8 @@ impl Hardware {
             queue.set_gate(gate);
         }
         match inner.life.power() {
-            Power::Off => {}
+            // The function is being reset: the job that does so goes on afterwards.
+            Power::Off | Power::FunctionReset => {}
             Power::On => self.power_down(inner, how),
             // Only a restart, and the end, undo a shutdown.
             Power::ShutDown if how != Stop::ForGood => {}
@@ -155,9 +160,11 @@ impl Hardware {
     pub(super) fn power_down(&self, inner: &mut Inner, how: Stop) {
         let registers = &self.registers;
         let mut result = Err(ENODEV);
-        if !registers.is_present() {
-            registers.config.note_absence();
-        } else if registers.is_reachable() && !registers.config.is_lost() {
+        if !is_frozen(&registers.pdev) {
+            // A device behind a link that is down for a moment still has its bus mastering.
+            registers.wait_present(&mut inner.absence);
+        }
+        if registers.is_reachable() && !registers.config.is_lost() {
             let is_shut_down = how != Stop::AtOnce && self.have_caches_written(inner);
             if is_shut_down && how == Stop::ShutDown {
                 return;
@@ -412,8 +419,9 @@ impl Hardware {
         self.stop_on_offline_bus(&mut inner);
         self.stop_by_reset(&mut inner);
         // A device that is gone accesses no memory, and its registers say nothing any more.
-        let is_stopped =
-            inner.life.power() == Power::Off || !inner.has_memory || !self.registers.is_present();
+        let is_stopped = inner.life.power() == Power::Off
+            || !inner.has_memory
+            || self.registers.presence(&mut inner.absence) == Presence::Gone;
         inner
             .lines
             .take_all(|handler| free_or_leak(handler, is_stopped));

@@ -12,9 +12,11 @@ use crate::{
     nvme::Abort,
     policy::{
         reaches_power_of_two,
+        timing,
         Action,
         Event,
-        Power, //
+        Power,
+        Presence, //
     },
     queue::{
         TimedOutCommand,
@@ -30,7 +32,10 @@ use crate::{
     }, //
 };
 use core::sync::atomic::Ordering::Relaxed;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    time::Instant, //
+};
 
 impl Hardware {
     /// Counts `count` queues whose interrupt was lost.
@@ -65,14 +70,68 @@ impl Hardware {
         admin.commands.pages().trim();
     }
 
-    /// The event of a controller that should work and does not, and CSTS.
-    fn failure(&self) -> Option<(Event, u32)> {
-        match self.registers.health() {
-            Condition::Good | Condition::Frozen => None,
-            Condition::Failed(csts) if self.is_live() => Some((Event::Fault, csts)),
-            // A reset is under way, or none will come: the controller's commands must end.
-            Condition::Failed(csts) => Some((Event::Stuck, csts)),
-            Condition::Gone(csts) => Some((Event::Gone, csts)),
+    /// What is wrong with a controller that should work.
+    fn failure(&self, inner: &mut Inner) -> Option<Failure> {
+        let condition = self.registers.health();
+        let (event, csts) = match condition {
+            Condition::Frozen => return None,
+            // What was written to the device meanwhile is lost.
+            Condition::Good => match inner.absence.end(Instant::now()) {
+                Some(_) if self.is_live() => (Event::Fault, self.registers.csts().into_raw()),
+                _ => return None,
+            },
+            Condition::Absent(csts) => match self.registers.presence(&mut inner.absence) {
+                Presence::Gone => (Event::Gone, csts),
+                // It may be back in a moment, as it was. Its commands must not end meanwhile.
+                _ => return None,
+            },
+            Condition::Failed(csts) => {
+                inner.absence.end(Instant::now());
+                match self.is_live() {
+                    true => (Event::Fault, csts),
+                    // A reset is under way, or none will come: the controller's commands must end.
+                    false => (Event::Stuck, csts),
+                }
+            }
+        };
+        Some(Failure {
+            event,
+            csts,
+            was_away: matches!(condition, Condition::Good),
+        })
+    }
+
+    /// Applies the event of `failure`. PCI_STATUS tells a link that is down (all ones) from config
+    /// space that was lost.
+    fn report(&self, inner: &mut Inner, failure: &Failure) {
+        let (event, csts, status) = (failure.event, failure.csts, status(&self.registers.pdev));
+        match failure.was_away {
+            true => self.step(
+                inner,
+                event,
+                fmt!(
+                    "device did not answer for a moment: CSTS {:#x}, PCI_STATUS {:#x}",
+                    csts,
+                    status
+                ),
+            ),
+            false => self.step(
+                inner,
+                event,
+                fmt!(
+                    "controller is down: CSTS {:#x}, PCI_STATUS {:#x}",
+                    csts,
+                    status
+                ),
+            ),
+        };
+    }
+
+    /// Milliseconds until the next run of the watchdog.
+    pub(crate) fn until_check(&self) -> u32 {
+        match self.is_live() && self.inner.lock().absence.is_some() {
+            true => timing::ABSENCE_LOOK_MS,
+            false => timing::WATCHDOG_MS,
         }
     }
 
@@ -109,11 +168,8 @@ impl Hardware {
         }
     }
 
-    /// The event of `command`, which is still in flight.
-    fn timeout_event(&self, command: &TimedOutCommand<'_>) -> Event {
-        if let Some((event, _)) = self.failure() {
-            return event;
-        }
+    /// The event of `command`, which is in flight in a controller that reports no failure.
+    fn timeout_event(command: &TimedOutCommand<'_>) -> Event {
         // A command that went through another queue has no identifier in its own.
         let may_abort = !command.queue.is_admin() && command.id.is_some();
         match may_abort && !command.had_grace {
@@ -121,6 +177,14 @@ impl Hardware {
             false => Event::Stuck,
         }
     }
+}
+
+/// What is wrong with a controller that should work.
+struct Failure {
+    event: Event,
+    csts: u32,
+    /// The device did not answer for a moment.
+    was_away: bool,
 }
 
 impl TimeoutPolicy for Hardware {
@@ -134,16 +198,19 @@ impl TimeoutPolicy for Hardware {
             self.count_lost_interrupts(1);
             return TimeoutVerdict::Done;
         }
-        let says_nothing = inner.life.is_processing_paused() || is_frozen(&self.registers.pdev);
-        if self.is_live() && says_nothing {
-            // `wait_while_paused` bounds this wait, and so does PCI core.
+        let failure = self.failure(&mut inner);
+        let says_nothing = inner.life.is_processing_paused()
+            || is_frozen(&self.registers.pdev)
+            || inner.absence.is_some();
+        if self.is_live() && failure.is_none() && says_nothing {
+            // `wait_while_paused` bounds this wait, or PCI core, or the watchdog.
             return TimeoutVerdict::Again;
         }
         let (queue, tag, opcode) = (command.queue.raw(), command.tag, command.opcode);
         let csts = self.registers.csts().into_raw();
         let action = self.step(
             &mut inner,
-            self.timeout_event(command),
+            failure.map_or_else(|| Self::timeout_event(command), |it| it.event),
             fmt!(
                 "I/O tag {} (opcode {:#x}, QID {}) timeout, CSTS {:#x}",
                 tag,
@@ -181,17 +248,8 @@ impl TimeoutPolicy for Hardware {
         if !is_open {
             return;
         }
-        if let Some((event, csts)) = self.failure() {
-            let status = status(&self.registers.pdev);
-            self.step(
-                &mut inner,
-                event,
-                fmt!(
-                    "controller is down: CSTS {:#x}, PCI_STATUS {:#x}",
-                    csts,
-                    status
-                ),
-            );
+        if let Some(failure) = self.failure(&mut inner) {
+            self.report(&mut inner, &failure);
             return;
         }
         let mut lost = 0;

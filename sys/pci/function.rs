@@ -207,6 +207,14 @@ pub(crate) fn is_frozen(pdev: &pci::Device) -> bool {
     state == bindings::pci_channel_io_frozen
 }
 
+/// Whether the PCI core says that the device is gone for good: it was unplugged, or the recovery from
+/// a bus error has failed.
+pub(crate) fn is_disconnected(pdev: &pci::Device) -> bool {
+    // SAFETY: `pdev` is a valid device; the PCI core changes the field by single stores.
+    let state = unsafe { core::ptr::addr_of!((*raw(pdev)).error_state).read_volatile() };
+    state == bindings::pci_channel_io_perm_failure
+}
+
 /// Whether config space still answers: a device that was pulled reads as all ones.
 pub(crate) fn is_present(pdev: &pci::Device) -> bool {
     // SAFETY: `pdev` is a valid device.

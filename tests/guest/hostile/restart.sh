@@ -33,13 +33,27 @@ for what in rdy=1 rdy=0; do
     expect_live "left enabled, $what"
 done
 
-# The device is away and comes back with its bus mastering and its queues.
-hostile "new; arm hide step=io ms=2500"
+# The link is down for a moment, and the device comes back as it was: no I/O fails, and none ends
+# before the device has stopped. That is once within a second, and some times in a row.
+start_oracle $disk
+for ms in 300 1300 1300; do
+    hostile "new; arm hide step=io ms=$ms after=50"
+    hostile "await hide 1 10"
+    sleep 1.5
+    wait_for $back_bound is_state live
+    oracle_goes_on "the link is down for $ms ms"
+    expect "the link is down for $ms ms: complaints" 0 "$(hostile count complaints)"
+done
+end_oracle
+expect_noise $disk 8
+
+# The device is away for long and comes back with its bus mastering and its queues.
+hostile "new; arm hide step=io ms=5000"
 ! dd if=/dev/$disk of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null ||
     die "away: expected the read to fail"
 is_state dead || die "away: expected the state dead"
 hostile "await hide 1 5"
-sleep 3
+sleep 5
 reset_controller || die "away: expected the reset to succeed"
 expect_live "away for a moment"
 
