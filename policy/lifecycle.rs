@@ -247,6 +247,8 @@ impl Lifecycle {
             // A reset of the function by others is over.
             Event::Wake if self.going_down => return Action::Nothing,
             Event::Wake => self.paused = false,
+            // The end of the pause brings the controller up. If the device is gone, none may come.
+            Event::Requested | Event::Retry if self.paused => return Action::Nothing,
             _ => {}
         }
         let before = self.state;
@@ -403,8 +405,11 @@ mod tests {
                 life.apply(Up, now);
                 life.apply(first, now);
                 life.apply(Pause, now);
+                let before = life.state();
                 life.apply(event, now);
                 assert_eq!(life.is_paused(), event != Wake);
+                // Only the end of the pause has I/O wait again.
+                assert!(event == Wake || before == Resetting || life.state() != Resetting);
                 let seen = life.snapshot();
                 assert_eq!(seen.state(), life.state());
                 assert!(event == Wake || !seen.is_coming_up());

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # The bus freezes under I/O that does not end. The driver does not wait for it as it does before
 # a sleep: the commands end at once, and wait or fail. After a remove and a rescan the disk works.
+# Until then I/O fails at once, also after a reset that a user requests, which fails.
 #@ machine: hostile
 #@ timeout: 60
 . /tests/guest/lib/recovery.sh
@@ -24,6 +25,12 @@ hostile new
 # In QEMU the link does not come back.
 wait_for 60 is_state dead
 expect_fio_fails 5
+# No resume follows: a reset could never end.
+! reset_controller || die "expected a reset on a bus that failed for good to fail"
+within "$took" 9 || die "expected a reset on a bus that failed for good to fail at once, it took $took s"
+expect "state after that reset" dead "$(ctrl_state)"
+fio_outcome
+expect "I/O after that reset" error "$outcome"
 echo 1 >"/sys/bus/pci/devices/$bdf/remove"
 echo 1 >/sys/bus/pci/rescan
 wait_for 20 test -b /dev/$disk
