@@ -140,18 +140,21 @@ impl PagePool {
         Ok(pages)
     }
 
-    /// Allocates `pages` pages for a queue, so that one of its requests always has them.
+    /// Reserves `pages` pages for a queue, so that one of its requests always has them. Pages that are
+    /// free come first: those of the queues of a bring-up that failed, for instance.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub(super) fn reserve(&self, pages: usize) -> Result<Reserve> {
-        match self.new_pages(pages, How::Wait) {
+        let found = self.shelves.lock().pages.reserve_spare(pages);
+        match self.new_pages(pages - found, How::Wait) {
             Ok(new) => {
                 self.shelves.lock().pages.add_reserve(new);
                 Ok(Reserve::new(pages))
             }
             Err(some) => {
+                self.unreserve(&Reserve::new(found));
                 self.put_back(some);
                 Err(ENOMEM)
             }

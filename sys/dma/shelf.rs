@@ -167,6 +167,14 @@ impl<P: Linked> Shelf<P> {
         self.free.append(pages);
     }
 
+    /// Makes up to `count` free pages those of a new reserve, for which [`Self::add_reserve`] adds the
+    /// rest; returns how many.
+    pub(super) fn reserve_spare(&mut self, count: usize) -> usize {
+        let found = count.min(self.spare());
+        self.reserved += found;
+        found
+    }
+
     /// Gives up `reserve`, which is not out: its pages are as all others.
     pub(super) fn remove_reserve(&mut self, reserve: &Reserve) {
         if !reserve.is_out.swap(true, Relaxed) {
@@ -335,6 +343,27 @@ mod tests {
         assert_eq!(shelf.trim().count(), 0);
         assert!(shelf.take_last(1, &reserve).is_some());
         assert_eq!(shelf.trim().count(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_reserve_that_is_removed_serves_the_next() -> Result {
+        let (mut shelf, reserve) = shelf(2, 1)?;
+        assert_eq!(shelf.reserve_spare(2), 1);
+        assert_eq!(shelf.reserve_spare(2), 0);
+        shelf.remove_reserve(&Reserve::new(1));
+        for _ in 0..3 {
+            shelf.remove_reserve(&Reserve::new(2));
+            assert_eq!(shelf.reserve_spare(2), 2);
+        }
+        assert_eq!(
+            (
+                shelf.take(1).map(|it| it.pages.count()),
+                shelf.trim().count()
+            ),
+            (Some(1), 0)
+        );
+        assert!(shelf.take_last(1, &reserve).is_some_and(|it| it.is_reserve));
         Ok(())
     }
 

@@ -108,6 +108,14 @@ expect_klog "do not allow queue entries of 64 and 16 bytes"
 [[ ! -e $ctrl && ! -e /sys/bus/pci/drivers/rnvme/$bdf ]] || die "expected the device to stay unbound"
 expect "resets of the function" 0 "$(ours "count resets")"
 
+# Tries that end when the queues are made take no more memory each time.
+count_events dma/dma_alloc dma/dma_free
+bind_dead "memory" "arm fatal step=admin op=5 times=always"
+before=$(coherent)
+reset_controller && die "memory: expected the reset to fail"
+echo "coherent memory of a controller that never was up: $before bytes"
+expect "coherent memory after two more tries" "$before" "$(coherent)"
+
 # The module goes during a try that gets no answer.
 bind_dead "rmmod" "$dies"
 ours "new; arm never queue=admin op=6 times=always"

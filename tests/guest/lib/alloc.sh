@@ -1,6 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Failing allocations (fault injection).
+# Failing allocations (fault injection), and what coherent memory the driver has.
+
+# Trace these events from now on. The debug kernel has none of them: what they show is checked on the
+# stock kernel.
+count_events() { # EVENT...
+    local event
+    trace=/sys/kernel/debug/tracing
+    for event; do
+        [[ ! -d $trace/events/$event ]] || echo 1 >"$trace/events/$event/enable"
+    done
+    [[ -e $trace/trace ]] || trace=/tmp
+    : >>"$trace/trace"
+}
+
+# Coherent memory that the driver has for $bdf, in bytes, by its allocations since
+# `count_events dma/dma_alloc dma/dma_free`.
+# shellcheck disable=SC2154 # the test sets bdf
+coherent() {
+    awk -v device=" $bdf " 'index($0, device) && match($0, /size=[0-9]+/) {
+        bytes = substr($0, RSTART + 5, RLENGTH - 5)
+        if (/ dma_alloc: /) sum += bytes
+        if (/ dma_free: /) sum -= bytes
+    } END { print sum + 0 }' "$trace/trace"
+}
 
 # Let allocations fail from now on, as /proc/self/fail-nth or the knobs say. Only
 # allocations with the module on the stack fail, and none in ACPI's interpreter: enabling

@@ -7,28 +7,13 @@
 #@ timeout: 200
 #@ machine: bookless
 . /tests/guest/lib.sh
-trace=/sys/kernel/debug/tracing
-
-# Coherent memory that the driver has, in bytes, from all of its allocations.
-coherent() {
-    awk -v device=" $bdf " 'index($0, device) && match($0, /size=[0-9]+/) {
-        bytes = substr($0, RSTART + 5, RLENGTH - 5)
-        if (/ dma_alloc: /) sum += bytes
-        if (/ dma_free: /) sum -= bytes
-    } END { print sum + 0 }' $trace/trace
-}
 events() { grep -c "$1" $trace/trace; }
 reads() { # FIO-OPTION...
     fio --name=large --filename=/dev/rnvme0n1 --direct=1 --ioengine=io_uring --rw=randread \
         --size=200m "$@" >/tmp/fio.log 2>&1 || die "fio: $(cat /tmp/fio.log)"
 }
 
-# The debug kernel has no such events: what they show is checked on the stock kernel.
-for event in block/block_rq_requeue dma/dma_alloc dma/dma_free; do
-    [[ ! -d $trace/events/$event ]] || echo 1 >$trace/events/$event/enable
-done
-[[ -e $trace/trace ]] || trace=/tmp
-: >>$trace/trace
+count_events block/block_rq_requeue dma/dma_alloc dma/dma_free
 load_disk
 bdf=$(pci_of rnvme0)
 queues=$(find /sys/block/rnvme0n1/mq -mindepth 1 -maxdepth 1 | wc -l)
