@@ -352,6 +352,22 @@ impl AdminQueue {
         self.run(command, Buffer::None)
     }
 
+    /// Executes a command without data; the status with which the controller refuses it is the
+    /// caller's to judge, and has a line in the log.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the controller did not complete the command; `ENOMEM`.
+    pub(crate) fn attempt<C: AdminCommand>(&self, command: &C) -> Result<Result<C::Reply, Status>> {
+        self.submit(command, Buffer::None, |data, result| {
+            let status = data.status();
+            match self.reply(command, data, result) {
+                Err(_) if status.is_from_controller() => Ok(Err(status)),
+                result => result.map(Ok),
+            }
+        })
+    }
+
     /// Executes a command without data that the controller may refuse; a refusal has a line in the
     /// log.
     pub(crate) fn offer<C: AdminCommand>(&self, command: &C) {
@@ -409,16 +425,23 @@ impl AdminQueue {
         if self.refusal(command).is_some() {
             return Err(EIO);
         }
-        self.submit(command, buffer, |data, result| match result {
-            Ok(()) => Ok(command.reply(data.result())),
-            Err(e) => {
-                if !self.is_silent() {
-                    let name = opcode_name(QueueId::ADMIN, C::OPCODE);
-                    self.note_failure(name, C::DETAIL, command.sqe().function(), data.status());
-                }
-                Err(e)
-            }
+        self.submit(command, buffer, |data, result| {
+            self.reply(command, data, result)
         })
+    }
+
+    /// What `command`, which ended with `result`, returned; logs a failure.
+    fn reply<C: AdminCommand>(
+        &self,
+        command: &C,
+        data: &AdminRequestData,
+        result: Result,
+    ) -> Result<C::Reply> {
+        if result.is_err() && !self.is_silent() {
+            let name = opcode_name(QueueId::ADMIN, C::OPCODE);
+            self.note_failure(name, C::DETAIL, command.sqe().function(), data.status());
+        }
+        result.map(|()| command.reply(data.result()))
     }
 
     /// Executes a command with the data in `buffer`; `read` gets its end.

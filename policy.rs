@@ -90,6 +90,7 @@ pub(crate) use self::{
         MachineField,
         QuirkOverrides,
         Quirks,
+        FUNCTION_DELAY_MS,
         READY_DELAY_MS, //
     },
     refusals::Refusals,

@@ -213,6 +213,11 @@ impl Hardware {
         self.registers.ready_ms()
     }
 
+    /// Milliseconds that the device needs after a reset of its PCI function.
+    pub(crate) fn function_delay_ms(&self) -> u32 {
+        self.registers.function_delay_ms()
+    }
+
     fn snapshot(&self) -> Snapshot {
         Snapshot::from_raw(self.snapshot.load(Relaxed))
     }

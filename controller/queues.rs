@@ -63,16 +63,25 @@ pub(super) struct IoQueues {
     /// How many queues the block layer uses.
     used: AtomicUsize,
     memory: Memory,
-    /// The longest time that the controller states for a change of CSTS.RDY, in milliseconds.
-    ready_ms: u32,
 }
 
 /// What the controller did about the creation of queues.
 struct Created {
     /// How many queues it created.
     queues: usize,
-    /// Whether it kept a completion queue without its submission queue.
-    has_leftover: bool,
+    /// What it refused of the next.
+    refused: Option<Refused>,
+}
+
+/// What the controller refused of a queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// All of it.
+    All,
+    /// All of it, for its number: a controller that kept its queues while it was disabled says so.
+    Number,
+    /// The submission queue; it kept the completion queue.
+    Half,
 }
 
 /// Memory that I/O queues use besides their rings in host memory.
@@ -130,17 +139,33 @@ impl IoQueues {
     /// Creates the first `count` queues in the controller, in order, until it refuses one.
     fn create(&self, count: usize) -> Created {
         for (index, queue) in self.queues.iter().take(count).enumerate() {
-            if let Err(has_leftover) = self.create_pair(queue) {
+            if let Err(refused) = self.create_pair(queue) {
                 return Created {
                     queues: index,
-                    has_leftover,
+                    refused: Some(refused),
                 };
             }
         }
         Created {
             queues: count.min(self.queues.len()),
-            has_leftover: false,
+            refused: None,
         }
+    }
+
+    /// Whether the driver goes on with the queues that were `created`, if it can with fewer.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the controller did not answer; or if it has no number for a queue, until a reset of
+    /// its PCI function perhaps.
+    fn check(&self, created: &Created) -> Result {
+        let hardware = &self.shared.hardware;
+        let has_none = created.queues == 0 && created.refused == Some(Refused::Number);
+        // A controller that was told to stop did not refuse: it did not answer.
+        if hardware.is_halted() || has_none && hardware.may_reset_function() {
+            return Err(EIO);
+        }
+        Ok(())
     }
 
     /// Creates `queue` in the controller. Its gate stays shut: the queue may have to be created again,
@@ -148,8 +173,8 @@ impl IoQueues {
     ///
     /// # Errors
     ///
-    /// Whether the controller kept the completion queue without its submission queue.
-    fn create_pair(&self, queue: &Queue<Io>) -> Result<(), bool> {
+    /// What the controller refused.
+    fn create_pair(&self, queue: &Queue<Io>) -> Result<(), Refused> {
         let Shared {
             hardware, admin, ..
         } = &*self.shared;
@@ -165,7 +190,7 @@ impl IoQueues {
             ring: queue.completion_ring(),
             vector: (u32::from(id.raw()) <= self.counts.interrupt()).then_some(own),
         };
-        admin.execute(&cq).map_err(|_| false)?;
+        self.create_completion_queue(&cq)?;
         let sq = CreateIoSq {
             id,
             entries: queue.entries(),
@@ -174,8 +199,35 @@ impl IoQueues {
             medium: hardware.quirks().has(Quirks::MEDIUM_PRIO_SQ),
         };
         if admin.execute(&sq).is_err() {
-            return Err(admin.execute(&DeleteIoCq(id)).is_err());
+            return Err(match admin.execute(&DeleteIoCq(id)) {
+                Ok(()) => Refused::All,
+                Err(_) => Refused::Half,
+            });
         }
+        Ok(())
+    }
+
+    /// Creates a completion queue. If the controller has queues of this number, which it kept while it
+    /// was disabled, they are deleted first.
+    fn create_completion_queue(&self, cq: &CreateIoCq) -> Result<(), Refused> {
+        let Shared {
+            hardware, admin, ..
+        } = &*self.shared;
+        match admin.attempt(cq) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(status)) if status.is_invalid_queue() => {}
+            _ => return Err(Refused::All),
+        }
+        let _ = admin.execute(&DeleteIoSq(cq.id));
+        admin
+            .execute(&DeleteIoCq(cq.id))
+            .and_then(|()| admin.execute(cq))
+            .map_err(|_| Refused::Number)?;
+        dev_warn!(
+            hardware.device(),
+            "the controller had kept I/O queue {} while it was disabled: deleted, and created again\n",
+            cq.id.raw()
+        );
         Ok(())
     }
 
@@ -245,18 +297,16 @@ impl IoQueues {
     ///
     /// # Errors
     ///
-    /// `EIO` if the controller does not answer, or does not delete a queue; what
+    /// What [`Self::check`] returns; `EIO` if the controller does not delete a queue; what
     /// [`Hardware::fit_vectors`](super::hardware::Hardware::fit_vectors) returns.
     fn create_fitting(&self, mut count: usize) -> Result<usize> {
         let Shared { hardware, .. } = &*self.shared;
         while count > 0 {
             let counts = self.counts.first(count.try_into()?);
             let served = u32_as_usize(hardware.fit_vectors(counts)?.total());
-            let made = self.create(served).queues;
-            if hardware.is_halted() {
-                // The controller did not refuse: it did not answer.
-                return Err(EIO);
-            }
+            let created = self.create(served);
+            self.check(&created)?;
+            let made = created.queues;
             if made == served {
                 return Ok(made);
             }
@@ -327,7 +377,12 @@ impl IoQueues {
     /// see [`timing::recovery_bound_ms`].
     pub(super) fn recovery_bound_ms(&self) -> u64 {
         let commands = self.commands_of_a_reset().saturating_add(1);
-        timing::recovery_bound_ms(self.shared.params.io_timeout_ms(), self.ready_ms, commands)
+        let Shared {
+            hardware, params, ..
+        } = &*self.shared;
+        let (timeout, ready) = (params.io_timeout_ms(), hardware.ready_ms());
+        let own = u64::from(hardware.function_delay_ms());
+        own + timing::recovery_bound_ms(timeout, ready, commands)
     }
 
     /// Deletes all queues, before an orderly stop of the controller, which must follow: see

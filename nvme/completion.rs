@@ -194,13 +194,19 @@ impl Status {
         self.code() == 0x00b
     }
 
+    /// Whether a queue cannot have this number: it is too large, or in use (Invalid Queue Identifier).
+    pub(crate) const fn is_invalid_queue(self) -> bool {
+        self.code() == 0x101
+    }
+
     /// The class of the status.
     pub(crate) fn outcome(self) -> Outcome {
         status::find(self.code()).map_or(Outcome::IoError, |row| row.outcome)
     }
 
-    /// Whether the controller does not support what it was asked for, and will not until it is reset:
-    /// Do Not Retry with one of the statuses for that. What a namespace refuses is not among them.
+    /// Whether the controller does not support the optional function that it was asked for, and will
+    /// not until it is reset: many controllers say so without Do Not Retry. What a namespace refuses
+    /// is not among these statuses.
     pub(crate) const fn is_unsupported(self) -> bool {
         const INVALID_OPCODE: u16 = 0x001;
         const INVALID_FIELD: u16 = 0x002;

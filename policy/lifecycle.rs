@@ -217,6 +217,8 @@ pub(crate) struct Lifecycle {
     down_since: Option<Instant<Monotonic>>,
     /// Since when the present bring-up, or reset of the PCI function, is under way.
     bring_up_since: Option<Instant<Monotonic>>,
+    /// Whether the present bring-up is the second one, after a reset of the PCI function.
+    second: bool,
     /// When a dead controller is tried again.
     revival: Revival,
 }
@@ -233,6 +235,7 @@ impl Lifecycle {
         processing_paused: false,
         down_since: None,
         bring_up_since: None,
+        second: false,
         revival: Revival::NEW,
     };
 

@@ -22,6 +22,10 @@ use kernel::{
 /// Linux's value.
 pub(crate) const READY_DELAY_MS: u32 = 2300;
 
+/// Milliseconds from a reset of the PCI function to the first access, for a device that needs a pause:
+/// the value of Linux's PCI core.
+pub(crate) const FUNCTION_DELAY_MS: u32 = 250;
+
 /// The entries of an I/O queue of a device that states one only: Linux's value.
 const LEAST_ENTRIES: u32 = 64;
 
@@ -94,6 +98,9 @@ define_quirks! {
     /// I/O queues have [`LEAST_ENTRIES`] though CAP.MQES is 0. Linux's driver knows these devices
     /// without a flag.
     MQES_ZERO = 24, "mqes_zero";
+    /// The device needs [`FUNCTION_DELAY_MS`] after a reset of its PCI function: it does not become
+    /// ready otherwise. Linux's PCI core knows these devices without a flag.
+    DELAY_AFTER_FLR = 25, "delay_after_flr";
 }
 
 impl Quirks {
@@ -210,7 +217,7 @@ mod tests {
 
     #[test]
     fn each_quirk_has_its_name() -> Result {
-        assert_eq!(Quirks::NAMES.len(), 25);
+        assert_eq!(Quirks::NAMES.len(), 26);
         for (bit, (quirk, name)) in Quirks::NAMES.iter().enumerate() {
             assert_eq!(quirk.0, 1 << bit);
             assert_eq!(Quirks::by_name(name), Some(*quirk));
@@ -225,7 +232,9 @@ mod tests {
 
     #[test]
     fn devices_have_theirs() {
-        let p3600 = Quirks::STRIPE_SIZE.and(Quirks::DEALLOCATE_ZEROES);
+        let p3600 = Quirks::STRIPE_SIZE
+            .and(Quirks::DEALLOCATE_ZEROES)
+            .and(Quirks::DELAY_AFTER_FLR);
         for (ids, expected) in [
             ((0x8086, 0x0953), p3600),
             ((0x1b36, 0x0010), Quirks::BOGUS_NID),

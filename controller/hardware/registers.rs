@@ -25,6 +25,7 @@ use crate::{
         Reading,
         ShutdownStatus,
         StopStep,
+        FUNCTION_DELAY_MS,
         READY_DELAY_MS, //
     },
     sys::pci::{
@@ -33,6 +34,7 @@ use crate::{
         is_present,
         stop_dma,
         Bar,
+        LockedConfig,
         SavedConfig, //
     },
 };
@@ -65,6 +67,10 @@ pub(super) struct Registers {
     pub(super) bar: Arc<Bar>,
     /// CAP, as it was when the driver was bound.
     pub(super) caps: Capabilities,
+    /// CAP.TO in milliseconds, as it was when the controller was last enabled.
+    pub(super) timeout_ms: AtomicU32,
+    /// See [`Self::ready_ms`].
+    pub(super) ready_ms: AtomicU32,
     /// The device's quirks ([`Quirks::into_raw`]).
     pub(super) quirks: AtomicU32,
     /// Config space as the driver wants it.
@@ -102,11 +108,39 @@ impl Registers {
         }
     }
 
+    /// Milliseconds that must pass between a reset of the PCI function and the first access.
+    pub(super) fn function_delay_ms(&self) -> u32 {
+        match self.quirks().has(Quirks::DELAY_AFTER_FLR) {
+            true => FUNCTION_DELAY_MS,
+            false => 0,
+        }
+    }
+
+    /// Resets the PCI function, whose config space is locked, and waits for as long as the device
+    /// needs then.
+    ///
+    /// # Errors
+    ///
+    /// See [`LockedConfig::reset_function`].
+    pub(super) fn reset_function(&self, config: &LockedConfig<'_>) -> Result {
+        config.reset_function()?;
+        fsleep(timing::millis(self.function_delay_ms()));
+        Ok(())
+    }
+
     /// The longest time that the controller states for a change of CSTS.RDY, in milliseconds: CAP.TO,
-    /// or CRTO where that is more; and the delay before that.
+    /// or CRTO where that is more, as of when the controller was last enabled; and the delay before
+    /// that.
     pub(super) fn ready_ms(&self) -> u32 {
-        let stated = timing::granted_ready_ms(self.caps.ready_ms(|| self.bar.read(CRTO)));
+        let stated = timing::granted_ready_ms(self.ready_ms.load(Relaxed));
         stated.saturating_add(self.ready_delay_ms())
+    }
+
+    /// Takes over the times that the stopped controller with `caps` states.
+    fn take_times(&self, caps: &Capabilities) {
+        self.timeout_ms.store(caps.timeout_ms, Relaxed);
+        let ready = caps.ready_ms(|| self.bar.read(CRTO));
+        self.ready_ms.store(ready, Relaxed);
     }
 
     /// Whether the controller works, as far as CSTS says.
@@ -126,9 +160,9 @@ impl Registers {
         }
     }
 
-    /// Whether CAP still says what the queues were built for: a reset may start another firmware.
-    /// The limits of queues are checked again when these are created. `logged`: the log has a line
-    /// if not.
+    /// Whether CAP still says what the queues were built for: a reset may start another firmware,
+    /// whose times hold from here on. The limits of queues are checked again when these are created.
+    /// `logged`: the log has a line if not.
     ///
     /// # Errors
     ///
@@ -136,7 +170,10 @@ impl Registers {
     pub(super) fn check_caps(&self, logged: bool) -> Result {
         let before = self.caps.doorbell_stride;
         match Capabilities::decode(self.bar.read_lo_hi(regs::CAP)?, self.quirks().least_entries()) {
-            Ok(now) if now.doorbell_stride == before => return Ok(()),
+            Ok(now) if now.doorbell_stride == before => {
+                self.take_times(&now);
+                return Ok(());
+            }
             Ok(now) if logged => dev_err!(
                 self.pdev,
                 "doorbells are {} bytes apart now, they were {}: unbind the driver and bind it again\n",
@@ -361,9 +398,9 @@ impl Registers {
         }
     }
 
-    /// CAP.TO.
+    /// CAP.TO, as of when the controller was last enabled.
     pub(super) fn stated_timeout(&self) -> Delta {
-        timing::millis(self.caps.timeout_ms)
+        timing::millis(self.timeout_ms.load(Relaxed))
     }
 }
 

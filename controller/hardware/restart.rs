@@ -106,7 +106,8 @@ impl Hardware {
         bring_up()
     }
 
-    fn may_reset_function(&self) -> bool {
+    /// Whether a reset of the PCI function and another bring-up follow if the present one fails.
+    pub(crate) fn may_reset_function(&self) -> bool {
         let mut inner = self.inner.lock();
         if self.is_coming_up() {
             self.registers.wait_present(&mut inner.absence);
@@ -271,7 +272,7 @@ impl Hardware {
         };
         inner.life.begin_function_reset(Instant::now());
         drop(inner);
-        let result = config.reset_function();
+        let result = self.registers.reset_function(&config);
         let mut inner = self.inner.lock();
         inner.life.end_function_reset(Instant::now());
         drop(config);
@@ -286,7 +287,8 @@ impl Hardware {
             return;
         }
         let passed = inner.life.bring_up_for(Instant::now());
-        if passed.is_some_and(|passed| passed > timing::millis(timing::FUNCTION_RESET_MS)) {
+        let longest = timing::millis(timing::FUNCTION_RESET_MS + self.function_delay_ms());
+        if passed.is_some_and(|passed| passed > longest) {
             self.step(
                 inner,
                 Event::Failed,

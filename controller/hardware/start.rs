@@ -97,6 +97,8 @@ impl Hardware {
         let registers = Registers {
             pdev: pdev.into(),
             bar: identity.bar,
+            timeout_ms: AtomicU32::new(identity.caps.timeout_ms),
+            ready_ms: AtomicU32::new(identity.caps.timeout_ms),
             caps: identity.caps,
             quirks: AtomicU32::new(identity.quirks.into_raw()),
             config: identity.config,

@@ -397,7 +397,7 @@ impl Hardware {
             registers.pdev,
             "controller does not stop: resetting the PCI function\n"
         );
-        let result = config.reset_function();
+        let result = registers.reset_function(&config);
         drop(config);
         let longest = registers.stated_timeout();
         if result.is_ok() && registers.stop(longest, Instant::now()).is_ok() {

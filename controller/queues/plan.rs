@@ -6,9 +6,9 @@ use super::{
     super::shared::Shared,
     references,
     shadows_of,
-    Created,
     IoQueues,
-    Memory, //
+    Memory,
+    Refused, //
 };
 use crate::{
     data::SglThreshold,
@@ -71,8 +71,8 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// `EIO` if the controller does not answer, or does not delete a queue; `ENODEV` if it was told to
-    /// stop; `ENOMEM`; what the allocation of vectors returns.
+    /// What [`IoQueues::check`] returns; `EIO` if the controller does not delete a queue; `ENODEV` if it
+    /// was told to stop; `ENOMEM`; what the allocation of vectors returns.
     pub(in crate::controller) fn create_queues(
         self: &Arc<Self>,
         pdev: &pci::Device<Bound>,
@@ -86,19 +86,14 @@ impl Shared {
             let pairs = self.allocate(pdev, count, &memory)?;
             let queues = Arc::new(self.attach(pdev, pairs, &memory)?, GFP_KERNEL)?;
             let all = queues.queues.len();
-            let Created {
-                queues: created,
-                has_leftover,
-            } = queues.create(all);
+            let made = queues.create(all);
+            let created = made.queues;
             if created == all {
                 self.hardware.open_io(all)?;
                 queues.set_coalescing();
                 return Ok(queues);
             }
-            if self.hardware.is_halted() {
-                // The controller did not refuse: it did not answer.
-                return Err(EIO);
-            }
+            queues.check(&made)?;
             if created == 0 {
                 dev_err!(
                     pdev,
@@ -110,6 +105,7 @@ impl Shared {
             // The vectors must be spread over the queues that there are: once more with these.
             count = created.try_into()?;
             let ms = self.admin.timeout();
+            let has_leftover = made.refused == Some(Refused::Half);
             if has_leftover || !self.delete_queues(created.try_into()?, ms) {
                 // The controller may still write to the rings, which go when it has stopped.
                 return Err(EIO);
@@ -194,7 +190,6 @@ impl Shared {
             used: AtomicUsize::new(queues.len()),
             queues,
             memory: memory.clone(),
-            ready_ms: self.hardware.ready_ms(),
         })
     }
 

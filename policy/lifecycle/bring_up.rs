@@ -27,11 +27,13 @@ impl Lifecycle {
     pub(crate) fn end_function_reset(&mut self, now: Instant<Monotonic>) {
         self.apply_power(PowerEvent::FunctionBack);
         self.bring_up_since = Some(now);
+        self.second = true;
     }
 
-    /// Whether a failed bring-up may reset the PCI function at `now`.
+    /// Whether a failed bring-up may reset the PCI function at `now`: not a second time.
     pub(crate) fn may_reset_function(&self, now: Instant<Monotonic>) -> bool {
-        self.state != State::Trying || self.revival.may_reset_function(now)
+        let may = self.state != State::Trying || self.revival.may_reset_function(now);
+        may && !self.second
     }
 
     /// Whether a dead controller is to be tried again at `now`.
@@ -49,6 +51,7 @@ impl Lifecycle {
     /// A bring-up begins at `now`, if it did not begin with an event.
     pub(crate) fn begin_bring_up(&mut self, now: Instant<Monotonic>) {
         self.bring_up_since = self.bring_up_since.or(Some(now));
+        self.second = false;
     }
 
     /// The bring-up is over: nothing more is granted or taken on its account.
@@ -102,9 +105,11 @@ mod tests {
         life.begin_function_reset(at(1));
         life.end_function_reset(at(2));
         assert_eq!(life.bring_up_for(at(3)), Some(Delta::from_secs(1)));
+        assert!(!life.may_reset_function(at(3)));
         life.apply(Failed, at(3));
         assert!(!life.is_retry_due(at(12)) && life.is_retry_due(at(13)));
         assert_eq!(life.apply(Retry, at(13)), BringUp);
+        life.begin_bring_up(at(13));
         assert!(!life.may_reset_function(at(13)));
         assert_eq!(life.apply(Up, at(14)), Resume);
         assert!(life.bring_up_for(at(15)).is_none());
@@ -137,9 +142,11 @@ mod tests {
         life.apply(Pause, at(42));
         assert!(!life.is_retry_due(at(43)));
         life.apply(Wake, at(50));
+        life.begin_bring_up(at(50));
         assert!(life.may_reset_function(at(50)));
         life.apply(Failed, at(51));
         life.apply(Retry, at(61));
+        life.begin_bring_up(at(61));
         assert!(!life.may_reset_function(at(61)));
         // The death counts from the last reset.
         life.apply(Up, at(62));

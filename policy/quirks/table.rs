@@ -40,11 +40,13 @@ const DEVICES: &[DeviceRow] = &[
         &[0x0953, 0x0a53],
         Quirks::STRIPE_SIZE.and(Quirks::DEALLOCATE_ZEROES),
     ),
+    (INTEL, &[0x0953], Quirks::DELAY_AFTER_FLR),
     // P4500, P4600.
     (
         INTEL,
         &[0x0a54],
         Quirks::STRIPE_SIZE
+            .and(Quirks::DELAY_AFTER_FLR)
             .and(Quirks::IGNORE_DEV_SUBNQN)
             .and(Quirks::BOGUS_NID),
     ),
@@ -177,7 +179,11 @@ const DEVICES: &[DeviceRow] = &[
     (0x1e49, &[0x0021, 0x0041], Quirks::NO_DEEPEST_PS),
     // Wodposit, Solidigm, Crucial.
     (0x1fa0, &[0x2283], Quirks::NO_SECONDARY_TEMP_THRESH),
-    (0x025e, &[0xf1ac], Quirks::NO_DEEPEST_PS),
+    (
+        0x025e,
+        &[0xf1ac],
+        Quirks::NO_DEEPEST_PS.and(Quirks::DELAY_AFTER_FLR),
+    ),
     (0xc0a9, &[0x540a], Quirks::BOGUS_NID),
     // Lexar and SPCC with the ids of the same maker.
     (

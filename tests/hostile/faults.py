@@ -4,7 +4,8 @@
 A fault is armed with a number of times (`times=N`, or `times=always`), a number of
 chances that pass first (`after=N`), and `key=value` pairs.  A pair whose key the
 place of the fault has, too (`queue`, `op`, `reg`, `cns`, ...), must match; the
-others say what is done.  docs/TESTING.md has the table.
+others say what is done; with `until=flr` a function level reset disarms the fault.
+docs/TESTING.md has the table.
 """
 
 import time
@@ -16,6 +17,7 @@ KNOWN = {
     "gone": "the device vanishes at a step: all reads are ones, no interrupts",
     "hide": "the device does not answer for `ms` from a step on, and then goes on as it was",
     "left": "a function level reset ends with CC.EN = 1, as firmware leaves it, and CSTS.RDY = `rdy`",
+    "kept": "CC.EN = 0 leaves the I/O queues",
     "away": "the device does not answer for `ms`, or for good, after a function level reset",
     "ready": "CSTS.RDY follows CC.EN (to=1 or 0) after `ms`, or never",
     "identify": "Identify (cns, nsid): `fill` bytes, `at`=OFFSET:HEX,..., list=endless|unsorted|same",
@@ -92,6 +94,14 @@ class Faults:
             self.armed.clear()
         else:
             self.armed.pop(name, None)
+
+    def function_was_reset(self):
+        """Disarm the faults that last until a function level reset."""
+        for name, armed in list(self.armed.items()):
+            left = [one for one in armed if one.args.get("until") != "flr"]
+            self.armed[name] = left
+            if not left:
+                del self.armed[name]
 
     def take(self, name, **context):
         """Take the fault of this name at this place, if one is due."""

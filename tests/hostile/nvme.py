@@ -234,7 +234,7 @@ class Controller(Presence):
 
     def bar_read(self, bar, offset, count):
         """A load from a BAR; 64-bit registers may be read by halves."""
-        self.step("access")
+        self.accessed()
         if self.gone or self.config.is_asleep():
             return b"\xff" * count
         if bar != 0 or offset >= DOORBELLS:
@@ -253,7 +253,7 @@ class Controller(Presence):
 
     def bar_write(self, bar, offset, data):
         """A store to a BAR; returns a function to call after the answer, or None."""
-        self.step("access")
+        self.accessed()
         if self.gone or self.config.is_asleep() or bar != 0:
             return None
         if offset >= DOORBELLS:
@@ -317,7 +317,7 @@ class Controller(Presence):
                 return
             keep = self.regs["csts"] & (CFS | RDY)
             self.part()
-            self.clear()
+            self.disable()
             # The reset clears CFS at once; RDY follows in `become`.
             self.regs["csts"] = keep & RDY
             self.become(0)

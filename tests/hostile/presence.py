@@ -15,6 +15,28 @@ class Presence:
         self.stopped = ""
         # CC was written while the controller was stopped.
         self.is_cc_unheard = False
+        # When the last function level reset came.
+        self.function_was_reset = 0.0
+
+    def accessed(self):
+        """A register is read or written: a device that needs a pause after a function level reset
+        does not become ready any more if that comes too soon."""
+        passed = (time.monotonic() - self.function_was_reset) * 1000
+        if passed < self.options["flrdelay"]:
+            self.complain(f"a register is accessed {passed:.0f} ms after a function level reset")
+            self.function_was_reset = 0.0
+            self.faults.arm("ready", ["to=1", "times=always", "until=flr"])
+        self.step("access")
+
+    def disable(self):
+        """CC.EN = 0 clears the controller; a fault may leave its I/O queues."""
+        kept = None
+        if self.faults.take("kept"):
+            kept = [{ident: one for ident, one in queues.items() if ident}
+                    for queues in (self.cqs, self.sqs)]
+        self.clear()
+        if kept:
+            self.cqs, self.sqs = kept
 
     def function_reset(self):
         """A function level reset: of it the controller may come back late, or as others left it."""
@@ -23,6 +45,8 @@ class Presence:
             self.stopped = ""
         kept = {name: self.regs[name] for name in ("aqa", "asq", "acq")}
         self.reset()
+        self.faults.function_was_reset()
+        self.function_was_reset = time.monotonic()
         fault = self.faults.take("left")
         if fault:
             self.regs.update(kept)

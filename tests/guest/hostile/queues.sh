@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # A controller that has fewer I/O queues after a reset, then none, then all again, or that
-# refuses a queue which it granted. I/O goes on with the queues that exist, including requests
+# refuses a queue which it granted, or keeps its queues over a reset. I/O goes on with the queues that exist, including requests
 # on their way to a lost queue. It fails while there is no queue, and each CPU can read
 # afterwards.
 #@ machine: hostile
@@ -84,9 +84,26 @@ cmp -n 262144 /tmp/noise <(dd if=/dev/rnvme0n1 bs=4k skip=4096 count=64 iflag=di
 expect "completions of no command" 0 "$(klog_count 'which is not in flight')"
 reset
 wait_for 10 has_queues 2
+# A controller that keeps its queues over CC.EN = 0 refuses to create them again: they are deleted
+# first or, where that does not help, go with a reset of the function.
+can_be_read() { # WHAT
+    wait_for 10 has_queues 2
+    for cpu in 0 1; do
+        read_on $cpu || die "$1: expected CPU $cpu to read"
+    done
+}
+hostile "arm kept"
+reset
+can_be_read "kept queues"
+refuse_until_flr="arm status queue=admin op=5 value=0x101 times=always until=flr"
+resets=$(hostile count resets)
+hostile "$refuse_until_flr"
+reset
+can_be_read "queues that a reset of the function ends"
+expect "resets of the function" $((resets + 1)) "$(hostile count resets)"
 # No queue can be created: I/O fails, the admin queue works.
 mark
-hostile "arm status queue=admin op=5 times=always"
+hostile "arm status queue=admin op=5 value=0x101 times=always"
 reset
 expect_klog "no I/O queue is left"
 expect_failure read_on 0
@@ -98,8 +115,8 @@ read_on 1 || die "expected CPU 1 to read"
 expect_noise rnvme0n1 8
 unload
 # The poll queue goes and comes. (Without a poll queue the block layer refuses polled
-# I/O: EOPNOTSUPP.)
-hostile new
+# I/O: EOPNOTSUPP.)  At bind a controller that keeps its queues has its function reset, too.
+hostile "new; $refuse_until_flr"
 load_disk io_timeout=2 admin_timeout=2 io_queue_depth=64 poll_queues=1
 queues_come_and_go 3 '0|95' --hipri --rw=randread --verify=0 --ignore_error=95
 expect_noise rnvme0n1 8

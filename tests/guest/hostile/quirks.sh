@@ -40,13 +40,16 @@ expect_like "state" "*priorities={1: 0,*" "$(hostile state)"
 expect "SUBNQN" nqn.2014-08.org.example:h0 "$(<$class/subsysnqn)"
 (($(<$queue/write_zeroes_max_bytes))) || die "expected Write Zeroes"
 expect "bits of DMA addresses" 64 "$(<"/sys/bus/pci/devices/$bdf/dma_mask_bits")"
-# Intel P3600: stripes; deallocated blocks read as zeroes.
-become "vendor=0x8086 device=0x0953 mdts=5"
-expect_quirks stripe_size deallocate_zeroes
+# Intel P3600: stripes; deallocated blocks read as zeroes; a pause after a reset of the function.
+become "vendor=0x8086 device=0x0953 mdts=5 flrdelay=250"
+expect_quirks stripe_size deallocate_zeroes delay_after_flr
 expect "chunk_sectors" 256 "$(<$queue/chunk_sectors)"
 zero_a_megabyte
 expect "Write Zeroes" 0 "$(hostile count io 8)"
 (($(hostile count io 9))) || die "expected Dataset Management"
+hostile "arm fatal step=enable"
+echo 1 >$class/reset_controller || die "expected the reset to succeed after one of the function"
+may_read 10 || die "expected a disk after a reset of the function"
 # Intel 600P: the deepest power state, the priority of queues, Write Zeroes.
 become "vendor=0x8086 device=0xf1a5 apst=1"
 expect_quirks no_deepest_ps medium_prio_sq disable_write_zeroes
