@@ -228,11 +228,17 @@ impl Shared {
     /// Identifies a controller that works: new firmware may run, activated with a notice or without.
     /// A controller that may not go on is reset.
     pub(super) fn identify_again(&self, dev: &Device) {
-        self.admin.forget_refusals();
-        let round = self.present.lock().round;
+        let (round, before) = {
+            let present = self.present.lock();
+            (present.round, present.info.firmware)
+        };
         let Ok(identified) = Identified::get(&self.admin, dev, self.hardware.quirks()) else {
             return;
         };
+        if identified.info.firmware.as_str() != before.as_str() {
+            // The same firmware would refuse the same again, with an entry in the drive's error log.
+            self.admin.forget_refusals();
+        }
         match self.next(&identified, dev) {
             Ok(next) => {
                 let mut present = self.present.lock();

@@ -214,12 +214,11 @@ impl Status {
         const NOT_SAVEABLE: u16 = 0x10d;
         const NOT_NAMESPACE_SPECIFIC: u16 = 0x10f;
         const COMMAND_SET_NOT_SUPPORTED: u16 = 0x129;
-        self.do_not_retry()
-            && matches!(
-                self.code(),
-                INVALID_OPCODE | INVALID_FIELD | INVALID_LOG_PAGE | NOT_SAVEABLE
-                    ..=NOT_NAMESPACE_SPECIFIC | COMMAND_SET_NOT_SUPPORTED
-            )
+        matches!(
+            self.code(),
+            INVALID_OPCODE | INVALID_FIELD | INVALID_LOG_PAGE | NOT_SAVEABLE
+                ..=NOT_NAMESPACE_SPECIFIC | COMMAND_SET_NOT_SUPPORTED
+        )
     }
 
     /// Whether a retry of the command may succeed.

@@ -27,7 +27,7 @@ impl Entry {
     }
 }
 
-/// The functions that a controller refused: with Do Not Retry, which holds, or without.
+/// The functions that a controller refused: because it has them not, which holds, or for now.
 pub(crate) struct Refusals {
     entries: [Option<Entry>; MAX],
 }
@@ -73,7 +73,7 @@ impl Refusals {
         !was_said
     }
 
-    /// The controller was reset, or the user wants to know: it is asked for everything again. A
+    /// The controller was reset, or has other firmware: it is asked for everything again. A
     /// refusal that is no other than before has no line in the log.
     pub(crate) fn forget(&mut self) {
         for entry in &mut self.entries {
@@ -110,15 +110,18 @@ mod tests {
         assert!(refusals.holds(identify(6)).is_none());
         assert!(!refusals.note(identify(6), REFUSED));
         assert!(refusals.holds(identify(6)).is_some());
-        // Another status is news.
-        assert!(refusals.note(identify(6), Status::from_raw(Status::DNR | 1)));
+        // Another status is news; many controllers do not set DNR.
+        for raw in [1, 2, 0x2002, Status::DNR | 1] {
+            assert!(refusals.note(identify(6), Status::from_raw(raw)));
+            assert!(refusals.holds(identify(6)).is_some());
+        }
     }
 
     #[test]
     fn what_may_work_the_next_time_does_not_hold() {
         let mut refusals = Refusals::NONE;
-        // Invalid Field without DNR, Internal Error, Invalid Namespace or Format with it.
-        for raw in [2, 6, Status::DNR | 6, Status::DNR | 0xb] {
+        // Internal Error, Invalid Namespace or Format, with DNR and without.
+        for raw in [6, 0xb, Status::DNR | 6, Status::DNR | 0xb] {
             assert!(refusals.note(identify(3), Status::from_raw(raw)));
             assert!(!refusals.note(identify(3), Status::from_raw(raw)));
             assert!(refusals.holds(identify(3)).is_none());

@@ -95,5 +95,21 @@ wait_for 5 smaller
 verify $disk --bsrange=4k-1m --size=4m --offset=32m --iodepth=16
 hostile "set mdts=5"
 expect_reset "MDTS as before"
+
+# A data structure that the controller refuses is not asked for at each scan, with Do Not Retry or
+# without: each time is an entry in the drive's error log.
+hostile "arm status queue=admin op=6 cns=6 value=0x2002 times=always"
+expect_reset "CNS 06h refused"
+rescan() { echo 1 >$ctrl/rescan_controller; }
+rescan
+asked=$(hostile count identify 6)
+rescan
+rescan
+expect "Identify of CNS 06h in two scans" 0 $(($(hostile count identify 6) - asked))
+hostile "disarm status"
+
+# The next firmware needs more time to become ready than the first stated, and says so (CAP.TO).
+hostile "set to=40; arm ready to=1 ms=5000 times=always"
+expect_reset "a longer CAP.TO"
 hostile new
 stop_driver
