@@ -8,7 +8,9 @@
 start_driver
 put_noise $disk 8
 # The distance from one tested access to the next: testing all takes minutes.
-step=$(soak_rounds step 16)
+step=16
+! is_debug || step=24
+step=$(soak_rounds step $step)
 longest=0
 
 # Bind, or reset, with the fault after so many accesses; returns whether it was taken.

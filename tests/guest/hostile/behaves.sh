@@ -25,7 +25,7 @@ exercise() { # DISK
 
 # The kernel's driver first; one kernel is enough for it.
 shutdowns=1
-if [[ ! -e /sys/kernel/debug/kmemleak ]]; then
+if ! is_debug; then
     modprobe nvme || die "modprobe nvme failed"
     wait_for 20 test -b /dev/nvme0n1
     exercise nvme0n1

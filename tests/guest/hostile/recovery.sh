@@ -5,7 +5,6 @@
 # I/O fails; with one that does not, I/O fails within the bounds of docs/BOUNDS.md,
 # and a reset through sysfs brings the controller back.
 #@ machine: hostile
-#@ kernels: debug
 #@ timeout: 200
 . /tests/guest/lib/recovery.sh
 start_driver
@@ -15,11 +14,11 @@ put_noise $disk 8
 # shellcheck disable=SC2119 # no options
 fault_table <<'TABLE'
 no error|arm never queue=io after=20
-no error|arm never queue=io after=20 times=3
+stock no error|arm never queue=io after=20 times=3
 no error|arm never queue=io after=20; arm noabort times=always
 no error|arm never queue=io after=20; arm never queue=admin op=8
 no error|arm late queue=io ms=4000 times=3 after=20
-no error|arm nointr queue=io times=4 after=20
+stock no error|arm nointr queue=io times=4 after=20
 no error|arm torn queue=io kind=cid ms=5 after=20
 no error|arm elsewhere queue=io after=20
 no error|arm overrun queue=io after=20
@@ -27,21 +26,21 @@ no error|arm fatal step=io after=20
 no error|arm stop step=io until=reset after=20
 error|arm stop step=io after=20
 error|arm gone step=io after=20
-no error|arm fatal step=io after=20; arm ready to=1 ms=500; arm ready to=0 ms=500
+stock no error|arm fatal step=io after=20; arm ready to=1 ms=500; arm ready to=0 ms=500
 error|arm fatal step=io after=20; arm ready to=1 times=always
 any|arm fatal step=io after=20; arm ready to=0 times=always
 no error, second|arm fatal step=io after=20; arm ready to=0 times=always; arm away ms=500
-error|arm fatal step=io after=20; arm ready to=0 times=always; arm away
+stock error|arm fatal step=io after=20; arm ready to=0 times=always; arm away
 error|arm fatal step=io after=20; arm fatal step=enable times=always
-error|arm fatal step=io after=20; arm status queue=admin op=6 times=always
+stock error|arm fatal step=io after=20; arm status queue=admin op=6 times=always
 error|arm fatal step=io after=20; arm never queue=admin op=5 times=always
-no error|arm fatal step=io after=20; arm late queue=admin op=6 ms=3000
+stock no error|arm fatal step=io after=20; arm late queue=admin op=6 ms=3000
 no error, second|arm fatal step=io after=20; arm late queue=admin op=6 ms=5600
-error|arm fatal step=io after=20; arm late queue=admin ms=1900 times=always
+stock error|arm fatal step=io after=20; arm late queue=admin ms=1900 times=always
 no error|arm fatal step=io after=20; arm nointr queue=admin times=always
-error, live|arm fatal step=io after=20; set shift=12
+stock error, live|arm fatal step=io after=20; set shift=12
 error|arm fatal step=io after=20; set dstrd=3
-error|arm fatal step=io after=20; set mpsmin=1
+stock error|arm fatal step=io after=20; set mpsmin=1
 error, live|arm fatal step=io after=20; arm status queue=admin op=1 value=0x4102 times=always
 TABLE
 stop_driver

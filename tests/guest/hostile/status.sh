@@ -11,7 +11,7 @@ mark
 # Status code types 0 to 7, status codes 0 to 255, but for 0/0, which is success. The
 # debug kernel, whose log is slow, tests every seventh.
 step=1
-[[ ! -e /sys/kernel/debug/kmemleak ]] || step=7
+! is_debug || step=7
 number=$((2047 / step))
 hostile arm status queue=io op=2 value=each step=$step times=always
 dd if=/dev/rnvme0n1 of=/dev/null bs=4k skip=$((16384 - number)) iflag=direct conv=noerror >/tmp/dd.log 2>&1

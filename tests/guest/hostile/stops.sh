@@ -71,20 +71,20 @@ stock no disk|bind|arm stop step=admin op=5
 stock no disk|bind|arm stop step=admin op=1
 disk|bind|arm stop step=ready until=reset
 disk|bind|arm stop step=admin op=6 until=reset
-disk|bind|arm stop step=admin op=9 until=reset
-disk|bind|arm stop step=admin op=5 until=reset
+stock disk|bind|arm stop step=admin op=9 until=reset
+stock disk|bind|arm stop step=admin op=5 until=reset
 disk|bind|arm stop step=admin op=1 until=reset
 error|idle|arm stop
-no error|idle|arm stop until=reset
-error|single|arm stop step=io after=5
-no error|single|arm stop step=io after=5 until=reset
+stock no error|idle|arm stop until=reset
+stock error|single|arm stop step=io after=5
+stock no error|single|arm stop step=io after=5 until=reset
 error|deep|arm stop step=io after=70
 no error|deep|arm stop step=io after=70 until=reset
 error|reset|arm stop step=disable
 error|reset|arm stop step=enable
 error|reset|arm stop step=admin op=6
 *|reset|arm stop step=admin op=6 until=reset
-error|reset|arm stop step=admin op=5
+stock error|reset|arm stop step=admin op=5
 stock unbound|unbind|arm stop step=admin op=0
 unbound|unbind|arm stop step=admin op=0 until=reset
 stock unbound|unbind|arm stop step=shutdown

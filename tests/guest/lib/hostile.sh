@@ -16,7 +16,7 @@ bind_table() { # SECONDS
     local outcome requests what
     while IFS='|' read -r outcome requests; do
         # On the debug kernel each bind takes 2 s.
-        if [[ $outcome == "stock "* && -e /sys/kernel/debug/kmemleak ]]; then
+        if [[ $outcome == "stock "* ]] && is_debug; then
             continue
         fi
         outcome=${outcome#stock }

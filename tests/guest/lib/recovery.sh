@@ -99,7 +99,7 @@ within() { # SECONDS LIMIT
 # stock kernel, the others for the debug kernel. A comparison of drivers runs all rows.
 row_wanted() { # ROW
     [[ $(</proc/cmdline) != *rnvme.driver=* ]] || return 0
-    if [[ -e /sys/kernel/debug/kmemleak ]]; then
+    if is_debug; then
         [[ $1 != "stock "* ]]
     else
         [[ $1 == "stock "* ]]

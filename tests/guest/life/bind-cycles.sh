@@ -4,7 +4,9 @@
 # nothing leaks.
 #@ timeout: 60
 . /tests/guest/lib/recovery.sh
-rounds=$(soak_rounds binds 10)
+rounds=10
+! is_debug || rounds=6
+rounds=$(soak_rounds binds $rounds)
 
 cycle() { # ROUND
     if (($1 % 4 == 0)); then

@@ -39,7 +39,7 @@ for level in processors core; do
 done
 how=mem
 # For mem ACPI keeps pages that kmemleak reports.
-[[ ! -e /sys/kernel/debug/kmemleak ]] || how=freeze
+! is_debug || how=freeze
 [[ $how == mem ]] || deepest=platform
 
 # Requests in a scheduler, slow commands.

@@ -18,7 +18,9 @@ start_driver
 put_noise $disk 100
 port=$(readlink -f "/sys/bus/pci/devices/$bdf/..")
 port=${port##*/}
-rounds=$(soak_rounds plugs 4)
+rounds=4
+! is_debug || rounds=2
+rounds=$(soak_rounds plugs $rounds)
 
 plug() { host qmp '{"execute":"device_add","arguments":{"driver":"nvme","id":"nv0","bus":"rp0","serial":"a","drive":"a"}}'; }
 present() { [[ -e /sys/bus/pci/devices/$bdf ]]; }

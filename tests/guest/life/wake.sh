@@ -18,7 +18,7 @@ put_noise $disk 8
 echo 0 >/sys/module/suspend/parameters/pm_test_delay
 # The wake alone: a controller may take its time to shut down.
 woken_within=1
-[[ ! -e /sys/kernel/debug/kmemleak ]] || woken_within=4
+! is_debug || woken_within=4
 
 # Seconds from the end of the sleep to its exit, by the kernel's own log.
 wake_seconds() {

@@ -4,6 +4,7 @@
 # each kind of controller.  (Except virt_boundary_mask: nvme has none if the controller
 # supports SGLs.)
 #@ machine: matrix
+#@ kernels: stock
 #@ allow-trace: pci_nvme_err_req_status pci_nvme_err_invalid_opc
 #@ timeout: 120
 . /tests/guest/lib.sh

@@ -3,6 +3,7 @@
 # A disk's limits of atomic writes and discards follow from Identify, and are the same
 # with the kernel's nvme driver.
 #@ machine: limits
+#@ kernels: stock
 #@ allow-trace: pci_nvme_err_req_status pci_nvme_err_invalid_opc
 #@ timeout: 60
 . /tests/guest/lib.sh

@@ -3,6 +3,7 @@
 # Queue limits: the largest transfer from MDTS, block sizes, the alignments that PRPs
 # need, and the volatile write cache.
 #@ machine: matrix
+#@ kernels: stock
 . /tests/guest/lib.sh
 load
 wait_for 30 test -b /dev/rnvme9n1

@@ -30,13 +30,15 @@ check() { # NUMBER QUEUES TAGS NAMES-OF-INTERRUPTS
 all="q0 q1 q2 q3 q4"
 list() { local word; for word in $2; do printf 'rnvme%s%s ' "$1" "$word"; done | sed 's/ $//'; }
 check 0 4 1023 "$(list 0 "$all")"
-check 1 4 1023 "$(list 1 "$all")"
+if ! is_debug; then
+    check 1 4 1023 "$(list 1 "$all")"
+    check 3 4 31 "$(list 3 "$all")"
+    check 9 4 1023 "$(list 9 "$all")"
+fi
 check 2 4 3 "$(list 2 "$all")"
-check 3 4 31 "$(list 3 "$all")"
 check 4 1 1023 "$(list 4 "q0 q1")"
 check 5 2 1023 "$(list 5 "q0 q1 q2")"
 check 6 1 1023 "$(list 6 "q0")"
 check 7 1 1023 "$(list 7 "q0 q1")"
 check 8 4 1023 "$(list 8 "$all")"
-check 9 4 1023 "$(list 9 "$all")"
 unload

@@ -26,7 +26,7 @@ for kind in failslab fail_page_alloc; do
     knobs=/sys/kernel/debug/$kind
     resets=0
     # The bytes, or pages, that succeed before one allocation fails.
-    for ((space = 0; space < 1 << 24; space += 1 + space / 12)); do
+    for ((space = 0; space < 1 << 24; space += 1 + space / 7)); do
         arm $kind "$space"
         status=0
         echo 1 2>/dev/null >"$ctrl/reset_controller" || status=1

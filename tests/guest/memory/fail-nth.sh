@@ -18,8 +18,8 @@ fail_ours
 
 failed=0
 # The probe makes thousands of allocations, many of them alike (tags, pages of lists): from
-# the 60th on a sample suffices.
-for ((n = 1; n < 20000; n += n < 60 ? 1 : n / 8)); do
+# the 40th on a sample suffices.
+for ((n = 1; n < 20000; n += n < 40 ? 1 : n / 5)); do
     # fail-nth counts for one task: a subshell, which uses builtins only.
     left=$(
         echo $n >/proc/self/fail-nth

@@ -49,14 +49,14 @@ if [[ -d /sys/kernel/debug/fail_page_alloc ]]; then
         echo $budget >/sys/kernel/debug/$kind/times
         echo 100 >/sys/kernel/debug/$kind/probability
     done
-    verify rnvme0n1 --bsrange=256k-1m --blockalign=4k --size=16m --iodepth=32
+    verify rnvme0n1 --bsrange=256k-1m --blockalign=4k --size=32m --iodepth=32
     reads --bs=256k --iodepth=64 --number_ios=256
     blkdiscard -o 64M -l 1M /dev/rnvme0n1 || die "blkdiscard failed without memory"
     left=$(</sys/kernel/debug/failslab/times)
     ((left < budget)) || die "expected allocations that fail, saw none"
     echo "$((budget - left)) allocations failed"
     fail_none
-    verify rnvme0n1 --bs=256k --size=16m --iodepth=32
+    verify rnvme0n1 --bs=256k --size=32m --iodepth=32
 fi
 unload
 expect "coherent memory that is left after unloading" 0 "$(($(coherent) > 0))"

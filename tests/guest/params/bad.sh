@@ -8,7 +8,7 @@ refused() { # PARAMETER VALUE LINE-OF-THE-LOG OTHER-PARAMETER...
     mark
     expect_failure insmod /rnvme.ko "$1=$2" "${@:4}"
     expect_like "insmod's reason for $1=$2" "*Invalid parameters*" "$failed_with"
-    expect "lines of the log about $1=$2: $(klog)" 1 "$(klog_count "$3")"
+    expect "lines of the log about $1=$2" 1 "$(klog_count "$3")"
     [[ ! -d /sys/module/rnvme ]] || die "the module is there, with $1=$2"
 }
 # The kernel itself refuses what is no number of 32 bits.
@@ -29,8 +29,13 @@ while read -r line; do
     [[ $line =~ ^([a-z_]+):.*\ \(([0-9]+)\ to\ ([0-9]+)[^,]*,\ default\ [0-9]+\)\ \(u32\)$ ]] ||
         die "modinfo says no range: $line"
     name=${BASH_REMATCH[1]} least=${BASH_REMATCH[2]} most=${BASH_REMATCH[3]}
-    bad "$name" $((least - 1)) "$least" "$most"
-    bad "$name" $((most + 1)) "$least" "$most"
+    # On the debug kernel one end each, in turn.
+    if ! is_debug || ((seen % 2)); then
+        bad "$name" $((least - 1)) "$least" "$most"
+    fi
+    if ! is_debug || ((seen % 2 == 0)); then
+        bad "$name" $((most + 1)) "$least" "$most"
+    fi
     seen=$((seen + 1))
 done < <(modinfo -F parm /rnvme.ko)
 expect "parameters with a range, and quirks" "$(modinfo -F parmtype /rnvme.ko | wc -l)" $((seen + 1))

@@ -7,7 +7,7 @@
 host trace-on "pci_nvme_map_prp"
 host trace-on "pci_nvme_map_sgl"
 host trace-on pci_nvme_dbbuf_config
-verify_modes rnvme0n1 rnvme1n1
+verify_modes 0 rnvme0n1 rnvme1n1
 (($(host trace-count pci_nvme_map_prp) > 100)) || die "expected more than 100 commands with PRPs"
 (($(host trace-count pci_nvme_map_sgl) > 100)) || die "expected more than 100 commands with SGLs"
 expect "controllers with shadow doorbells, loaded twice" 2 "$(host trace-count pci_nvme_dbbuf_config)"

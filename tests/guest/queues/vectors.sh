@@ -25,7 +25,7 @@ served() {
 load_disk
 counts="2 3 1 4"
 # On the debug kernel each program that a test starts takes long.
-[[ ! -e /sys/kernel/debug/kmemleak ]] || counts="2 4"
+! is_debug || counts="2 4"
 for count in $counts; do
     hostile "set queues=$count"
     echo 1 >$ctrl/reset_controller || die "expected the reset to $count queues to succeed"
