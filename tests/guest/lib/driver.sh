@@ -84,7 +84,7 @@ bind_again() { # BDF DISK
 
 # Bind a device again without MSI-X and MSI, so that the driver uses the pin's interrupt.
 # Fails, with the device unbound, if the kernel cannot disable MSI-X and MSI.  QEMU's controller
-# keeps the pin's level up for good after a reset at once (see the machine `pin`).
+# keeps the pin's level up for good after a reset at once (see the machine `bookless`).
 bind_to_pin() { # BDF DISK
     [[ $(dmesg) != *"resetting the controller"* ]] || die "the pin's tests need a boot without resets"
     echo "$1" >/sys/bus/pci/drivers/rnvme/unbind

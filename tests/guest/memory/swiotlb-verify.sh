@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # All data goes through bounce buffers: no request is larger than a bounce buffer, offsets
 # within pages are kept, and I/O goes on when the buffers run short.
-#@ machine: swiotlb
+#@ machine: cmb
 #@ timeout: 90
 . /tests/guest/lib.sh
 load_disk

@@ -3,7 +3,7 @@
 # The driver sets interrupt coalescing as the parameters say, after it has created the queues
 # and excluded the admin queue's vector; without parameters it sets nothing. QEMU refuses
 # both features: a log line each, and the driver works on.
-#@ machine: pin
+#@ machine: bookless
 #@ timeout: 60
 #@ allow-trace: pci_nvme_err_req_status
 . /tests/guest/lib.sh

@@ -5,7 +5,7 @@
 # writes it at once: else the interrupt repeats until the kernel disables the line as
 # spurious.  There are no more interrupts than I/Os.  With use_threaded_interrupts the pin's
 # interrupt has no thread; unbinding under I/O before leaves no level up.
-#@ machine: pin
+#@ machine: bookless
 #@ timeout: 120
 . /tests/guest/lib.sh
 
