@@ -9,12 +9,28 @@ mark() {
 }
 
 klog() {
-    dmesg | sed "1,/$klog_mark/d"
+    read_klog
+    ((${#klog_lines[@]} == 0)) || printf '%s\n' "${klog_lines[@]}"
+}
+
+# The same in $klog_lines. dmesg is the only program that starts.
+read_klog() {
+    local dumped at
+    mapfile -t dumped < <(dmesg)
+    for ((at = ${#dumped[@]}; at > 0; at--)); do
+        [[ ${dumped[at - 1]} != *"$klog_mark"* ]] || break
+    done
+    klog_lines=("${dumped[@]:at}")
 }
 
 # How many lines of the kernel log after the last mark contain this text.
 klog_count() { # TEXT
-    klog | grep -c -F -e "$1" || true
+    local line count=0
+    read_klog
+    for line in "${klog_lines[@]}"; do
+        [[ $line != *"$1"* ]] || count=$((count + 1))
+    done
+    echo $count
 }
 
 # The kernel log must contain this text after the last mark.
