@@ -80,6 +80,8 @@ class Poster:
         self.controller = controller
         self.faults = controller.faults
         self.held = []
+        # The seconds that each I/O command takes.
+        self.slow = 0.0
 
     def reset(self):
         """Forget held completions."""
@@ -101,7 +103,10 @@ class Poster:
             if fault:
                 self.hold(fault, (command, status, result))
                 return
-        self.finish(command, status, result)
+        if self.slow and command.sq.id:
+            self.controller.later(self.slow, lambda: self.finish(command, status, result))
+        else:
+            self.finish(command, status, result)
 
     def stray(self, command):
         """A fault may post a completion of no command before this command is executed."""

@@ -101,6 +101,10 @@ class Control:
         self.controller.come_back()
         self.controller.power_on()
 
+    def do_slow(self, words):
+        """slow MS: each I/O command takes so long from now on, also after `new`; 0 ends that."""
+        self.controller.poster.slow = int(words[0]) / 1000
+
     def do_event(self, words):
         """event RESULT: an asynchronous event with this dword 0."""
         self.controller.admin.event(int(words[0], 0))

@@ -401,7 +401,7 @@ class Guest:
     def calm_hostile(self):
         """Nothing that a test has armed stays armed."""
         for one in self.hostile:
-            one.ask("new")
+            one.ask("new; slow 0")
 
     # -- the end ----------------------------------------------------------------
 

@@ -7,6 +7,7 @@
 rounds=$(soak_rounds resets 10)
 start_driver
 put_noise $disk 100
+slow_disk $disk
 start_oracle $disk
 reset_controller || must die "the reset failed"
 count_begin
@@ -28,6 +29,7 @@ for round in 1 2 3; do
     ((round > 1)) || row "function level reset under I/O" "$(ctrl_state)" "$took" nothing
     oracle_goes_on "reset of the function, round $round"
 done
+fast_disk $disk
 end_oracle
 expect_noise $disk 100
 stop_driver

@@ -32,6 +32,7 @@ after() { # REQUEST wait_for|wait_gone COMMAND...
 
 # Verified writes in the background.
 start_writes() {
+    slow_disk $disk
     start_fio $disk --size=4m --verify=crc32c --verify_fatal=1 --rw=randwrite --verify_backlog=64
 }
 
@@ -166,5 +167,6 @@ after "ns resize 1 131072" wait_for size_is $disk 131072
 steady "lies"
 must expect "enables so far" "$enables" "$(hostile count enables)"
 
+fast_disk $disk
 must end_oracle
 stop_driver

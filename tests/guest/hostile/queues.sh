@@ -29,6 +29,7 @@ queues_come_and_go() { # QUEUES STATUS FIO-OPTION...
     local count all=$1 status=$2
     shift 2
     expect "queues" "$all" "$(queues)"
+    slow_disk $disk
     start_fio rnvme0n1 --offset=16m --size=8m --offset_increment=8m --numjobs=2 --cpus_allowed=0,1 \
         --cpus_allowed_policy=split --rw=randwrite --verify=crc32c --verify_fatal=1 \
         --verify_backlog=64 "$@"
@@ -47,6 +48,7 @@ queues_come_and_go() { # QUEUES STATUS FIO-OPTION...
         wait_for 20 has_queues "$count"
     done
     (($(hostile count never) > 0)) || die "expected lost commands, saw none"
+    fast_disk $disk
     kill -INT "$fio_job"
     wait_gone 20 kill -0 "$fio_job"
     expect "jobs without an error: $(cat /tmp/background)" 2 \
