@@ -106,7 +106,7 @@ pub(crate) use self::{
         RawPowerState,
         RetryDelays,
         SameNamespace,
-        SubsystemName,
+        Subsystem,
         UniqueIds,
         WrongLength, //
     },

@@ -99,35 +99,35 @@ impl Core {
     ///
     /// What no later try would change: the controller cannot be driven, or the host lacks something.
     pub(super) fn bring_up_at_probe(&self, class: &ClassDevice<Attributes>) -> Result {
-        self.bring_up_first(class.device())?;
+        self.bring_up_first(class)?;
         self.jobs.watch.queue();
         self.jobs.scan.flush();
         Ok(())
     }
 
-    /// Brings up a controller that was never up. Its disks appear below `parent` in sysfs. Probe may
+    /// Brings up a controller that was never up. Its disks appear below `class` in sysfs. Probe may
     /// be at it while a user has the job do the same: the second of them finds nothing to do.
     ///
     /// # Errors
     ///
     /// See [`Self::bring_up_at_probe`].
-    fn bring_up_first(&self, parent: &Device) -> Result {
+    fn bring_up_first(&self, class: &ClassDevice<Attributes>) -> Result {
         self.binding.with(|pdev| {
             if self.parts().is_some() || !self.hardware.is_coming_up() {
                 return Ok(());
             }
             let parts = self
                 .hardware
-                .bring_up(|| match self.try_first(pdev, parent) {
+                .bring_up(|| match self.try_first(pdev, class.device()) {
                     Err(e) if may_pass(e) => Err(e),
                     result => Ok(result),
                 });
             match parts {
                 Ok(parts) => {
                     self.adopt(parts?);
-                    self.end_bring_up(Ok(()));
+                    self.end_bring_up(Ok(()), class);
                 }
-                Err(e) => self.end_bring_up(Err(e)),
+                Err(e) => self.end_bring_up(Err(e), class),
             }
             Ok(())
         })
@@ -155,8 +155,9 @@ impl Core {
         })
     }
 
-    /// A bring-up is over with `result`.
-    fn end_bring_up(&self, result: Result) {
+    /// A bring-up is over with `result`. User space hears of a controller that works: when `class`
+    /// appeared, its attributes were empty.
+    fn end_bring_up(&self, result: Result, class: &ClassDevice<Attributes>) {
         self.admin.end_bring_up();
         match (result, self.parts()) {
             (Err(e), _) => self.hardware.bring_up_failed(e),
@@ -164,6 +165,8 @@ impl Core {
                 parts.begin_events();
                 // Namespaces may have changed, and so may the number of queues.
                 self.jobs.scan.queue();
+                // No process may listen.
+                let _ = class.uevent(&[c"NVME_EVENT=connected"]);
             }
             (Ok(()), _) => {}
         }
@@ -251,10 +254,13 @@ impl Job for ResetJob {
             return;
         }
         match core.parts() {
-            Some(parts) => core.end_bring_up(core.hardware.bring_up(|| parts.bring_up())),
+            Some(parts) => {
+                let result = core.hardware.bring_up(|| parts.bring_up());
+                core.end_bring_up(result, &self.class);
+            }
             None => {
-                if let Err(e) = core.bring_up_first(self.class.device()) {
-                    core.end_bring_up(Err(e));
+                if let Err(e) = core.bring_up_first(&self.class) {
+                    core.end_bring_up(Err(e), &self.class);
                 }
             }
         }

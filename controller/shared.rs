@@ -18,7 +18,7 @@ use crate::{
         SetKeepAliveTimer,
         SetTimestamp,
         SetWriteCache,
-        SubsystemName,
+        Subsystem,
         Text,
         VS, //
     },
@@ -68,7 +68,7 @@ pub(super) struct Shared {
     #[pin]
     present: Mutex<Present>,
     /// The controller's subsystem.
-    pub(super) subsystem: Arc<SubsystemName>,
+    pub(super) subsystem: Arc<Subsystem>,
     /// The NVM subsystem's qualified name.
     pub(super) nqn: Text<256>,
     /// Bytes of the largest transfer that the queues were made for.
@@ -88,7 +88,7 @@ struct Present {
 /// What Identify says of the controller.
 pub(super) struct Identified {
     pub(super) info: ControllerInfo,
-    subsystem: SubsystemName,
+    subsystem: Subsystem,
     quirks: Quirks,
     power: PowerStates,
 }
@@ -169,6 +169,7 @@ impl Shared {
         identified.configure(admin, params);
         // CAST: at most 8 MiB.
         let mappable = dma::max_mapping(dev).min(u32_as_usize(MAX_TRANSFER)) as u32;
+        let nqn = Text::new(&identified.subsystem.name);
         let subsystem = Arc::new(identified.subsystem, GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Self {
@@ -183,7 +184,7 @@ impl Shared {
                     has_new_cache: false,
                 }),
                 subsystem,
-                nqn: Text::new(&identified.subsystem),
+                nqn,
                 made_for: info
                     .max_transfer
                     .map_or(mappable, |mdts| mdts.min(mappable)),

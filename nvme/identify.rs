@@ -31,7 +31,7 @@ pub(crate) use self::{
         ControllerInfo,
         IdentifyController,
         RetryDelays,
-        SubsystemName, //
+        Subsystem, //
     },
     descriptors::{
         CommandSet,

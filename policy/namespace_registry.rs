@@ -18,6 +18,8 @@ pub(crate) struct RegistryEntry<S> {
     pub(crate) instance: u32,
     /// The subsystem of the controller.
     pub(crate) subsystem: S,
+    /// The controller's identifier in the subsystem (CNTLID), if this may have others (CMIC).
+    pub(crate) member: Option<u16>,
     /// The namespace in the subsystem.
     pub(crate) nsid: Nsid,
     /// The globally unique identifiers of the namespace.
@@ -71,6 +73,18 @@ impl<S> Registry<S> {
     }
 }
 
+impl<S: Deref<Target: PartialEq>> RegistryEntry<S> {
+    /// Whether both are of one subsystem: two controllers say so only if it may have several, and have
+    /// identifiers of their own.
+    fn is_beside(&self, other: &Self) -> bool {
+        let are_members = match (self.member, other.member) {
+            (Some(one), Some(another)) => one != another,
+            _ => false,
+        };
+        self.instance == other.instance || are_members && *self.subsystem == *other.subsystem
+    }
+}
+
 impl<S: Deref<Target: PartialEq>> Registry<S> {
     /// Relates `new` to the namespaces in use, and adds it. A twin is not added. A namespace whose
     /// identifiers are not unique is added without them. `is_shared`: other controllers may show the
@@ -105,7 +119,7 @@ impl<S: Deref<Target: PartialEq>> Registry<S> {
     fn judge(&self, new: &RegistryEntry<S>, is_shared: bool) -> Relation {
         let mut relation = Relation::New;
         for old in &self.entries {
-            let same_subsystem = *old.subsystem == *new.subsystem;
+            let same_subsystem = old.is_beside(new);
             if same_subsystem && old.nsid == new.nsid && old.instance != new.instance {
                 relation = Relation::OtherPath {
                     instance: old.instance,
@@ -129,7 +143,7 @@ impl<S: Deref<Target: PartialEq>> Registry<S> {
 mod tests {
     use super::*;
 
-    /// Controller `instance` of subsystem `name` shows namespace `nsid` with an EUI64 that ends
+    /// Controller `instance` of subsystem `name`, the only one of it from 10 on, shows namespace `nsid` with an EUI64 that ends
     /// with `eui`.
     fn entry(
         name: &'static str,
@@ -142,6 +156,7 @@ mod tests {
         Ok(RegistryEntry {
             instance,
             subsystem: name,
+            member: (instance < 10).then_some(instance as u16),
             nsid: Nsid::new(nsid).ok_or(EINVAL)?,
             ids,
         })
@@ -183,12 +198,15 @@ mod tests {
             ("b", 2, 1, 1, false, not_unique(0, 1)),
             ("b", 2, 2, 1, true, twin(0, 1)),
             ("b", 2, 3, 3, true, Some(Relation::New)),
+            // A subsystem of this name that has one controller only.
+            ("a", 10, 1, 9, false, Some(Relation::New)),
+            ("a", 10, 2, 2, false, not_unique(1, 2)),
         ] {
             let entry = entry(name, instance, nsid, eui);
             let relation = entry.and_then(|e| registry.add(e, shared));
             assert_eq!(relation.ok(), expected);
         }
-        assert_eq!(registry.entries.len(), 7);
+        assert_eq!(registry.entries.len(), 9);
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Namespaces {
         let entry = RegistryEntry {
             instance: self.shared.number,
             subsystem: self.shared.subsystem.clone(),
+            member: common.info.multi_controller.then_some(common.info.id),
             nsid,
             ids,
         };

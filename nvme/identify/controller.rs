@@ -79,14 +79,36 @@ pub(crate) struct IdentifyController {
 const _: () = assert!(size_of::<IdentifyController>() == IDENTIFY_SIZE);
 
 /// NVMe Qualified Name of a subsystem, as Identify has it.
-pub(crate) type SubsystemName = [u8; 256];
+type SubsystemName = [u8; 256];
+
+/// An NVMe Qualified Name has fewer bytes than this.
+const NAME_END: usize = 223;
+
+/// What tells a subsystem from others. SUBNQN alone does not: some vendors give all drives the same.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Subsystem {
+    /// The name.
+    pub(crate) name: SubsystemName,
+    serial: [u8; 20],
+    model: [u8; 40],
+}
 
 impl IdentifyController {
-    /// The name of the subsystem: SUBNQN or, if the controller is too old for SUBNQN or `ignore`
-    /// says that SUBNQN is not unique, a name made of vendors, serial number and model number
-    /// (Base 4.5), in the form of Linux's driver.
-    pub(crate) fn subsystem(&self, ignore: bool) -> SubsystemName {
-        if !ignore && self.subnqn.iter().any(|byte| *byte != 0) {
+    /// The subsystem; for `ignore` see [`Self::subsystem_name`].
+    pub(crate) fn subsystem(&self, ignore: bool) -> Subsystem {
+        Subsystem {
+            name: self.subsystem_name(ignore),
+            serial: self.sn,
+            model: self.mn,
+        }
+    }
+
+    /// The name of the subsystem: SUBNQN or, if that is no name or `ignore` says that it is not
+    /// unique, a name made of vendors, serial number and model number (Base 4.5), in the form of
+    /// Linux's driver.
+    fn subsystem_name(&self, ignore: bool) -> SubsystemName {
+        let end = self.subnqn.iter().position(|byte| *byte == 0);
+        if !ignore && end.is_some_and(|end| (1..NAME_END).contains(&end)) {
             return self.subnqn;
         }
         let digits: [u8; 8] = core::array::from_fn(|place| {
@@ -264,11 +286,11 @@ mod tests {
 
     #[test]
     fn subsystems_have_names() -> Result {
-        let name = |fields, ignore| -> Result<SubsystemName> {
+        fn name(fields: &[(usize, &[u8])], ignore: bool) -> Result<SubsystemName> {
             let page = page(0, fields)?;
             let raw = IdentifyController::ref_from_bytes(&page).map_err(|_| EINVAL)?;
-            Ok(raw.subsystem(ignore))
-        };
+            Ok(raw.subsystem(ignore).name)
+        }
         let fields: &[(usize, &[u8])] = &[
             (0, &[0x34, 0x12, 0xef, 0x0d]),
             (4, b"S1                  "),
@@ -278,7 +300,15 @@ mod tests {
         assert!(name(fields, false)?.starts_with(old));
         let modern: &[(usize, &[u8])] = &[(4, b"S1"), (768, b"nqn.x")];
         assert!(name(modern, false)?.starts_with(b"nqn.x\0"));
-        assert!(name(modern, true)?.starts_with(b"nqn.2014.08.org.nvmexpress:00000000S1\0"));
+        let made = b"nqn.2014.08.org.nvmexpress:00000000S1\0";
+        assert!(name(modern, true)?.starts_with(made));
+        // SUBNQN without an end, too long, empty, of the longest length.
+        for (bytes, is_used) in [(256, false), (223, false), (0, false), (222, true)] {
+            let mut text = [0; 256];
+            text.iter_mut().take(bytes).for_each(|byte| *byte = b'n');
+            let name = name(&[(4, b"S1"), (768, &text)], false)?;
+            assert_eq!(name.starts_with(made), !is_used);
+        }
         Ok(())
     }
 
@@ -453,7 +483,7 @@ mod tests {
         assert_eq!((info.id, info.events.raw()), (0x102, 0x11f));
         assert!(info.timestamp);
         let raw = IdentifyController::ref_from_bytes(&page).map_err(|_| EINVAL)?;
-        assert!(raw.subsystem(false).starts_with(b"nqn.2014-08.x:y\0"));
+        assert!(raw.subsystem(false).name.starts_with(b"nqn.2014-08.x:y\0"));
         Ok(())
     }
 

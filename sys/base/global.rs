@@ -5,7 +5,7 @@
 
 use super::Work;
 use crate::{
-    nvme::SubsystemName,
+    nvme::Subsystem,
     policy::Registry, //
 };
 use core::sync::atomic::{
@@ -21,7 +21,7 @@ use kernel::{
 };
 
 /// The registry. The namespaces of a controller share the name of its subsystem.
-type SharedRegistry = Registry<Arc<SubsystemName>>;
+type SharedRegistry = Registry<Arc<Subsystem>>;
 
 global_lock! {
     // LOCK: the identifiers of the namespaces of all controllers; inside: nothing.

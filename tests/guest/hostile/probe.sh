@@ -22,7 +22,15 @@ find_again() {
     echo 1 >/sys/bus/pci/rescan
 }
 
+# Both have this name of a subsystem (SUBNQN), and other serial numbers: they are no two paths.
+say_same_name() { # HEX
+    hostile "@h0 arm identify cns=1 at=768:$1 times=always"
+    hostile "@h1 arm identify cns=1 at=768:$1 times=always"
+}
+
 find_again
+mark
+say_same_name 6e716e2e323031342d30382e6f72672e6578616d706c653a6878
 # The first is ready only after 30 s. The second does not wait for it.
 hostile "@h0 set to=120; arm ready to=1 ms=30000"
 insmod /rnvme.ko io_queue_depth=64 admin_timeout=2 &
@@ -36,6 +44,9 @@ wait "$job" || die "insmod failed"
 [[ -e $ctrl/rnvme0n1 ]] || die "expected both disks after insmod"
 expect "serial numbers in the order of the controllers' numbers" "h0 h1" \
     "$(</sys/class/rnvme/rnvme0/serial) $(</sys/class/rnvme/rnvme1/serial)"
+expect "SUBNQN of the first" nqn.2014-08.org.example:hx "$(<$ctrl/subsysnqn)"
+expect "SUBNQN of the second" nqn.2014-08.org.example:hx "$(</sys/class/rnvme/rnvme1/subsysnqn)"
+expect "paths to the same namespace" 0 "$(klog_count "has a disk of it")"
 
 bdf=$(pci_of rnvme0)
 reached() { # REQUESTS LINE
@@ -79,9 +90,13 @@ unload
 # Apple's controllers are known by their ids, not by their class.
 hostile "@h0 new; set vendor=0x106b device=0x2001 class=0x018002"
 find_again
+# A name without an end is none.
+say_same_name "$(printf '20%.0s' {1..256})"
 load io_queue_depth=64
+expect_like "SUBNQN without an end" "nqn.2014.08.org.nvmexpress:106b106bh0 *" "$(<$ctrl/subsysnqn)"
 expect "serial numbers in the order of the bus" "h0 h1" \
     "$(</sys/class/rnvme/rnvme0/serial) $(</sys/class/rnvme/rnvme1/serial)"
 unload
 hostile "@h0 new"
+hostile "@h1 new"
 find_again

@@ -36,6 +36,11 @@ bdf=$(pci_of rnvme0)
 put_noise $disk 8
 unload
 
+# udev hears of a controller when it works, and its attributes are there.
+busybox uevent env >/tmp/uevents 2>/dev/null &
+listener=$!
+# shellcheck disable=SC2317,SC2329 # called by wait_for
+connected() { (($(grep -c "NVME_EVENT=connected" /tmp/uevents) == $1)); }
 # Wedged when the driver is loaded.
 ours "new; $dies"
 mark
@@ -52,6 +57,7 @@ expect "address" "$bdf" "$(<$ctrl/address)"
 ! (echo 1 >$ctrl/rescan_controller) 2>/dev/null || die "expected no rescan of a dead controller"
 expect "resets of the function" 1 "$(ours "count resets")"
 expect "lines of its death: $(says)" 1 "$(klog_count "controller is dead")"
+wait_for 5 connected 1
 # A try fails without a line, and without another reset of the function.
 mark
 ours "await enables 3 20"
@@ -66,6 +72,8 @@ expect "state" dead "$(ctrl_state)"
 mark
 ours new
 comes_back "by itself" 20
+wait_for 5 connected 2
+kill $listener
 expect "lines of its return: $(says)" 1 "$(klog_count "controller is back")"
 expect_klog "rnvme0: $(<$ctrl/model), serial h0"
 reset_controller || die "expected a reset to succeed"
