@@ -142,7 +142,7 @@ impl Core {
         // Twelve for the controller, two for each queue pair, and these again if the controller creates
         // fewer.
         let commands = possible_queues().saturating_mul(4).saturating_add(12);
-        let deadline = hardware.first_commands_deadline(commands, admin.timeout_ms());
+        let deadline = hardware.power_up_deadline(commands, admin.timeout_ms());
         admin.begin_bring_up(deadline, hardware.is_bring_up_logged());
         let shared = Shared::identify(pdev.as_ref(), hardware, admin, &self.jobs, &self.params)?;
         let io = shared.create_queues(pdev)?;
@@ -231,7 +231,7 @@ impl Parts {
         let dev = self.namespaces.device();
         hardware.restart()?;
         admin.forget_refusals();
-        let deadline = hardware.commands_deadline(self.commands_of_a_reset());
+        let deadline = hardware.power_up_deadline(self.commands_of_a_reset(), admin.timeout_ms());
         admin.begin_bring_up(deadline, hardware.is_bring_up_logged());
         let identified = Identified::get(admin, dev, hardware.quirks())?;
         self.shared.adopt(&identified, dev)?;

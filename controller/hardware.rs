@@ -315,8 +315,10 @@ impl Hardware {
                         timing::FIRST_RETRY_MS / 1000
                     );
                 }
-                let how = match event {
-                    Event::Leave => Stop::ShutDown,
+                let how = match (event, before) {
+                    (Event::Leave, _) => Stop::ShutDown,
+                    // No I/O waits for the end of a try, but a sleep may.
+                    (_, State::Trying) => Stop::Briefly,
                     _ => Stop::AtOnce,
                 };
                 self.halt(inner, how, Fate::Fail);

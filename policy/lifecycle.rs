@@ -209,6 +209,8 @@ pub(crate) struct Lifecycle {
     reset_follows: bool,
     /// Between [`Event::Pause`] and [`Event::Wake`]: nothing may bring the controller up.
     paused: bool,
+    /// The controller may have lost its power in a sleep, and was not brought up since.
+    slept: bool,
     /// The system goes down: no [`Event::Wake`] ends a pause.
     going_down: bool,
     /// The controller pauses its processing of commands (CSTS.PP): a timeout says nothing.
@@ -231,6 +233,7 @@ impl Lifecycle {
         pausing: false,
         reset_follows: false,
         paused: false,
+        slept: false,
         going_down: false,
         processing_paused: false,
         down_since: None,
@@ -250,6 +253,7 @@ impl Lifecycle {
             // A reset of the function by others is over.
             Event::Wake if self.going_down => return Action::Nothing,
             Event::Wake => self.paused = false,
+            Event::Up | Event::Failed | Event::Gone => self.slept = false,
             // The end of the pause brings the controller up. If the device is gone, none may come.
             Event::Requested | Event::Retry if self.paused => return Action::Nothing,
             _ => {}

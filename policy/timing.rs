@@ -104,8 +104,8 @@ pub(crate) const DELETE_MS: u32 = 1000;
 
 /// Until all I/O that has begun has ended before a pause (sleep, function reset, shutdown).
 ///
-/// TIMEOUT: twice what Linux grants. If it does not suffice, the system stays awake; a function reset
-/// keeps the rest for afterwards; at shutdown the rest fails.
+/// TIMEOUT: a third of what Linux grants by default. If it does not suffice, the system stays awake;
+/// a function reset keeps the rest for afterwards; at shutdown the rest fails.
 pub(crate) const DRAIN_MS: u32 = 10_000;
 
 /// Until CSTS.SHST reports a complete shutdown, where the controller states nothing (RTD3E):

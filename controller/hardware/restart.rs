@@ -47,22 +47,23 @@ impl Hardware {
 
     /// The instant at which the last of the `commands` admin commands of a bring-up that begin now
     /// must have completed.
-    pub(crate) fn commands_deadline(&self, commands: u32) -> Instant<Monotonic> {
+    fn commands_deadline(&self, commands: u32) -> Instant<Monotonic> {
         let own = timing::millis(timing::COMMAND_MARGIN_MS) * commands.into();
         Instant::now() + timing::millis(timing::COMMANDS_MS) + own
     }
 
-    /// The same for a controller that was never up. At probe the commands together have the time that
-    /// `admin_timeout_ms` grants to one: after a loss of power a drive may need it.
-    pub(crate) fn first_commands_deadline(
+    /// The same for a controller that may have lost its power: at probe and after a sleep the commands
+    /// together have the time that `admin_timeout_ms` grants to one.
+    pub(crate) fn power_up_deadline(
         &self,
         commands: u32,
         admin_timeout_ms: u32,
     ) -> Instant<Monotonic> {
         let usual = self.commands_deadline(commands);
-        let more = match self.state() {
-            State::New => admin_timeout_ms.saturating_sub(timing::COMMANDS_MS),
-            _ => 0,
+        let has_slept = self.inner.lock().life.has_slept();
+        let more = match has_slept || self.state() == State::New {
+            true => admin_timeout_ms.saturating_sub(timing::COMMANDS_MS),
+            false => 0,
         };
         usual + timing::millis(more)
     }

@@ -5,7 +5,8 @@
 //! [`Hardware::pause`] does this, in this order, before sleep, hibernation, shutdown and a reset of
 //! the function:
 //!
-//! 1. A reset that runs ends. [`Hardware::wait_while_paused`] (CSTS.PP) keeps no I/O back any more.
+//! 1. A try of a dead controller is given up, a reset that runs ends. [`Hardware::wait_while_paused`]
+//!    (CSTS.PP) keeps no I/O back any more.
 //! 2. The request queues of all disks begin to freeze, those of later disks included. A submitter
 //!    waits; with `REQ_NOWAIT` it gets `EAGAIN`.
 //! 3. Requests that have begun end, in a scheduler, in a list or in the controller, without a lock
@@ -74,6 +75,8 @@ pub(super) enum Stop {
     ForGood,
     /// CC.EN = 0 at once.
     AtOnce,
+    /// CC.EN = 0 if that takes no time; else the next bring-up, or the end, stops the controller.
+    Briefly,
 }
 
 /// What becomes of I/O when a controller is stopped.
@@ -127,6 +130,8 @@ impl Hardware {
             Power::On => self.power_down(inner, how),
             // Only a restart, and the end, undo a shutdown.
             Power::ShutDown if how != Stop::ForGood => {}
+            // It was waited for before. A sleep, its end and the end of the system must not do so.
+            Power::Unknown if how != Stop::ForGood => self.registers.stop_dma(),
             // A controller that was told to stop before does not hear of a shutdown.
             _ => self.power_down(inner, Stop::AtOnce),
         }
@@ -165,7 +170,8 @@ impl Hardware {
             registers.wait_present(&mut inner.absence);
         }
         if registers.is_reachable() && !registers.config.is_lost() {
-            let is_shut_down = how != Stop::AtOnce && self.have_caches_written(inner);
+            let is_orderly = matches!(how, Stop::ShutDown | Stop::ForGood);
+            let is_shut_down = is_orderly && self.have_caches_written(inner);
             if is_shut_down && how == Stop::ShutDown {
                 return;
             }
@@ -173,7 +179,11 @@ impl Hardware {
             inner.mute();
             let stated = registers.stated_timeout();
             let settled_by = inner.settled_by.unwrap_or_else(|| Instant::now() + stated);
-            let longest = stated + timing::millis(timing::LAST_CHANCE_MS);
+            let last_chance = timing::millis(timing::LAST_CHANCE_MS);
+            let longest = match how {
+                Stop::Briefly => last_chance,
+                _ => stated + last_chance,
+            };
             result = registers.stop(inner.time_left(longest).min(longest), settled_by);
         }
         // Bus mastering is taken whatever the registers say.
@@ -214,13 +224,16 @@ impl Hardware {
         self.inner.lock().io.as_ref().map(|io| io.set.clone())
     }
 
-    /// The first part of a pause: a reset that runs ends, [`Self::wait_while_paused`] does not keep
-    /// I/O back any more, and no I/O begins.
+    /// The first part of a pause: a try of a dead controller is given up, a reset that runs ends,
+    /// [`Self::wait_while_paused`] does not keep I/O back any more, and no I/O begins.
     fn begin_pause(&self, rest: Rest) {
         let mut inner = self.inner.lock();
         inner.life.set_pausing(true);
         if rest == Rest::Keep {
             inner.life.set_reset_follows();
+        }
+        if inner.life.state() == State::Trying {
+            self.step(&mut inner, Event::Failed, fmt!(""));
         }
         drop(inner);
         self.reset.flush();
@@ -305,6 +318,9 @@ impl Hardware {
                     timing::DRAIN_MS
                 ),
             }
+        }
+        if rest == Rest::Refuse {
+            self.inner.lock().life.set_slept();
         }
         // The controller does not come up until `Event::Wake`, whatever its state is.
         self.notify(Event::Pause, "");

@@ -45,6 +45,16 @@ impl Lifecycle {
         self.pausing
     }
 
+    /// The pause that is about to begin is a sleep.
+    pub(crate) fn set_slept(&mut self) {
+        self.slept = true;
+    }
+
+    /// Whether a sleep may have taken the controller's power, and no bring-up since is over.
+    pub(crate) fn has_slept(&self) -> bool {
+        self.slept
+    }
+
     /// Whether a pause is under way.
     pub(crate) fn is_paused(&self) -> bool {
         self.paused
@@ -126,6 +136,19 @@ mod tests {
             assert!(life.is_paused() && !life.snapshot().is_coming_up());
             life.apply(Leave, now);
             assert_eq!(life.state(), State::Deleting);
+        }
+    }
+
+    #[test]
+    fn a_sleep_counts_until_the_next_bring_up_is_over() {
+        for end in [Up, Failed, Gone] {
+            let mut life = after(&[Up]);
+            life.set_slept();
+            for event in [Pause, Wake, Stuck, Fault, end] {
+                assert!(life.has_slept());
+                life.apply(event, Instant::now());
+            }
+            assert!(!life.has_slept());
         }
     }
 

@@ -47,6 +47,7 @@ expect_klog "controller is back after"
 # Away, and back after power on.
 mark
 hostile "new; gone"
+wait_for 10 is_state dead
 expect_dead "away"
 expect_klog "controller is down: CSTS 0xffffffff, PCI_STATUS 0xffff"
 sleep 4
@@ -54,6 +55,33 @@ hostile back
 wait_for 20 is_state live
 expect_noise $disk 8
 expect "complaints" 0 "$(hostile count complaints)"
+
+# A sleep does not wait for a try of a controller that states 15 s and is never ready, nor does its
+# end. Once the controller is well it works.
+if [[ -e /sys/power/pm_test && ! -e /sys/kernel/debug/kmemleak ]]; then
+    unload
+    hostile "new; set to=30"
+    load io_timeout=$io_timeout admin_timeout=20
+    wait_for 20 test -b /dev/$disk
+    echo 0 >/sys/module/suspend/parameters/pm_test_delay
+    echo devices >/sys/power/pm_test
+    kill_it "before a sleep"
+    hostile "new; arm ready to=1 times=always"
+    hostile "await enables 1 30"
+    start=$EPOCHREALTIME
+    echo freeze >/sys/power/state || die "expected the machine to sleep: $(klog)"
+    within "$(seconds_since "$start")" 8 || die "a sleep during a try took $(seconds_since "$start") s"
+    hostile new
+    wait_for 60 is_state live
+    expect_noise $disk 8
+    # A drive that takes its time for its first commands after a sleep.
+    mark
+    hostile "arm late queue=admin op=6 cns=1 ms=7000 times=2"
+    echo freeze >/sys/power/state || die "expected the machine to sleep: $(klog)"
+    expect_noise $disk 8
+    expect "deaths of a slow drive after a sleep" 0 "$(klog_count "controller is dead")"
+    echo none >/sys/power/pm_test
+fi
 
 # Unbind during a try that gets no answer, after one that the controller fails.
 kill_it "before unbind"
