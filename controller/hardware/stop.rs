@@ -432,6 +432,10 @@ impl Hardware {
         self.registers.config.recover();
         // `Event::Leave` does not stop a live controller: its disks went first.
         self.halt(&mut inner, Stop::ForGood, Fate::Fail);
+        if inner.life.power() != Power::Off {
+            // Only of a device that is there, or gone, is it known what it does with memory.
+            self.registers.wait_present(&mut inner.absence);
+        }
         self.stop_on_offline_bus(&mut inner);
         self.stop_by_reset(&mut inner);
         // A device that is gone accesses no memory, and its registers say nothing any more.

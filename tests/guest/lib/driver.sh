@@ -8,7 +8,11 @@ load() {
 }
 
 unload() {
-    rmmod rnvme || die "rmmod rnvme failed"
+    # The kernel may have the disk open for a moment, to look for partitions.
+    rmmod rnvme 2>/dev/null || {
+        pause 1
+        rmmod rnvme || die "rmmod rnvme failed"
+    }
 }
 
 # Load the driver and wait for the first disk.
