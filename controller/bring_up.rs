@@ -44,14 +44,20 @@ use crate::{
     },
 };
 use core::sync::atomic::{
+    AtomicBool,
     AtomicU32,
-    Ordering::Relaxed, //
+    Ordering::{
+        Acquire,
+        Relaxed,
+        Release, //
+    }, //
 };
 use kernel::{
     device::{
         Bound,
         Device, //
     },
+    io::poll::read_poll_timeout,
     pci,
     prelude::*,
     sync::Arc, //
@@ -101,8 +107,31 @@ impl Core {
     pub(super) fn bring_up_at_probe(&self, class: &ClassDevice<Attributes>) -> Result {
         self.bring_up_first(class)?;
         self.jobs.watch.queue();
-        self.jobs.scan.flush();
+        self.wait_for_first_scan();
         Ok(())
+    }
+
+    /// Waits for the disks of a controller that came up at probe. Partition tables are read meanwhile:
+    /// where that takes too long, the scan goes on without probe.
+    fn wait_for_first_scan(&self) {
+        let Some(parts) = self.parts() else {
+            return;
+        };
+        let is_over = || parts.is_scanned.load(Acquire) || self.hardware.state().is_dead();
+        let longest = timing::millis(timing::FIRST_SCAN_MS);
+        if read_poll_timeout(
+            || Ok(is_over()),
+            |over| *over,
+            timing::POLL_INTERVAL,
+            longest,
+        )
+        .is_err()
+        {
+            dev_warn!(
+                parts.namespaces.device(),
+                "probe waits no longer for the scan of the namespaces: it goes on, disks may follow\n"
+            );
+        }
     }
 
     /// Brings up a controller that was never up. Its disks appear below `class` in sysfs. Probe may
@@ -150,6 +179,7 @@ impl Core {
             version: shared.version(),
             namespaces: Namespaces::new(&shared, &io.set, parent)?,
             events: EventRequest::new(&self.jobs.events)?,
+            is_scanned: AtomicBool::new(false),
             io,
             shared,
         })
@@ -304,6 +334,7 @@ impl Job for ScanJob {
             // Memory may be short for a moment only.
             self.0.jobs.scan.queue_after(timing::WATCHDOG_MS);
         }
+        parts.is_scanned.store(true, Release);
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     policy::Params,
     sys::pci::Binding, //
 };
+use core::sync::atomic::AtomicBool;
 use kernel::{
     device::Device,
     prelude::*,
@@ -52,6 +53,8 @@ pub(super) struct Parts {
     pub(super) namespaces: Arc<Namespaces>,
     /// The request that waits for an asynchronous event.
     pub(super) events: Arc<EventRequest>,
+    /// The first scan is over.
+    pub(super) is_scanned: AtomicBool,
 }
 
 impl Core {

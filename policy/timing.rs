@@ -108,6 +108,11 @@ pub(crate) const DELETE_MS: u32 = 1000;
 /// a function reset keeps the rest for afterwards; at shutdown the rest fails.
 pub(crate) const DRAIN_MS: u32 = 10_000;
 
+/// Until probe waits no longer for the first scan, in which partition tables are read.
+///
+/// TIMEOUT: the default of `io_timeout`. The scan goes on, and unbind ends it.
+pub(crate) const FIRST_SCAN_MS: u32 = 30_000;
+
 /// Until CSTS.SHST reports a complete shutdown, where the controller states nothing (RTD3E):
 /// Linux's default.
 pub(crate) const SHUTDOWN_MS: u32 = 5000;

@@ -145,13 +145,35 @@ impl Hardware {
         }
     }
 
-    /// Sends an Abort for `command`, if the controller takes another one now.
+    /// Sends an Abort for `command`, if the controller takes another one now, and logs whether it does.
     fn abort(&self, inner: &Inner, command: &TimedOutCommand<'_>) {
+        let (pdev, tag, opcode) = (&self.registers.pdev, command.tag, command.opcode);
+        let queue = command.queue.raw();
+        match self.send_abort(inner, command) {
+            true => dev_warn!(
+                pdev,
+                "I/O tag {} (opcode {:#x}, QID {}) timeout, aborting\n",
+                tag,
+                opcode,
+                queue
+            ),
+            false => dev_warn!(
+                pdev,
+                "I/O tag {} (opcode {:#x}, QID {}) timeout, waiting: the controller takes no other Abort now\n",
+                tag,
+                opcode,
+                queue
+            ),
+        }
+    }
+
+    /// Sends an Abort for `command`; returns whether one was sent.
+    fn send_abort(&self, inner: &Inner, command: &TimedOutCommand<'_>) -> bool {
         let (Some(admin), Some(id)) = (&inner.admin, command.id) else {
-            return;
+            return false;
         };
         if !self.aborts.take() {
-            return;
+            return false;
         }
         self.counters.aborts.fetch_add(1, Relaxed);
         let abort = Abort {
@@ -159,13 +181,11 @@ impl Hardware {
             command: id,
         };
         let aborts = self.aborts.clone();
-        if admin
-            .commands
-            .post(&abort, CommandTimeout::Admin, aborts)
-            .is_err()
-        {
+        let sent = admin.commands.post(&abort, CommandTimeout::Admin, aborts);
+        if sent.is_err() {
             self.aborts.give_back();
         }
+        sent.is_ok()
     }
 
     /// The event of `command`, which is in flight in a controller that reports no failure.
@@ -220,13 +240,6 @@ impl TimeoutPolicy for Hardware {
             ),
         );
         if action == Action::Abort {
-            dev_warn!(
-                self.registers.pdev,
-                "I/O tag {} (opcode {:#x}, QID {}) timeout, aborting\n",
-                tag,
-                opcode,
-                queue
-            );
             self.abort(&inner, command);
             return command.grace();
         }

@@ -83,5 +83,14 @@ for ms in 3000 1990; do
     may_read 12 || die "io_timeout $ms: expected a read that is tried again"
     (($(hostile count aborts) >= aborts)) || die "io_timeout $ms: expected an Abort"
 done
+# The controller takes one Abort at a time, and does not answer it: the log says which command has it.
+hostile "new; arm identify cns=1 at=258:00 times=always"
+reset_controller || die "ACL 0: expected the reset to succeed"
+mark
+hostile "arm never queue=io op=2 times=4; arm never queue=admin op=8"
+fio_outcome --rw=randread --verify=0 --iodepth=4 --size=16k
+expect "ACL 0: reads" "no error" "$outcome"
+expect "ACL 0: lines of Aborts" 1 "$(klog_count "timeout, aborting")"
+expect "ACL 0: lines of commands without one" 3 "$(klog_count "the controller takes no other Abort now")"
 expect_noise $disk 8
 stop_driver

@@ -116,6 +116,18 @@ expect_klog "do not allow queue entries of 64 and 16 bytes"
 [[ ! -e $ctrl && ! -e /sys/bus/pci/drivers/rnvme/$bdf ]] || die "expected the device to stay unbound"
 expect "resets of the function" 0 "$(ours "count resets")"
 
+# Partition tables that cannot be read hold up neither probe nor unbind. Half a minute goes by.
+if ! is_debug; then
+    try_unbind 10 "scan"
+    ours "new; arm never queue=io op=2 times=always"
+    mark
+    try_bind 33 "scan" || die "scan: expected bind to succeed: $(klog)"
+    expect_klog "probe waits no longer for the scan"
+    expect "scan: state" live "$(ctrl_state)"
+    try_unbind 12 "scan"
+    ours new
+fi
+
 # Tries that end when the queues are made take no more memory each time.
 count_events dma/dma_alloc dma/dma_free
 bind_dead "memory" "arm fatal step=admin op=5 times=always"
