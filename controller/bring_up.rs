@@ -195,7 +195,7 @@ impl Core {
                 parts.begin_events();
                 // Namespaces may have changed, and so may the number of queues.
                 self.jobs.scan.queue();
-                // No process may listen.
+                // That no process listens is no error.
                 let _ = class.uevent(&[c"NVME_EVENT=connected"]);
             }
             (Ok(()), _) => {}

@@ -15,7 +15,8 @@ DEFAULTS = {
     # MSI that never comes, and the pin, in the place of MSI-X (from power on only).
     "msi": 0,
     # What a device with a quirk cannot stand is a complaint: a look at CSTS so many ms after
-    # CC.EN = 0, at any register so many ms after a function level reset; data of an admin command, PRP lists that are not so aligned.
+    # CC.EN = 0, at any register so many ms after a function level reset; data of an admin command,
+    # PRP lists that are not so aligned.
     "misread": 0, "rdydelay": 0, "flrdelay": 0, "adminalign": 4, "listalign": 8,
 }
 

@@ -91,29 +91,24 @@ disk_busy() { # DISK
 }
 
 # On the debug kernel, make a disk slow: 16 commands stay in flight, and the CPUs, which I/O at full
-# speed keeps busy, are idle. QEMU's drive is that of the machine's controller `nv0`. On the stock
-# kernel I/O runs at full speed.
+# speed keeps busy, are idle. On the stock kernel I/O runs at full speed.
 slow_disk() { # DISK
-    is_debug || return 0
-    if [[ $(</sys/class/block/"$1"/device/model) == QEMU* ]]; then
-        set_iops 160
-    else
-        hostile "slow 100"
-    fi
+    set_pace "$1" 160 100
 }
 
 fast_disk() { # DISK
-    is_debug || return 0
-    if [[ $(</sys/class/block/"$1"/device/model) == QEMU* ]]; then
-        set_iops 0
-    else
-        hostile "slow 0"
-    fi
+    set_pace "$1" 0 0
 }
 
-# So many I/O commands a second at most; 0 for as many as there are.
-set_iops() { # NUMBER
-    qmp block_set_io_throttle "{\"id\":\"nv0\",\"bps\":0,\"bps_rd\":0,\"bps_wr\":0,\"iops\":$1,\"iops_rd\":0,\"iops_wr\":0}" >/dev/null
+# So many I/O commands a second at most on QEMU's drive, that of the machine's controller `nv0`; on
+# the hostile controller each takes so many milliseconds. 0 is full speed.
+set_pace() { # DISK IOPS MILLISECONDS
+    is_debug || return 0
+    if [[ $(</sys/class/block/"$1"/device/model) == QEMU* ]]; then
+        qmp block_set_io_throttle "{\"id\":\"nv0\",\"bps\":0,\"bps_rd\":0,\"bps_wr\":0,\"iops\":$2,\"iops_rd\":0,\"iops_wr\":0}" >/dev/null
+    else
+        hostile "slow $3"
+    fi
 }
 
 # Run fio in the background on the first 64 MiB of a disk until something ends it.
