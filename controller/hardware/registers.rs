@@ -360,12 +360,14 @@ impl Registers {
     }
 
     /// Waits for a device that is away, until it is back or gone.
+    ///
+    /// TIMEOUT: longer than an absence, which begins with the first look and ends with a later one.
     pub(super) fn wait_present(&self, absence: &mut Absence) {
         let _ = read_poll_timeout(
             || Ok(self.presence(absence)),
             |presence| *presence != Presence::Away,
             timing::POLL_INTERVAL,
-            timing::millis(timing::ABSENCE_MS),
+            timing::millis(2 * timing::ABSENCE_MS),
         );
     }
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # Resets under verified I/O: of the controller, through sysfs, ten times (or as often as
-# `make soak` says), and of the PCI function.  No I/O fails and no data is lost.
+# `make soak` says), and of the PCI function.  No I/O fails and no data is lost. QEMU may end
+# the commands that it has when its queues go, and traces that.
 #@ timeout: 60
+#@ allow-trace: pci_nvme_err_req_status
 . /tests/guest/lib/recovery.sh
 rounds=$(soak_rounds resets 10)
 start_driver
