@@ -118,8 +118,8 @@ impl Hardware {
             && inner.life.may_reset_function(Instant::now())
     }
 
-    /// The first step of a bring-up of a controller that was never up: [`Self::restart`], without the
-    /// I/O queues of a bring-up before that failed.
+    /// The first step of a bring-up of a controller that was never up: [`Self::restart`], with a vector
+    /// for the admin queue, and without the I/O queues of a bring-up before that failed.
     ///
     /// # Errors
     ///
@@ -132,7 +132,7 @@ impl Hardware {
     fn forget_queues(&self) -> Result {
         {
             let mut inner = self.inner.lock();
-            if !inner.has_more_than_admin() {
+            if inner.has_only_admin() {
                 return Ok(());
             }
             self.stop_for_start(&mut inner)?;
@@ -300,10 +300,10 @@ impl Hardware {
 }
 
 impl Inner {
-    /// Whether there is anything beside the admin queue and its vector: a bring-up has left it.
-    fn has_more_than_admin(&self) -> bool {
+    /// Whether there are the admin queue and its vector, and nothing that a bring-up has left.
+    fn has_only_admin(&self) -> bool {
         let has_memory = |admin: &AdminHardware| admin.shadows.is_some() || admin.memory.is_some();
-        self.io.is_some() || !self.lines.are_admin_only() || self.admin.iter().any(has_memory)
+        self.io.is_none() && self.lines.are_admin_only() && !self.admin.iter().any(has_memory)
     }
 
     /// Makes all queues as new: the stopped controller has forgotten them and has no command.

@@ -67,14 +67,19 @@ pub(super) struct Lines {
 }
 
 impl Hardware {
-    /// Attaches the admin queue, whose commands go through `commands`, with a vector of its own.
+    /// Attaches the admin queue, whose commands go through `commands`. [`Self::start`] requests its
+    /// vector: a controller that others have left running is stopped before, so that no interrupt of
+    /// theirs comes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn attach_admin(
         &self,
         queue: &Arc<Queue<Admin>>,
         completions: Completions<Admin>,
         commands: &Arc<AdminQueue>,
     ) -> Result {
-        let vectors = self.allocate_vectors(0, 0)?;
         let handler = KBox::new(VectorHandler::of_admin(completions)?, GFP_KERNEL)?;
         let mut inner = self.inner.lock();
         inner.lines.add(handler)?;
@@ -84,7 +89,7 @@ impl Hardware {
             shadows: None,
             memory: None,
         });
-        inner.lines.serve(&vectors, self.number, 0)
+        Ok(())
     }
 
     /// Allocates vectors for the admin queue and up to `queues` I/O queues with interrupts, `write`

@@ -24,7 +24,9 @@ put_noise $disk 900
 # Slower on the debug kernel, and polled I/O, which keeps a CPU busy, is rare.
 polled=500
 ! is_debug || polled=5
-verified=(--verify=crc32c --verify_fatal=1 --verify_backlog=64 --time_based --runtime=600)
+rounds=$(soak_rounds sleeps 1)
+# Until the test ends them: a round takes two minutes and more on the debug kernel.
+verified=(--verify=crc32c --verify_fatal=1 --verify_backlog=64 --time_based --runtime=$((600 * rounds)))
 fio --filename=/dev/$disk --allow_file_create=0 "${verified[@]}" --direct=1 --ioengine=io_uring \
     --bs=4k --rw=randwrite --size=16m \
     --name=queued --offset=200m --iodepth=16 \
@@ -95,7 +97,6 @@ sleep_once() { # STATE LEVEL
 echo 0 >/sys/module/suspend/parameters/pm_test_delay
 longest=5
 ! is_debug || longest=12
-rounds=$(soak_rounds sleeps 1)
 # First all sleeps to idle: after S3 the button that ends them is not enabled any more.
 for how in "freeze freezer devices platform none" "mem freezer devices platform processors core none"; do
     read -r -a levels <<<"$how"
