@@ -58,7 +58,8 @@ pub(crate) use self::{
     },
     log_budget::{
         reaches_power_of_two,
-        LogBudget, //
+        LogBudget,
+        Missed, //
     },
     namespace_change::{
         Change,

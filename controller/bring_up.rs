@@ -154,9 +154,9 @@ impl Core {
             match parts {
                 Ok(parts) => {
                     self.adopt(parts?);
-                    self.end_bring_up(Ok(()), class);
+                    self.end_bring_up(Ok(()));
                 }
-                Err(e) => self.end_bring_up(Err(e), class),
+                Err(e) => self.end_bring_up(Err(e)),
             }
             Ok(())
         })
@@ -185,18 +185,15 @@ impl Core {
         })
     }
 
-    /// A bring-up is over with `result`. User space hears of a controller that works: when `class`
-    /// appeared, its attributes were empty.
-    fn end_bring_up(&self, result: Result, class: &ClassDevice<Attributes>) {
+    /// A bring-up is over with `result`.
+    fn end_bring_up(&self, result: Result) {
         self.admin.end_bring_up();
         match (result, self.parts()) {
             (Err(e), _) => self.hardware.bring_up_failed(e),
             (Ok(()), Some(parts)) if self.hardware.brought_up() => {
-                parts.begin_events();
                 // Namespaces may have changed, and so may the number of queues.
                 self.jobs.scan.queue();
-                // That no process listens is no error.
-                let _ = class.uevent(&[c"NVME_EVENT=connected"]);
+                parts.events.begin();
             }
             (Ok(()), _) => {}
         }
@@ -286,11 +283,11 @@ impl Job for ResetJob {
         match core.parts() {
             Some(parts) => {
                 let result = core.hardware.bring_up(|| parts.bring_up());
-                core.end_bring_up(result, &self.class);
+                core.end_bring_up(result);
             }
             None => {
                 if let Err(e) = core.bring_up_first(&self.class) {
-                    core.end_bring_up(Err(e), &self.class);
+                    core.end_bring_up(Err(e));
                 }
             }
         }

@@ -53,6 +53,10 @@ use kernel::{
     sync::{
         Arc,
         Mutex, //
+    },
+    time::{
+        Instant,
+        Monotonic, //
     }, //
 };
 
@@ -63,6 +67,11 @@ use kernel::{
 #[pin_data]
 pub(super) struct EventRequest {
     job: Arc<Work>,
+    /// Whether a bring-up is over and the job has not enabled events since.
+    begins: AtomicBool,
+    /// How often in a row the controller has not completed the command that enables events, and was
+    /// reset for that.
+    unanswered: AtomicU32,
     /// Whether the controller has the request.
     asked: AtomicBool,
     /// Whether the job has not handled the last event yet.
@@ -90,6 +99,10 @@ pub(super) struct EventRequest {
     reports: Mutex<Reports>,
 }
 
+/// How often in a row a controller may not complete the command that enables events: no event is worth
+/// more resets.
+const UNANSWERED: u32 = 2;
+
 /// More failures than there can be: the controller has refused the request.
 const REFUSED: u32 = u32::MAX;
 
@@ -115,6 +128,8 @@ impl EventRequest {
         Arc::pin_init(
             pin_init!(Self {
                 job: job.clone(),
+                begins: AtomicBool::new(false),
+                unanswered: AtomicU32::new(0),
                 asked: AtomicBool::new(false),
                 fresh: AtomicBool::new(false),
                 last: AtomicU32::new(0),
@@ -130,20 +145,45 @@ impl EventRequest {
         )
     }
 
-    /// Enables the events that the driver wants, but for the warnings that there are, in a controller
-    /// that was enabled, and sends the first request.
-    pub(super) fn begin(self: &Arc<Self>, admin: &AdminQueue, info: &ControllerInfo) {
-        self.enable(admin, info);
-        self.failures.store(0, Relaxed);
-        self.ask(admin);
+    /// A bring-up is over: the job goes on with [`Self::configure`]. It does so, and not the bring-up,
+    /// for nothing may wait for commands of a controller that works: neither a pause, nor the scan, nor
+    /// another reset.
+    pub(super) fn begin(&self) {
+        self.begins.store(true, Release);
+        self.job.queue();
+    }
+
+    /// Enables the events if a bring-up was over since the last call; returns whether one was.
+    fn configure(&self, admin: &AdminQueue, info: &ControllerInfo) -> bool {
+        let begins = self.begins.swap(false, Acquire);
+        if begins {
+            self.failures.store(0, Relaxed);
+            self.enable(admin, info);
+        }
+        begins
     }
 
     /// Enables the events that the driver wants, but for the warnings that there are. A controller
     /// that refuses reports the events of its choice; the log has a line.
     fn enable(&self, admin: &AdminQueue, info: &ControllerInfo) {
+        if self.unanswered.load(Relaxed) >= UNANSWERED {
+            return;
+        }
+        let began = Instant::<Monotonic>::now();
         let events = self.reports.lock().unmasked(info.events);
-        let is_refused = admin.execute(&SetAsyncEvents { events }).is_err();
-        self.is_unmasked.store(is_refused, Relaxed);
+        match admin.attempt(&SetAsyncEvents { events }) {
+            Ok(reply) => {
+                self.unanswered.store(0, Relaxed);
+                self.is_unmasked.store(reply.is_err(), Relaxed);
+            }
+            Err(_) => {
+                self.is_unmasked.store(true, Relaxed);
+                // Others may stop the controller meanwhile.
+                if began.elapsed() >= timing::millis(admin.timeout_ms()) {
+                    self.unanswered.fetch_add(1, Relaxed);
+                }
+            }
+        }
     }
 
     /// Sends the request, unless the controller has it.
@@ -180,7 +220,8 @@ impl EventRequest {
     /// handled: once in each run of the watchdog, with growing pauses if the controller goes on with
     /// that.
     pub(super) fn request_again(self: &Arc<Self>, admin: &AdminQueue) {
-        if self.fresh.load(Acquire) || self.asked.load(Acquire) {
+        let is_busy = |it: &AtomicBool| it.load(Acquire);
+        if is_busy(&self.fresh) || is_busy(&self.asked) || is_busy(&self.begins) {
             return;
         }
         let waited = self.waited.fetch_add(1, Relaxed).saturating_add(1);

@@ -68,7 +68,10 @@ use crate::{
         Queue, //
     },
     sys::{
-        base::Work,
+        base::{
+            RateLimit,
+            Work, //
+        },
         block::TagSet,
         pci::{
             Bar,
@@ -145,6 +148,9 @@ pub(crate) struct Hardware {
     /// The job that brings the controller up again.
     reset: Arc<Work>,
     aborts: Arc<Aborts>,
+    /// How many commands that time out have a line in the log.
+    #[pin]
+    timeouts: RateLimit,
     /// What happened so far.
     pub(crate) counters: Counters,
     /// LOCK: the lifecycle of the controller, its interrupt lines and queues; inside:

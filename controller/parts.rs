@@ -101,11 +101,6 @@ impl Core {
 }
 
 impl Parts {
-    /// Tells the controller which asynchronous events the driver wants, and requests the first.
-    pub(super) fn begin_events(&self) {
-        self.events.begin(&self.shared.admin, &self.shared.info());
-    }
-
     /// Writes the lines of a controller that works into the log.
     fn announce(&self, dev: &Device) {
         let shared = &self.shared;

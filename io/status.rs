@@ -14,6 +14,7 @@ use crate::{
         Sqe,
         Status, //
     },
+    policy::Missed,
     queue::Queue,
     sys::block::{
         BlkStatus,
@@ -21,10 +22,7 @@ use crate::{
         Request, //
     },
 };
-use kernel::{
-    fmt,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// The block status of each outcome.
 pub(super) fn block_status(outcome: Outcome) -> BlkStatus {
@@ -90,18 +88,6 @@ where
     );
 }
 
-/// How many lines were not printed.
-struct Missed(u32);
-
-impl fmt::Display for Missed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 {
-            return Ok(());
-        }
-        write!(f, " ({} more were not printed)", self.0)
-    }
-}
-
 #[kunit_tests(rnvme_io_status)]
 mod tests {
     use super::*;
@@ -125,13 +111,5 @@ mod tests {
                 assert!(block_status(outcome) == expected);
             }
         }
-    }
-
-    #[test]
-    fn missed_lines_are_told() {
-        use kernel::str::CString;
-        let text = |missed| CString::try_from_fmt(fmt!("{}", Missed(missed)));
-        assert!(text(0).is_ok_and(|t| t.is_empty()));
-        assert!(text(3).is_ok_and(|t| t.to_bytes() == b" (3 more were not printed)"));
     }
 }

@@ -219,6 +219,8 @@ pub(crate) struct Lifecycle {
     down_since: Option<Instant<Monotonic>>,
     /// Since when the present bring-up, or reset of the PCI function, is under way.
     bring_up_since: Option<Instant<Monotonic>>,
+    /// When the present bring-up must be over, once its admin commands have begun.
+    bring_up_ends: Option<Instant<Monotonic>>,
     /// Whether the present bring-up is the second one, after a reset of the PCI function.
     second: bool,
     /// When a dead controller is tried again.
@@ -238,6 +240,7 @@ impl Lifecycle {
         processing_paused: false,
         down_since: None,
         bring_up_since: None,
+        bring_up_ends: None,
         second: false,
         revival: Revival::NEW,
     };
@@ -265,7 +268,7 @@ impl Lifecycle {
             self.end_bring_up();
         }
         if matches!(action, Action::Reset | Action::BringUp) {
-            self.bring_up_since = Some(now);
+            self.set_bring_up(Some(now));
             // A try does not change since when the controller is dead.
             if state == State::Resetting {
                 self.down_since = Some(now);

@@ -3,10 +3,13 @@
 //! Rate limit of log lines that a device or a user can cause at will.
 
 use super::timing::LOG_INTERVAL;
-use kernel::time::{
-    Delta,
-    Instant,
-    Monotonic, //
+use kernel::{
+    fmt,
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// Maximum lines in one [`LOG_INTERVAL`].
@@ -25,6 +28,18 @@ pub(crate) struct LogBudget {
 /// has a line then, however many a device causes.
 pub(crate) fn reaches_power_of_two(before: u32, after: u32) -> bool {
     before == 0 || (before ^ after) > before
+}
+
+/// How many lines were not printed.
+pub(crate) struct Missed(pub(crate) u32);
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 {
+            return Ok(());
+        }
+        write!(f, " ({} more were not printed)", self.0)
+    }
 }
 
 impl Default for LogBudget {
@@ -130,5 +145,16 @@ mod tests {
         assert_eq!(window.rest(now + LOG_INTERVAL), Some(3));
         assert_eq!(window.rest(now + LOG_INTERVAL), None);
         assert_eq!(window.admit(now + LOG_INTERVAL), Some(0));
+    }
+
+    #[test]
+    fn missed_lines_are_told() {
+        use kernel::{
+            prelude::*,
+            str::CString, //
+        };
+        let text = |missed| CString::try_from_fmt(fmt!("{}", Missed(missed)));
+        assert!(text(0).is_ok_and(|t| t.is_empty()));
+        assert!(text(3).is_ok_and(|t| t.to_bytes() == b" (3 more were not printed)"));
     }
 }

@@ -40,6 +40,12 @@ pub(crate) const BLOCK_TIMER_MS: u32 = 1000;
 /// whose own timeout is as long gets one jiffy more.
 pub(crate) const ABORT_GRACE_MS: u32 = 1990;
 
+/// Until the host has done its part of a bring-up, after the end that its admin commands have: it
+/// allocates vectors and memory.
+///
+/// TIMEOUT: that takes milliseconds, unless I/O on this disk waits for it in turn.
+pub(crate) const HOST_MS: u32 = 5000;
+
 /// Until a controller is ready that states more in CRTO (which can say nine hours).
 pub(crate) const LONGEST_READY_MS: u32 = 300_000;
 

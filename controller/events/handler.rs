@@ -53,6 +53,11 @@ impl<D: Send + Sync + 'static> EventHandler<'_, D> {
             // The end of the bring-up sends the request again.
             return;
         }
+        let shared = self.shared;
+        if self.request.configure(&shared.admin, &shared.info()) {
+            // When the class device appeared, its attributes were empty. No process may listen.
+            let _ = self.class.uevent(&[c"NVME_EVENT=connected"]);
+        }
         match self.request.take() {
             Some(event) if self.request.pace.admit().is_none() => {
                 // Too many at a time: this event is handled later.

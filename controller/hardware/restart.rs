@@ -59,13 +59,14 @@ impl Hardware {
         commands: u32,
         admin_timeout_ms: u32,
     ) -> Instant<Monotonic> {
-        let usual = self.commands_deadline(commands);
-        let has_slept = self.inner.lock().life.has_slept();
-        let more = match has_slept || self.state() == State::New {
+        let mut inner = self.inner.lock();
+        let more = match inner.life.has_slept() || self.state() == State::New {
             true => admin_timeout_ms.saturating_sub(timing::COMMANDS_MS),
             false => 0,
         };
-        usual + timing::millis(more)
+        let end = self.commands_deadline(commands) + timing::millis(more);
+        inner.life.set_commands_end(end);
+        end
     }
 
     /// Tries a dead controller again if its time has come and it is on the bus.
@@ -244,7 +245,7 @@ impl Hardware {
     }
 
     /// Resets the PCI function of a controller whose bring-up failed with `why`. The lock is released
-    /// during the reset: I/O that waits too long for it fails, see [`Self::check_function_reset`].
+    /// during the reset: I/O that waits too long for it fails, see [`Self::check_bring_up`].
     fn reset_function(&self, why: Error) -> Result {
         let pdev = &self.registers.pdev;
         let mut inner = self.inner.lock();
@@ -281,10 +282,22 @@ impl Hardware {
         result
     }
 
-    /// Ends I/O that has waited too long for a PCI function to come back from its reset: PCI core
-    /// waits much longer.
-    pub(super) fn check_function_reset(&self, inner: &mut Inner) {
-        if inner.life.power() != Power::FunctionReset || !self.is_coming_up() {
+    /// Ends I/O that has waited too long for a bring-up: for a PCI function that does not come back
+    /// from its reset, PCI core waits much longer, and for a part of the host that waits for this I/O
+    /// there is no end.
+    pub(super) fn check_bring_up(&self, inner: &mut Inner) {
+        if !self.is_coming_up() {
+            return;
+        }
+        if inner.life.is_bring_up_stuck(Instant::now()) {
+            self.step(
+                inner,
+                Event::Failed,
+                fmt!("the host does not end the bring-up"),
+            );
+            return;
+        }
+        if inner.life.power() != Power::FunctionReset {
             return;
         }
         let passed = inner.life.bring_up_for(Instant::now());

@@ -24,7 +24,10 @@ use crate::{
         Quirks, //
     },
     sys::{
-        base::Work,
+        base::{
+            RateLimit,
+            Work, //
+        },
         pci::{
             is_present,
             Bar,
@@ -112,6 +115,7 @@ impl Hardware {
                 snapshot: AtomicU8::new(life.snapshot().into_raw()),
                 reset: identity.reset,
                 aborts,
+                timeouts <- RateLimit::new(),
                 counters: Counters::default(),
                 inner <- new_mutex!(Inner {
                     life,

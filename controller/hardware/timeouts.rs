@@ -15,6 +15,7 @@ use crate::{
         timing,
         Action,
         Event,
+        Missed,
         Power,
         Presence, //
     },
@@ -145,24 +146,31 @@ impl Hardware {
         }
     }
 
-    /// Sends an Abort for `command`, if the controller takes another one now, and logs whether it does.
+    /// Sends an Abort for `command`, if the controller takes another one now, and logs whether it
+    /// does: a controller that hangs has thousands of commands, the log has a line for a few of them.
     fn abort(&self, inner: &Inner, command: &TimedOutCommand<'_>) {
+        let is_sent = self.send_abort(inner, command);
+        let Some(missed) = self.timeouts.admit().map(Missed) else {
+            return;
+        };
         let (pdev, tag, opcode) = (&self.registers.pdev, command.tag, command.opcode);
         let queue = command.queue.raw();
-        match self.send_abort(inner, command) {
+        match is_sent {
             true => dev_warn!(
                 pdev,
-                "I/O tag {} (opcode {:#x}, QID {}) timeout, aborting\n",
+                "I/O tag {} (opcode {:#x}, QID {}) timeout, aborting{}\n",
                 tag,
                 opcode,
-                queue
+                queue,
+                missed
             ),
             false => dev_warn!(
                 pdev,
-                "I/O tag {} (opcode {:#x}, QID {}) timeout, waiting: the controller takes no other Abort now\n",
+                "I/O tag {} (opcode {:#x}, QID {}) timeout, waiting: the controller takes no other Abort now{}\n",
                 tag,
                 opcode,
-                queue
+                queue,
+                missed
             ),
         }
     }
@@ -255,7 +263,7 @@ impl TimeoutPolicy for Hardware {
 
     fn check(&self) {
         let mut inner = self.inner.lock();
-        self.check_function_reset(&mut inner);
+        self.check_bring_up(&mut inner);
         // Until the admin queue is open the controller need not be ready.
         let is_open = inner.admin.as_ref().is_some_and(|it| it.queue.is_open());
         if !is_open {

@@ -101,14 +101,17 @@ impl Hardware {
     ///
     /// `ENODEV` if the controller has failed; `ENOMEM`; what the allocation of vectors returns.
     pub(crate) fn reallocate_vectors(&self, queues: u32, write: u32) -> Result<Arc<Vectors>> {
-        let io = {
+        let (io, vectors) = {
             let mut inner = self.inner.lock();
             if !self.is_coming_up() {
                 return Err(ENODEV);
             }
+            let vectors = inner.lines.vectors();
             inner.lines.drop_io();
-            inner.io.take()
+            (inner.io.take(), vectors)
         };
+        // See `Lines::vectors`.
+        drop(vectors);
         for queue in io.iter().flat_map(|io| &io.queues) {
             drop(queue.detach_polled());
         }
@@ -172,14 +175,18 @@ impl Hardware {
     /// `ENODEV` if the controller has failed; `ENOMEM`; what allocating and requesting vectors
     /// returns. The next call tries again.
     pub(crate) fn fit_vectors(&self, counts: QueueCounts) -> Result<QueueCounts> {
-        {
+        let vectors = {
             let mut inner = self.inner.lock();
             self.check_power(&inner)?;
             if inner.lines.is_shared || inner.lines.queues == counts.interrupt() {
                 return Ok(counts);
             }
+            let vectors = inner.lines.vectors();
             inner.lines.park();
-        }
+            vectors
+        };
+        // See `Lines::vectors`.
+        drop(vectors);
         let write = if counts.read > 0 { counts.default } else { 0 };
         let vectors = self.allocate_vectors(counts.interrupt(), write)?;
         let (own, counts) = match vectors.count() - 1 {
@@ -268,6 +275,14 @@ impl Lines {
             parked: Some(handler),
         };
         Ok(self.slots.push(slot, GFP_KERNEL)?)
+    }
+
+    /// The vectors that the lines have. Who frees all lines keeps them until the lock is released: to
+    /// free vectors, the kernel waits for readers of their files in `/proc/irq`, whose buffer may be
+    /// in a file on this disk. The watchdog, which needs the lock, ends that.
+    fn vectors(&self) -> Option<Arc<Vectors>> {
+        let line = self.slots.iter().find_map(|slot| slot.line.as_ref());
+        line.map(Line::vectors)
     }
 
     /// Frees all lines.

@@ -9,6 +9,7 @@ use super::{
     PowerEvent,
     State, //
 };
+use crate::policy::timing;
 use kernel::time::{
     Delta,
     Instant,
@@ -20,13 +21,13 @@ impl Lifecycle {
     pub(crate) fn begin_function_reset(&mut self, now: Instant<Monotonic>) {
         self.apply_power(PowerEvent::FunctionReset);
         self.revival.function_reset(now);
-        self.bring_up_since = Some(now);
+        self.set_bring_up(Some(now));
     }
 
     /// The reset of the PCI function is over; another bring-up begins at `now`.
     pub(crate) fn end_function_reset(&mut self, now: Instant<Monotonic>) {
         self.apply_power(PowerEvent::FunctionBack);
-        self.bring_up_since = Some(now);
+        self.set_bring_up(Some(now));
         self.second = true;
     }
 
@@ -50,18 +51,38 @@ impl Lifecycle {
 
     /// A bring-up begins at `now`, if it did not begin with an event.
     pub(crate) fn begin_bring_up(&mut self, now: Instant<Monotonic>) {
-        self.bring_up_since = self.bring_up_since.or(Some(now));
+        self.set_bring_up(self.bring_up_since.or(Some(now)));
         self.second = false;
     }
 
     /// The bring-up is over: nothing more is granted or taken on its account.
     pub(crate) fn end_bring_up(&mut self) {
-        self.bring_up_since = None;
+        self.set_bring_up(None);
+    }
+
+    /// A bring-up is under way since the instant of `since`, or none is.
+    pub(super) fn set_bring_up(&mut self, since: Option<Instant<Monotonic>>) {
+        self.bring_up_since = since;
+        self.bring_up_ends = None;
+    }
+
+    /// The admin commands of the present bring-up must have completed at `commands`, and the host must
+    /// have done its part soon after that.
+    pub(crate) fn set_commands_end(&mut self, commands: Instant<Monotonic>) {
+        self.bring_up_ends = Some(commands + timing::millis(timing::HOST_MS));
+    }
+
+    /// Whether the present bring-up takes too long at `now`, though none of its commands does.
+    pub(crate) fn is_bring_up_stuck(&self, now: Instant<Monotonic>) -> bool {
+        let is_over = self
+            .bring_up_ends
+            .is_some_and(|end| now - end > Delta::ZERO);
+        is_over && self.power != Power::FunctionReset
     }
 
     /// How long the controller has not worked at `now`, if it did not; it works from now on.
     pub(crate) fn take_down_for(&mut self, now: Instant<Monotonic>) -> Option<Delta> {
-        self.bring_up_since = None;
+        self.end_bring_up();
         self.down_since.take().map(|since| now - since)
     }
 }
@@ -76,6 +97,28 @@ mod tests {
         State::*,
         *, //
     };
+
+    #[test]
+    fn a_bring_up_that_the_host_holds_up_ends() {
+        let began = Instant::now();
+        let at = |seconds| began + Delta::from_secs(seconds);
+        let mut life = Lifecycle::NEW;
+        life.begin_bring_up(began);
+        assert!(!life.is_bring_up_stuck(at(1000)));
+        life.set_commands_end(at(5));
+        let end = at(5) + timing::millis(timing::HOST_MS);
+        let late = end + Delta::from_millis(1);
+        assert!(!life.is_bring_up_stuck(end));
+        assert!(life.is_bring_up_stuck(late));
+        life.begin_function_reset(at(6));
+        assert!(!life.is_bring_up_stuck(late));
+        life.end_function_reset(at(7));
+        assert!(!life.is_bring_up_stuck(late));
+        life.set_commands_end(at(5));
+        assert!(life.is_bring_up_stuck(late));
+        life.apply(Up, at(8));
+        assert!(!life.is_bring_up_stuck(late));
+    }
 
     #[test]
     fn the_time_down_counts_from_the_last_bring_up() {

@@ -311,6 +311,11 @@ impl<H: InterruptHandler> Line<H> {
         })
     }
 
+    /// The vectors, which are not freed before what this returns is dropped.
+    pub(crate) fn vectors(&self) -> Arc<Vectors> {
+        self.vectors.clone()
+    }
+
     /// # Safety
     ///
     /// For `pci_request_irq` only.

@@ -28,12 +28,14 @@ class Command:
 
     def place(self):
         """Where a fault of the command may be: queue and opcode; of Identify the data structure, of
-        Get Log Page the page."""
+        Get Log Page the page, of Set Features the feature."""
         place = {"queue": self.sq.kind, "op": self.opcode}
         if self.sq.id == 0 and self.opcode == 6:
             place["cns"] = self.dword(10) & 0xff
         if self.sq.id == 0 and self.opcode == 2:
             place["lid"] = self.dword(10) & 0xff
+        if self.sq.id == 0 and self.opcode == 9:
+            place["fid"] = self.dword(10) & 0xff
         return place
 
 
@@ -90,8 +92,7 @@ class Poster:
     def complete(self, command, status=SUCCESS, result=0):
         """Complete a command, unless a fault loses, delays or holds the completion."""
         if self.faults.armed:
-            take, sq = self.faults.take, command.sq
-            where = {"queue": sq.kind, "op": command.opcode}
+            take, where = self.faults.take, command.place()
             if take("never", **where):
                 return
             fault = take("late", **where)

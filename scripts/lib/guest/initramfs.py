@@ -24,7 +24,7 @@ CACHE = "/cache/guest"
 PROGRAMS = """
     bash fio mke2fs e2fsck dumpe2fs mkfs.xfs xfs_repair xfs_io sfdisk blkdiscard
     blockdev blkzone lsblk findmnt wipefs taskset setpci lspci kmod dmsetup dd
-    stat cmp fsfreeze
+    stat cmp fsfreeze perl
 """.split()
 LINKS = {
     "modprobe": "kmod", "insmod": "kmod", "rmmod": "kmod", "lsmod": "kmod",

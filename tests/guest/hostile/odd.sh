@@ -92,5 +92,23 @@ fio_outcome --rw=randread --verify=0 --iodepth=4 --size=16k
 expect "ACL 0: reads" "no error" "$outcome"
 expect "ACL 0: lines of Aborts" 1 "$(klog_count "timeout, aborting")"
 expect "ACL 0: lines of commands without one" 3 "$(klog_count "the controller takes no other Abort now")"
+# One that hangs with many commands does not fill the log.
+hostile "new"
+mark
+hostile "arm never queue=io op=2 times=120"
+fio_outcome --rw=randread --verify=0 --numjobs=2 --iodepth=60 --size=1m
+expect "many lost commands: reads" "no error" "$outcome"
+lines=$(klog_count "timeout, ")
+((lines > 0 && lines <= 24)) || die "many lost commands: expected at most 24 lines, saw $lines"
+# One that never answers the configuration of events has its disk, and is reset for that twice.
+hostile "new; arm never queue=admin op=9 fid=11 times=always"
+resets=$(hostile count enables)
+rebind || die "no answer to the configuration of events: expected a disk"
+# shellcheck disable=SC2317,SC2329 # called by wait_for
+is_let_alone() { (($(hostile count enables) == resets + 3)); }
+wait_for 20 is_let_alone
+sleep 4
+is_let_alone || die "no answer to the configuration of events: expected two resets, saw $(($(hostile count enables) - resets - 1))"
+wait_for 5 is_state live
 expect_noise $disk 8
 stop_driver

@@ -115,6 +115,29 @@ reset
 read_on 0 || die "expected CPU 0 to read"
 read_on 1 || die "expected CPU 1 to read"
 expect_noise rnvme0n1 8
+# Each user may read the files of a vector in /proc/irq, and may have a page for the answer that is in
+# a file on this disk. That page waits for the end of a reset; the kernel waits for the reader as it
+# frees the vectors of that reset.
+state=/sys/class/rnvme/rnvme0/state
+ends() { [[ $(<$state) != resetting ]]; }
+lives() { [[ $(<$state) == live ]]; }
+irq=$(awk '/rnvme0q2$/ { print $1 + 0 }' /proc/interrupts)
+[[ -r /proc/irq/$irq/spurious ]] || die "no file for the vector of queue 2"
+echo 3 >/proc/sys/vm/drop_caches
+hostile "arm never queue=io op=2 times=always; set queues=1"
+# shellcheck disable=SC2016 # perl's variables; 9 is mmap, 0 is read
+perl -e 'open($disk, "+<", "/dev/rnvme0n1"); open($file, "<", "/proc/irq/$ARGV[0]/spurious");
+    syscall(0, fileno($file) + 0, syscall(9, 0, 4096, 3, 1, fileno($disk) + 0, 48 << 20), 4096);' "$irq" &
+reader=$!
+wait_for 10 disk_busy rnvme0n1
+timeout 60 bash -c 'echo 1 >/sys/class/rnvme/rnvme0/reset_controller' 2>/dev/null &
+sleep 0.5
+wait_for $dead_bound ends
+hostile "new; set volatile=1"
+wait_gone 20 kill -0 $reader
+wait_for 30 lives
+can_be_read "a reset that a reader of /proc/irq holds up"
+expect_noise rnvme0n1 8
 unload
 # The poll queue goes and comes. (Without a poll queue the block layer refuses polled
 # I/O: EOPNOTSUPP.)  At bind a controller that keeps its queues has its function reset, too.
