@@ -13,7 +13,8 @@ use super::{
 use crate::nvme::{
     Identify,
     NamespaceList,
-    Nsid, //
+    Nsid,
+    Status, //
 };
 use kernel::prelude::*;
 
@@ -61,7 +62,7 @@ impl Namespaces {
         }
         Ok(Active {
             nsids,
-            is_complete: true,
+            is_complete: last == common.info.namespaces,
             is_listed: false,
         })
     }
@@ -74,7 +75,7 @@ impl Namespaces {
         while nsids.len() < MAX_NAMESPACES {
             let page = match self.shared.admin.ask(&Identify::active_namespaces(after))? {
                 Ok(page) => page,
-                Err(status) if status.do_not_retry() && nsids.is_empty() => return Ok(None),
+                Err(status) if is_without_list(status) && nsids.is_empty() => return Ok(None),
                 Err(status) => {
                     dev_err!(
                         self.parent,
@@ -119,4 +120,10 @@ impl Namespaces {
             is_listed: true,
         }))
     }
+}
+
+/// Whether a controller that refuses the list with `status` has none: it says that it will refuse
+/// the same again, or that it does not know the structure, which many say without Do Not Retry.
+fn is_without_list(status: Status) -> bool {
+    status.do_not_retry() || status.is_unsupported()
 }

@@ -221,5 +221,16 @@ has_disks 1 2 3 || die "no list: expected three disks, saw $(ls -d $ctrl/rnvme0n
 is_debug ||
     expect_klog "no list of active namespaces: looking at namespaces 1 to 1024, those up to 4294967295 are left out"
 try_unbind 5 "unbind"
+# So does one that does not say Do Not Retry; after a reset it is asked for the list again.
+bind_with "set ns=3; arm status queue=admin op=6 cns=2 value=0x2002"
+has_disks 1 2 3 || die "the list refused without DNR: expected three disks, saw $(ls -d $ctrl/rnvme0n*)"
+rescan_with "ns detach 2 quiet"
+has_disks 1 3 || die "the list refused without DNR: expected two disks, saw $(ls -d $ctrl/rnvme0n*)"
+lists=$(hostile count identify 2)
+reset_controller || die "expected the reset to succeed"
+rescan_with "ns attach 2 quiet"
+has_disks 1 2 3 || die "the list after a reset: expected three disks, saw $(ls -d $ctrl/rnvme0n*)"
+(($(hostile count identify 2) > lists)) || die "expected the list to be asked for after a reset"
+try_unbind 5 "unbind"
 hostile "new; back"
 unload
