@@ -46,6 +46,7 @@ use crate::{
         BlkStatus,
         Completed,
         Dispatch,
+        Due,
         Op,
         Operations,
         Request,
@@ -109,8 +110,7 @@ impl Operations for Io {
                 Err(status) => return rq.end(status),
             },
         };
-        // A retry delay of the controller uses the same timer: the last request to come sets it for
-        // both.
+        // What waits for a retry delay is tried then, too, which does not count.
         rq.requeue_after(timing::BUSY_RETRY_MS, |geometry| &geometry.requeue_timer);
     }
 
@@ -288,13 +288,20 @@ fn fail(queue: &Queue<Io>, mut rq: Started<Io>, status: Status) {
         }
     }
     let policy = rq.queue_data().retries;
+    // Another request was due first, and both were tried: the delay of this one is not over.
+    let due = rq.private().due();
+    if may_wait && !due.is_over() && policy.has_delay(status) {
+        rq.requeue_at(due, |geometry| &geometry.requeue_timer);
+        return;
+    }
     if let Some(delay) = policy.decide(status, rq.is_failfast(), rq.private().retries()) {
-        rq.private_mut().count_retry();
+        let due = Due::after(delay);
+        rq.private_mut().count_retry(due);
         if queue.is_held() {
             // No dispatch would succeed.
             rq.park_while(|| queue.is_held(), |geometry| &geometry.requeue_timer);
         } else {
-            rq.requeue_after(delay, |geometry| &geometry.requeue_timer);
+            rq.requeue_at(due, |geometry| &geometry.requeue_timer);
         }
         return;
     }

@@ -363,7 +363,7 @@ impl Namespaces {
                 ids: registration.usable,
                 retries: recipe.retries,
                 readiness: Readiness::new(self.shared.hardware.ready_ms()),
-                requeue_timer: RequeueTimer::new(),
+                requeue_timer <- RequeueTimer::new(),
                 name: (self.shared.number, number),
                 log <- RateLimit::new(),
             }? Error),

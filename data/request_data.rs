@@ -6,6 +6,7 @@ use crate::{
     nvme::Status,
     sys::{
         block::{
+            Due,
             Request,
             Types,
             REQUEST_SIZE, //
@@ -26,6 +27,8 @@ pub(crate) struct RequestData {
     pub(crate) status: u16,
     /// The number of retries.
     retries: u8,
+    /// When the next try counts.
+    due: Due,
 }
 
 impl RequestData {
@@ -52,7 +55,7 @@ impl RequestData {
 
     /// Sets the number of retries to 0.
     fn reset_retries(&mut self) {
-        self.retries = 0;
+        (self.retries, self.due) = (0, Due::NOW);
     }
 
     /// The number of retries.
@@ -60,9 +63,15 @@ impl RequestData {
         self.retries
     }
 
-    /// Counts one more retry.
-    pub(crate) fn count_retry(&mut self) {
+    /// When the next retry counts.
+    pub(crate) fn due(&self) -> Due {
+        self.due
+    }
+
+    /// Counts one more retry, at `due`.
+    pub(crate) fn count_retry(&mut self, due: Due) {
         self.retries = self.retries.saturating_add(1);
+        self.due = due;
     }
 }
 

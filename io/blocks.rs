@@ -51,6 +51,7 @@ pub(crate) struct Geometry {
     /// The wait while the namespace is not ready.
     pub(crate) readiness: Readiness,
     /// The delay of requests that are queued again.
+    #[pin]
     pub(crate) requeue_timer: RequeueTimer,
     /// The numbers of the controller and of the disk, for log lines.
     pub(crate) name: (u32, u32),

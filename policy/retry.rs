@@ -34,8 +34,18 @@ impl RetryPolicy {
         if failfast || retries >= self.most || !status.is_retryable() {
             return None;
         }
+        Some(self.delay(status))
+    }
+
+    /// Whether a retry of a command that ended with `status` has a delay.
+    pub(crate) fn has_delay(&self, status: Status) -> bool {
+        status.is_retryable() && self.delay(status) > 0
+    }
+
+    /// The delay before a retry, in milliseconds.
+    fn delay(&self, status: Status) -> u32 {
         let time = self.delays.get(status.retry_delay());
-        Some((u32::from(time) * UNIT_MS).min(LONGEST_RETRY_DELAY_MS))
+        (u32::from(time) * UNIT_MS).min(LONGEST_RETRY_DELAY_MS)
     }
 }
 
@@ -87,6 +97,10 @@ mod tests {
     fn after_the_delay_that_the_status_names() {
         for (delay, ms) in [(0, 0), (1, 100), (2, 2000), (3, 60_000)] {
             assert_eq!(decide(5, AGAIN | delay << 11, false, 0), Some(ms));
+            let policy = RetryPolicy::new(5, DELAYS);
+            let has_delay = |status| policy.has_delay(Status::from_raw(status));
+            assert_eq!(has_delay(AGAIN | delay << 11), ms > 0);
+            assert!(!has_delay(AGAIN | delay << 11 | DNR));
             // The bit More does not matter.
             assert_eq!(decide(5, AGAIN | delay << 11 | 1 << 13, false, 0), Some(ms));
         }

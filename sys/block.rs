@@ -8,8 +8,6 @@ mod request;
 mod borrowed;
 // Timeouts of requests.
 mod timeout;
-// Requests that wait before they are queued again.
-mod requeue;
 // Requests in batches.
 mod batch;
 // Which CPU uses which hardware queue.
@@ -22,6 +20,8 @@ mod in_flight;
 mod operations;
 // Tag sets.
 mod tag_set;
+// Requests that wait before they are queued again.
+mod requeue;
 // Disks.
 mod disk;
 // The waits for the ends of requests.
@@ -66,7 +66,10 @@ pub(crate) use self::{
         Types,
         REQUEST_SIZE, //
     },
-    requeue::RequeueTimer,
+    requeue::{
+        Due,
+        RequeueTimer, //
+    },
     tag_set::{
         possible_queues,
         TagSet, //

@@ -238,6 +238,10 @@ impl Hardware {
         drop(inner);
         self.reset.flush();
         self.hold_back();
+        // What waits for its next try has begun, too.
+        if let Some(set) = self.tag_set() {
+            set.kick_requeued();
+        }
     }
 
     /// Lets no I/O begin.

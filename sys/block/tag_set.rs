@@ -23,6 +23,7 @@ use core::{
     mem::ManuallyDrop,
     sync::atomic::{
         AtomicBool,
+        AtomicU32,
         Ordering, //
     }, //
 };
@@ -35,6 +36,7 @@ use kernel::{
             mutex::MutexBackend,
             Guard, //
         },
+        rcu,
         Arc,
         Mutex, //
     }, //
@@ -75,6 +77,8 @@ struct SetState<T: Operations> {
     hardware: UnsafeCell<QueueSet<T>>,
     /// Whether blk-mq has called `init_hctx` since the queues were changed.
     taken: AtomicBool,
+    /// How many reasons there are for no request to wait before it is queued again.
+    hurries: AtomicU32,
     /// LOCK: the hardware queues of a tag set, while they are exchanged and while a request queue is
     /// made; inside: only locks of the block layer, freezing included. Allocations do no I/O.
     #[pin]
@@ -100,6 +104,15 @@ struct ListedQueue(*mut bindings::request_queue);
 
 // SAFETY: only C functions that any thread may call use the pointer.
 unsafe impl Send for ListedQueue {}
+
+/// While this lives, no request of the set waits before it is queued again.
+struct Hurried<'a>(&'a AtomicU32);
+
+impl Drop for Hurried<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// While this lives, the hardware queues of the set do not change, and no allocation of the thread
 /// waits for I/O. An update of the queues may wait for this thread, and I/O for the update.
@@ -144,6 +157,7 @@ impl<T: Operations> TagSet<T> {
                 set: UnsafeCell::new(pin_init::zeroed()),
                 hardware: UnsafeCell::new(hardware),
                 taken: AtomicBool::new(false),
+                hurries: AtomicU32::new(0),
                 changes <- new_mutex!(()),
                 listed <- new_mutex!(Listed { quiesced: 0, frozen: false, queues: KVec::new() }),
             }),
@@ -192,6 +206,8 @@ impl<T: Operations> TagSet<T> {
     pub(crate) fn update_queues(&self, queues: KVec<Arc<T::Queue>>, map: QueueMap) -> Result<u32> {
         let (new, total) = QueueSet::new(queues, map)?;
         let count = c_int::try_from(total)?;
+        // What waits would hold up all disks.
+        let _hurried = self.hurry_for_now();
         let _steady = self.keep_steady();
         let hardware = self.inner.hardware.get();
         self.inner.taken.store(false, Ordering::Relaxed);
@@ -297,6 +313,34 @@ impl<T: Operations> TagSet<T> {
             // SAFETY: a listed queue is live: see `list`.
             unsafe { bindings::blk_mq_run_hw_queues(queue.0, true) }
         }
+    }
+
+    /// From now on no request of any disk of the set waits before it is queued again, and those that
+    /// wait are queued at once.
+    pub(crate) fn hurry(&self) {
+        self.inner.hurries.fetch_add(1, Ordering::Relaxed);
+        // Every reader that did not see that has put its request on the list when this returns.
+        rcu::synchronize_rcu();
+        self.kick_requeued();
+    }
+
+    /// As [`Self::hurry`], until the result is dropped.
+    fn hurry_for_now(&self) -> Hurried<'_> {
+        self.hurry();
+        Hurried(&self.inner.hurries)
+    }
+
+    /// Whether no request of the set of `q` waits before it is queued again. Under the RCU read lock
+    /// the answer `false` holds as long as [`Self::hurry`] must wait.
+    ///
+    /// # Safety
+    ///
+    /// `q` is live, and of a set with `T`'s types.
+    pub(super) unsafe fn is_hurried(q: *mut bindings::request_queue) -> bool {
+        // SAFETY: the caller promises that the queue is live. Its set, which does not change, is one
+        // of `new`, which has set `driver_data` to the boxed `SetState`; the set outlives its queues.
+        let inner = unsafe { &*(*(*q).tag_set).driver_data.cast::<SetState<T>>() };
+        inner.hurries.load(Ordering::Relaxed) > 0
     }
 
     /// Queues at once all requests of the disks that wait before they are queued again.
