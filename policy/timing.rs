@@ -108,10 +108,12 @@ pub(crate) const RETRY_MS: u32 = 60_000;
 /// deleted goes when it is disabled.
 pub(crate) const DELETE_MS: u32 = 1000;
 
-/// Until all I/O that has begun has ended before a pause (sleep, function reset, shutdown).
+/// Until all I/O that has begun has ended before a pause (sleep, function reset, shutdown); and until
+/// a scan has read the partition table that it reads, before an unbind.
 ///
 /// TIMEOUT: a third of what Linux grants by default. If it does not suffice, the system stays awake;
-/// a function reset keeps the rest for afterwards; at shutdown the rest fails.
+/// a function reset keeps the rest for afterwards; at shutdown the rest fails; the disk whose table
+/// is read fails.
 pub(crate) const DRAIN_MS: u32 = 10_000;
 
 /// Until probe waits no longer for the first scan, in which partition tables are read.

@@ -73,7 +73,7 @@ impl Namespaces {
         let mut is_complete = false;
         let mut after = 0;
         while nsids.len() < MAX_NAMESPACES {
-            let page = match self.shared.admin.ask(&Identify::active_namespaces(after))? {
+            let page = match self.ask(&Identify::active_namespaces(after))? {
                 Ok(page) => page,
                 Err(status) if is_without_list(status) && nsids.is_empty() => return Ok(None),
                 Err(status) => {

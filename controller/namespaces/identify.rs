@@ -10,11 +10,13 @@ use super::{
     Namespaces, //
 };
 use crate::{
+    admin::Page,
     nvme::{
         regs,
         CommandSet,
         ControllerInfo,
         Identify,
+        IdentifyData,
         LargeHints,
         NamespaceAttributes,
         NamespaceError,
@@ -29,7 +31,8 @@ use crate::{
         Ignored,
         Likeness,
         Quirks,
-        Source, //
+        Source,
+        State, //
     },
     sys::{
         block::Limits,
@@ -114,6 +117,28 @@ pub(super) struct Description {
 }
 
 impl Namespaces {
+    /// Asks the controller, unless the driver leaves it: see [`AdminQueue::ask`].
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the driver leaves the controller; what [`AdminQueue::ask`] returns.
+    ///
+    /// [`AdminQueue::ask`]: crate::admin::AdminQueue::ask
+    pub(super) fn ask<D: IdentifyData>(
+        &self,
+        command: &Identify<D>,
+    ) -> Result<Result<Page<D>, Status>> {
+        match self.is_over() {
+            true => Err(ENODEV),
+            false => self.shared.admin.ask(command),
+        }
+    }
+
+    /// Whether the driver leaves the controller.
+    fn is_over(&self) -> bool {
+        self.shared.hardware.state() == State::Deleting
+    }
+
     fn version(&self) -> Version {
         let version = self.shared.version();
         // CAST: 16 and 8 bits.
@@ -126,7 +151,7 @@ impl Namespaces {
         let version = self.version();
         let nvm = if version >= (1, 2) && !self.has_two_cns() {
             // A controller that refuses states no limits.
-            match self.shared.admin.ask(&Identify::controller_nvm()) {
+            match self.ask(&Identify::controller_nvm()) {
                 Ok(Ok(page)) => page.get().map(NvmLimits::decode).unwrap_or_default(),
                 _ => NvmLimits::default(),
             }
@@ -200,7 +225,7 @@ impl Namespaces {
         if !is_known || self.has(Quirks::NO_NS_DESC_LIST) || self.has_two_cns() {
             return Ok((ids, CommandSet::NVM, Ok(())));
         }
-        let page = match self.shared.admin.ask(&Identify::descriptors(nsid)) {
+        let page = match self.ask(&Identify::descriptors(nsid)) {
             Ok(Ok(page)) => page,
             Ok(Err(status)) if status.is_not_ready() => return Err(Skip::NotReady),
             Ok(Err(status)) => {
@@ -224,7 +249,7 @@ impl Namespaces {
 
     /// Identify Namespace for `nsid`, checked.
     fn namespace_info(&self, nsid: Nsid, remarks: &mut Remarks) -> Result<NamespaceInfo, Skip> {
-        let page = match self.shared.admin.ask(&Identify::namespace(nsid))? {
+        let page = match self.ask(&Identify::namespace(nsid))? {
             Ok(page) => page,
             Err(status) if status.is_not_ready() => return Err(Skip::NotReady),
             Err(status) if status.is_invalid_namespace() => return Err(Skip::Unknown),
@@ -264,11 +289,7 @@ impl Namespaces {
         let mut attributes = NamespaceAttributes::UNREPORTED;
         let is_known = self.version() >= (2, 0) || self.shared.hardware.caps().ready_independent;
         if is_known && !self.has_two_cns() {
-            match self
-                .shared
-                .admin
-                .ask(&Identify::namespace_independent(nsid))?
-            {
+            match self.ask(&Identify::namespace_independent(nsid))? {
                 Ok(page) => attributes = NamespaceAttributes::decode(page.get()?),
                 Err(status) if status.is_not_ready() => return Err(Skip::NotReady),
                 // The structure is optional: a controller without it has a line.
@@ -304,7 +325,7 @@ impl Namespaces {
 
     /// The hints of a namespace that need more than 16 bits, if it has any.
     fn large_hints(&self, nsid: Nsid, info: &NamespaceInfo, is_2_1: bool) -> LargeHints {
-        if !info.hints.has_large(is_2_1) || self.has_two_cns() {
+        if !info.hints.has_large(is_2_1) || self.has_two_cns() || self.is_over() {
             return LargeHints::default();
         }
         // A controller that refuses states no hints; the log has a line.

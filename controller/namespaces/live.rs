@@ -14,6 +14,7 @@ use super::{
 use crate::{
     io::Geometry,
     policy::{
+        timing,
         Change,
         Likeness, //
     },
@@ -24,6 +25,7 @@ use core::sync::atomic::{
     Ordering::Relaxed, //
 };
 use kernel::{
+    io::poll::read_poll_timeout,
     new_mutex,
     prelude::*,
     sync::{
@@ -49,6 +51,10 @@ struct Members {
     list: KVec<Arc<Member>>,
     /// Goes up when [`Namespaces::check`] begins.
     round: Round,
+    /// The namespace whose partition table a scan reads.
+    read: Option<Arc<Member>>,
+    /// Whether the driver leaves the controller.
+    is_over: bool,
 }
 
 /// A namespace as its disk was made from it.
@@ -57,6 +63,17 @@ struct Member {
     likeness: Likeness,
     /// Whether its identifiers read as zero now: the log has a line.
     has_lost_ids: AtomicBool,
+}
+
+/// While this lives, a scan reads the partition table of a namespace.
+pub(super) struct TableRead<'a>(&'a LiveNamespaces);
+
+impl Drop for TableRead<'_> {
+    fn drop(&mut self) {
+        let read = self.0.list.lock().read.take();
+        // Without the lock.
+        drop(read);
+    }
 }
 
 /// Keeps a namespace in the list until dropped.
@@ -73,6 +90,8 @@ impl LiveNamespaces {
                 list <- new_mutex!(Members {
                     list: KVec::new(),
                     round: Round::FIRST,
+                    read: None,
+                    is_over: false,
                 }),
             }),
             GFP_KERNEL,
@@ -122,10 +141,17 @@ impl LiveNamespaces {
         self.list.lock().list.len() as u32
     }
 
-    /// No namespace enters any more that was described before, and none is waited for.
+    /// The namespace whose partition table a scan reads.
+    fn read(&self) -> Option<Arc<Member>> {
+        self.list.lock().read.clone()
+    }
+
+    /// No namespace enters any more that was described before, none is waited for, and no partition
+    /// table is read that is not being read.
     fn end(&self) {
         let mut members = self.list.lock();
         members.round = members.round.next();
+        members.is_over = true;
         for member in &members.list {
             member.geometry.readiness.end();
         }
@@ -170,6 +196,20 @@ impl Membership {
             Change::None | Change::IdsUnknown if self.is_refused() => Change::Formatted,
             change => change,
         }
+    }
+
+    /// Notes that a scan reads the partition table until the result is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the driver leaves the controller: no table is read then.
+    pub(super) fn begin_reading(&self) -> Result<TableRead<'_>> {
+        let mut members = self.live.list.lock();
+        if members.is_over {
+            return Err(ENODEV);
+        }
+        members.read = Some(self.member.clone());
+        Ok(TableRead(&self.live))
     }
 
     /// What the disk was made from, with the size of `now`.
@@ -220,9 +260,28 @@ impl Namespaces {
         self.live.count().saturating_mul(COMMANDS_OF_A_CHECK)
     }
 
-    /// The driver leaves the controller: a scan that waits for a namespace to become ready ends.
+    /// The driver leaves the controller: no request waits before it is tried again, whether its
+    /// namespace is not ready or its status names a delay. A scan that reads a partition table may
+    /// end within [`timing::DRAIN_MS`]. After that I/O to the namespace fails: reads that take
+    /// nearly `io_timeout` each, 60 of them one after the other, would hold up the end for half an
+    /// hour.
     pub(in crate::controller) fn end_waits(&self) {
         self.live.end();
+        self.set.hurry();
+        let (interval, longest) = (timing::POLL_INTERVAL, timing::millis(timing::DRAIN_MS));
+        let look = || Ok(self.live.read());
+        if read_poll_timeout(look, Option::is_none, interval, longest).is_ok() {
+            return;
+        }
+        if let Some(member) = self.live.read() {
+            dev_err!(
+                self.parent,
+                "namespace {}: the partition table is not read within {} ms, and the driver leaves: I/O fails\n",
+                member.geometry.nsid.get(),
+                timing::DRAIN_MS
+            );
+            member.geometry.blocks.refuse();
+        }
     }
 
     /// Identifies the namespaces with disks again. I/O to a namespace that is another now fails from

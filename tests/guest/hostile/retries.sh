@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Statuses with a retry delay (CRD, CRDT): the driver keeps to the delay, whatever fails beside
 # it, but does not wait for it when the controller has died or is unbound, or when all disks
-# would wait.
+# would wait. Unbind waits no longer for a scan that reads a partition table.
 #@ machine: hostile
 #@ timeout: 90
 . /tests/guest/lib/recovery.sh
@@ -97,5 +97,23 @@ begin_read 2
 try_unbind 5 "unbind"
 # The controller still answers, so the read succeeds: unbind only ends the delay.
 expect_end "unbind" 0 12 0
+
+# A scan is at the partition table of a new disk when the driver is unbound. Before, its reads do this.
+unbind_in_scan() { # WHAT SECONDS REQUESTS
+    hostile "new; back; set ns=2; $crdts"
+    try_bind 30 "$1" || die "$1: expected bind to succeed"
+    wait_for 20 test -b /dev/rnvme0n2
+    hostile "ns detach 2"
+    wait_for 10 is_absent /dev/rnvme0n2
+    refused=$(hostile count status)
+    hostile "$3; ns attach 2"
+    wait_for 20 was_refused
+    try_unbind "$2" "$1"
+}
+is_absent() { [[ ! -e $1 ]]; }
+fails="arm status queue=io op=2 times=always"
+unbind_in_scan "a scan that waits for a delay" 5 "$fails value=$((0x1021))"
+# Each read takes nearly io_timeout, and fails: 10 s are granted.
+unbind_in_scan "a slow scan" 15 "$fails value=4; arm late queue=io op=2 ms=1800 times=always"
 hostile new
 unload
