@@ -27,12 +27,14 @@ use crate::{
     },
     policy::{
         timing,
+        LogBudget,
         QueueCounts,
         Refusals,
         Wanted, //
     },
     queue::Queue,
     sys::{
+        base::RateLimit,
         block::{
             BlkStatus,
             Buffer,
@@ -84,6 +86,9 @@ use zerocopy::{
 pub(crate) const ENTRIES: u16 = 32;
 /// Bytes of the largest admin transfer: an Identify or log page.
 pub(crate) const MAX_TRANSFER: u32 = 1 << 20;
+
+/// The most lines of commands that fail in a minute.
+const LINES: u32 = 32;
 
 /// The operations of the admin queue.
 pub(crate) struct Admin;
@@ -201,6 +206,9 @@ pub(crate) struct AdminQueue {
     /// LOCK: what the controller does not support; inside: nothing. A reset takes it.
     #[pin]
     refusals: Mutex<Refusals>,
+    /// Bounds the lines of commands that fail.
+    #[pin]
+    lines: RateLimit,
 }
 
 /// The timeout of a command that was posted.
@@ -247,6 +255,7 @@ impl AdminQueue {
                 deadline_ms: AtomicI64::new(0),
                 is_silent: AtomicBool::new(false),
                 refusals <- new_mutex!(Refusals::NONE),
+                lines <- RateLimit::of(LogBudget::of_a_minute(LINES)),
             }),
             GFP_KERNEL,
         )

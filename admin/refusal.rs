@@ -17,6 +17,7 @@ use crate::{
         QueueId,
         Status, //
     },
+    policy::Missed,
     sys::block::Buffer, //
 };
 use core::marker::PhantomData;
@@ -83,14 +84,25 @@ impl AdminQueue {
         function: Option<AdminFunction>,
         status: Status,
     ) {
-        let dev = self.queue.device();
-        let Some(function) = function else {
-            dev_err!(dev, "admin command {}{} failed: {}\n", name, detail, status);
-            return;
-        };
-        if !self.refusals.lock().note(function, status) {
+        let is_news = |function| self.refusals.lock().note(function, status);
+        if !function.is_none_or(is_news) {
             return;
         }
+        let Some(missed) = self.lines.admit().map(Missed) else {
+            return;
+        };
+        let dev = self.queue.device();
+        let Some(function) = function else {
+            dev_err!(
+                dev,
+                "admin command {}{} failed: {}{}\n",
+                name,
+                detail,
+                status,
+                missed
+            );
+            return;
+        };
         let next = match status.is_unsupported() {
             true => ": going on without it until the next reset",
             false => "",
@@ -98,12 +110,13 @@ impl AdminQueue {
         let which = function.selector;
         dev_warn!(
             dev,
-            "admin command {}{} ({:#x}) failed: {}{}\n",
+            "admin command {}{} ({:#x}) failed: {}{}{}\n",
             name,
             detail,
             which,
             status,
-            next
+            next,
+            missed
         );
     }
 }

@@ -305,17 +305,7 @@ impl ScanJob {
             // by a scan.
             return Ok(());
         }
-        let pause = parts.namespaces.scan().inspect_err(|e| {
-            // A controller that is being reset, or was reset meanwhile, is scanned again afterwards.
-            if parts.shared.hardware.is_live() && *e != ENODEV {
-                dev_err!(
-                    parts.namespaces.device(),
-                    "namespace scan failed: error {}\n",
-                    e.to_errno()
-                );
-            }
-        })?;
-        if let Some(ms) = pause {
+        if let Some(ms) = parts.namespaces.scan()? {
             parts.shared.jobs.scan.queue_after(ms);
         }
         Ok(())

@@ -161,6 +161,30 @@ impl Namespaces {
     /// until then stay as they are.
     pub(super) fn scan(&self) -> Result<Option<u32>> {
         let disks = &mut *self.disks.lock();
+        let result = self.look_at_all(disks);
+        if let Err(e) = result {
+            // A controller that is being reset, or was reset meanwhile, is scanned again afterwards.
+            let is_worth = self.shared.hardware.is_live() && e != ENODEV;
+            if is_worth && disks.remarks.is_new(None, Remark::Failed(e)) {
+                dev_err!(
+                    self.parent,
+                    "namespace scan failed: error {}\n",
+                    e.to_errno()
+                );
+            }
+        }
+        if let Some(missed) = disks.remarks.left_out() {
+            dev_warn!(
+                self.parent,
+                "{} lines about namespaces were left out of the log\n",
+                missed
+            );
+        }
+        result
+    }
+
+    /// The work of [`Self::scan`].
+    fn look_at_all(&self, disks: &mut Disks) -> Result<Option<u32>> {
         let (hardware, common) = (&self.shared.hardware, self.common());
         disks.remarks.begin();
         let resets = hardware.counters.resets.load(Relaxed);
@@ -294,8 +318,10 @@ impl Namespaces {
         let mut number = None;
         if let (Some(disk), Some(change)) = (disk, change) {
             match change {
-                Change::None | Change::IdsUnknown => return Ok(self.refresh(disk, &now, common)?),
-                Change::Formatted => match self.reformat(disk, &now, common) {
+                Change::None | Change::IdsUnknown => {
+                    return Ok(self.refresh(disk, &now, common, &mut disks.remarks)?)
+                }
+                Change::Formatted => match self.reformat(disk, &now, common, &mut disks.remarks) {
                     // A file system on a partition hears of it when the disk goes.
                     Err(e) if e == EBUSY => number = Some(disk.number),
                     result => return Ok(result?),
@@ -304,15 +330,17 @@ impl Namespaces {
             }
         }
         if index.is_some() {
-            dev_warn!(
-                self.parent,
-                "namespace {} was {}: its disk is made anew\n",
-                nsid.get(),
-                match number {
-                    Some(_) => "formatted while partitions are open",
-                    None => "replaced by another",
-                }
-            );
+            if disks.remarks.may_log() {
+                dev_warn!(
+                    self.parent,
+                    "namespace {} was {}: its disk is made anew\n",
+                    nsid.get(),
+                    match number {
+                        Some(_) => "formatted while partitions are open",
+                        None => "replaced by another",
+                    }
+                );
+            }
             remove_disks(&mut disks.list, |other| other == nsid);
         }
         let number = number.unwrap_or_else(|| free_number(&disks.list));

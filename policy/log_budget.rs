@@ -2,7 +2,10 @@
 
 //! Rate limit of log lines that a device or a user can cause at will.
 
-use super::timing::LOG_INTERVAL;
+use super::timing::{
+    LOG_INTERVAL,
+    REPORT_INTERVAL_MS, //
+};
 use kernel::{
     fmt,
     time::{
@@ -58,6 +61,12 @@ impl LogBudget {
             printed: 0,
             missed: 0,
         }
+    }
+
+    /// A budget of `burst` lines in a minute.
+    pub(crate) const fn of_a_minute(burst: u32) -> Self {
+        // CAST: u32 to i64 widens; i64::from is no const fn.
+        Self::new(burst, Delta::from_millis(REPORT_INTERVAL_MS as i64))
     }
 
     /// Requests to print a line at `now`. Returns the number of lines suppressed since the last

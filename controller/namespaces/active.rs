@@ -77,11 +77,13 @@ impl Namespaces {
                 Ok(page) => page,
                 Err(status) if is_without_list(status) && nsids.is_empty() => return Ok(None),
                 Err(status) => {
-                    dev_err!(
-                        self.parent,
-                        "the list of active namespaces cannot be read: {}\n",
-                        status
-                    );
+                    if remarks.is_new(None, Remark::ListRefused(status)) {
+                        dev_err!(
+                            self.parent,
+                            "the list of active namespaces cannot be read: {}\n",
+                            status
+                        );
+                    }
                     return Err(EIO);
                 }
             };

@@ -16,9 +16,14 @@ use crate::{
     policy::{
         timing,
         Change,
-        Likeness, //
+        Likeness,
+        LogBudget,
+        Missed, //
     },
-    sys::base::NoIo, //
+    sys::base::{
+        NoIo,
+        RateLimit, //
+    },
 };
 use core::sync::atomic::{
     AtomicBool,
@@ -38,6 +43,9 @@ use kernel::{
 /// the namespace.
 const COMMANDS_OF_A_CHECK: u32 = 2;
 
+/// The most lines of checks in a minute.
+const LINES: u32 = 64;
+
 /// The namespaces of a controller that have disks.
 #[pin_data]
 pub(super) struct LiveNamespaces {
@@ -45,6 +53,9 @@ pub(super) struct LiveNamespaces {
     /// allocations do no I/O.
     #[pin]
     list: Mutex<Members>,
+    /// Bounds the lines of checks.
+    #[pin]
+    lines: RateLimit,
 }
 
 struct Members {
@@ -93,6 +104,7 @@ impl LiveNamespaces {
                     read: None,
                     is_over: false,
                 }),
+                lines <- RateLimit::of(LogBudget::of_a_minute(LINES)),
             }),
             GFP_KERNEL,
         )
@@ -177,11 +189,14 @@ impl Member {
         let change = now.change(&self.likeness);
         let has_lost_ids = change == Change::IdsUnknown;
         if has_lost_ids && !self.has_lost_ids.swap(has_lost_ids, Relaxed) {
-            dev_warn!(
-                namespaces.device(),
-                "namespace {} does not report the identifiers that it had: all else is the same, the disk stays\n",
-                self.geometry.nsid.get()
-            );
+            if let Some(missed) = namespaces.live.lines.admit() {
+                dev_warn!(
+                    namespaces.device(),
+                    "namespace {} does not report the identifiers that it had: all else is the same, the disk stays{}\n",
+                    self.geometry.nsid.get(),
+                    Missed(missed)
+                );
+            }
         }
         self.has_lost_ids.store(has_lost_ids, Relaxed);
         change
@@ -300,11 +315,14 @@ impl Namespaces {
                 Err(Skip::Inactive | Skip::Unusable) => Change::Replaced,
             };
             if matches!(change, Change::Formatted | Change::Replaced) {
-                dev_warn!(
-                    self.parent,
-                    "namespace {} has changed in the reset: I/O that waited for it fails\n",
-                    member.geometry.nsid.get()
-                );
+                if let Some(missed) = self.live.lines.admit() {
+                    dev_warn!(
+                        self.parent,
+                        "namespace {} has changed in the reset: I/O that waited for it fails{}\n",
+                        member.geometry.nsid.get(),
+                        Missed(missed)
+                    );
+                }
                 member.geometry.blocks.refuse();
             }
         }

@@ -100,7 +100,7 @@ impl Namespaces {
     ) -> Result<Namespace> {
         let registration = self.register(nsid, now, common, remarks)?;
         let (recipe, ignored) = self.recipe(nsid, now, common);
-        self.tell_ignored(nsid, ignored);
+        self.tell_ignored(nsid, ignored, remarks);
         let geometry = self.geometry(&registration, number, &recipe)?;
         let membership = self.live.enter(&geometry, now.likeness, common.round)?;
         let reading = membership.begin_reading()?;
@@ -123,7 +123,13 @@ impl Namespaces {
     }
 
     /// Updates the disk of `namespace`, which is as `now` says.
-    pub(super) fn refresh(&self, namespace: &mut Namespace, now: &Description, common: &Common) -> Result {
+    pub(super) fn refresh(
+        &self,
+        namespace: &mut Namespace,
+        now: &Description,
+        common: &Common,
+        remarks: &mut Remarks,
+    ) -> Result {
         let (nsid, number) = (namespace.registration.nsid, namespace.number);
         let (recipe, ignored) = self.recipe(nsid, now, common);
         if recipe == namespace.recipe && !namespace.membership.is_refused() {
@@ -134,7 +140,7 @@ impl Namespaces {
             return Ok(());
         }
         let may_lack_partitions = namespace.membership.take_gave_up();
-        self.tell_ignored(nsid, ignored);
+        self.tell_ignored(nsid, ignored, remarks);
         let geometry = self.geometry(&namespace.registration, number, &recipe)?;
         let likeness = namespace.membership.likeness(&now.likeness);
         let membership = self.live.enter(&geometry, likeness, common.round)?;
@@ -146,18 +152,20 @@ impl Namespaces {
         if may_lack_partitions {
             read_partitions(namespace);
         }
-        dev_info!(
-            self.parent,
-            "namespace {} has changed: {} blocks of {} bytes{}\n",
-            nsid.get(),
-            recipe.sectors >> (recipe.lba_shift - SECTOR_SHIFT),
-            1u32 << recipe.lba_shift,
-            if recipe.limits.read_only {
-                ", write protected"
-            } else {
-                ""
-            }
-        );
+        if remarks.may_log() {
+            dev_info!(
+                self.parent,
+                "namespace {} has changed: {} blocks of {} bytes{}\n",
+                nsid.get(),
+                recipe.sectors >> (recipe.lba_shift - SECTOR_SHIFT),
+                1u32 << recipe.lba_shift,
+                if recipe.limits.read_only {
+                    ", write protected"
+                } else {
+                    ""
+                }
+            );
+        }
         Ok(())
     }
 
@@ -167,17 +175,23 @@ impl Namespaces {
     /// # Errors
     ///
     /// `EBUSY` if a partition is open; what updating the disk returns.
-    pub(super) fn reformat(&self, namespace: &mut Namespace, now: &Description, common: &Common) -> Result {
+    pub(super) fn reformat(
+        &self,
+        namespace: &mut Namespace,
+        now: &Description,
+        common: &Common,
+        remarks: &mut Remarks,
+    ) -> Result {
         namespace.membership.refuse();
         namespace.disk.remove_partitions()?;
-        self.refresh(namespace, now, common)?;
+        self.refresh(namespace, now, common, remarks)?;
         read_partitions(namespace);
         Ok(())
     }
 
     /// Names the fields that the limits of namespace `nsid` leave out.
-    fn tell_ignored(&self, nsid: Nsid, ignored: Ignored) {
-        if !ignored.is_empty() {
+    fn tell_ignored(&self, nsid: Nsid, ignored: Ignored, remarks: &mut Remarks) {
+        if !ignored.is_empty() && remarks.may_log() {
             dev_warn!(
                 self.parent,
                 "namespace {}: ignoring {}: inconsistent, or out of range\n",

@@ -72,22 +72,30 @@ impl Namespaces {
         Ok(Registration {
             number: self.shared.number,
             nsid,
-            usable: self.usable(nsid, ids, relation)?,
+            usable: self.usable(nsid, ids, relation, remarks)?,
         })
     }
 
     /// Which of `ids` a namespace in this relation to others is known by.
-    fn usable(&self, nsid: Nsid, ids: UniqueIds, relation: Relation) -> Result<UniqueIds> {
+    fn usable(
+        &self,
+        nsid: Nsid,
+        ids: UniqueIds,
+        relation: Relation,
+        remarks: &mut Remarks,
+    ) -> Result<UniqueIds> {
         let number = nsid.get();
         match relation {
             Relation::New => Ok(ids),
             Relation::OtherPath { instance } => {
-                dev_warn!(
-                    self.parent,
-                    "namespace {}: rnvme{} has a disk of it, too: use one of them only\n",
-                    number,
-                    instance
-                );
+                if remarks.may_log() {
+                    dev_warn!(
+                        self.parent,
+                        "namespace {}: rnvme{} has a disk of it, too: use one of them only\n",
+                        number,
+                        instance
+                    );
+                }
                 Ok(ids)
             }
             Relation::Twin { id, instance, nsid } => {
@@ -103,14 +111,16 @@ impl Namespaces {
                 Err(EEXIST)
             }
             Relation::NotUnique { id, instance, nsid } => {
-                dev_warn!(
-                    self.parent,
-                    "namespace {}: the {} is that of namespace {} of rnvme{}: its identifiers are not used\n",
-                    number,
-                    id,
-                    nsid.get(),
-                    instance
-                );
+                if remarks.may_log() {
+                    dev_warn!(
+                        self.parent,
+                        "namespace {}: the {} is that of namespace {} of rnvme{}: its identifiers are not used\n",
+                        number,
+                        id,
+                        nsid.get(),
+                        instance
+                    );
+                }
                 Ok(UniqueIds::default())
             }
         }

@@ -23,8 +23,13 @@ pub(crate) struct RateLimit {
 impl RateLimit {
     /// A full budget.
     pub(crate) fn new() -> impl PinInit<Self> {
+        Self::of(LogBudget::default())
+    }
+
+    /// `budget`, full.
+    pub(crate) fn of(budget: LogBudget) -> impl PinInit<Self> {
         pin_init!(Self {
-            budget <- new_spinlock_irq!(LogBudget::default()),
+            budget <- new_spinlock_irq!(budget),
         })
     }
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # What the controller repeats, the log does not: warnings that flap, events of every type,
-# event requests and optional commands that are refused. A request without a timeout
+# event requests and optional commands that are refused, what a scan finds of many namespaces. A request without a timeout
 # never is late: on the debug kernel its deadline passes every 3 s.
 #@ machine: hostile
-#@ timeout: 120
+#@ timeout: 150
 . /tests/guest/lib/recovery.sh
 
 # The controller was told WHAT so often.
@@ -125,4 +125,37 @@ hostile "smart 2"
 # shellcheck disable=SC2317,SC2329
 warned() { klog | grep -q "critical warning: temperature"; }
 wait_for 10 warned
+stop_driver
+
+# Many namespaces without identification descriptors: a few are asked for them, and one line says
+# so, however many scans there are.
+many=40
+! is_debug || many=10
+hostile "new; set ns=$many; arm status queue=admin op=6 cns=3 value=2 times=always"
+mark
+start_driver
+wait_for 60 test -b /dev/rnvme0n$many
+before=$(hostile count status)
+rescan() { echo 1 >$ctrl/rescan_controller || true; }
+rescan
+rescan
+asked 0 "namespaces asked for descriptors in two scans"
+expect "lines about descriptors" 1 "$(klog_count "admin command Identify (0x3)")"
+# The list of namespaces fails: its lines come once, not for each scan.
+mark
+hostile "disarm status; arm status queue=admin op=6 cns=2 value=6 times=always"
+for _ in 1 2 3 4; do rescan; done
+expect "lines about the list" 1 "$(klog_count "list of active namespaces cannot be read")"
+expect "lines about the scan" 1 "$(klog_count "namespace scan failed")"
+# Identify fails with another status in each scan: 64 lines in a minute at most, and their number.
+mark
+for status in 4 5 6 7 8 4 5 6; do
+    hostile "disarm status; arm status queue=admin op=6 cns=0 value=$status times=always"
+    rescan
+done
+lines=$(klog_count "rnvme0: ")
+((lines <= 66)) || die "Identify that fails: expected 66 lines at most, saw $lines"
+((lines >= 20)) || die "Identify that fails: expected a line for each of some namespaces, saw $lines"
+expect_klog "lines about namespaces were left out of the log"
+hostile new
 stop_driver
