@@ -285,6 +285,14 @@ impl Shared {
             // If the controller refuses, the disks flush the cache from the next scan on.
             self.admin.offer(&SetWriteCache { enable: false });
         }
+        if next.has_other_model {
+            dev_warn!(
+                dev,
+                "model {} now, it was {}: the serial number is the same, the disks stay\n",
+                next.info.model,
+                before.model
+            );
+        }
         if before.firmware.as_str() != next.info.firmware.as_str() {
             dev_info!(
                 dev,

@@ -39,6 +39,24 @@ impl<const N: usize> Text<N> {
         Self { bytes, len }
     }
 
+    /// Whether the field says nothing: it has padding only.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether `other` is another text, and neither is empty.
+    pub(crate) fn is_other(&self, other: &Self) -> bool {
+        !self.is_empty() && !other.is_empty() && self.as_str() != other.as_str()
+    }
+
+    /// This text, or `other` if it is empty.
+    pub(crate) fn or(self, other: Self) -> Self {
+        match self.is_empty() {
+            true => other,
+            false => self,
+        }
+    }
+
     /// The text: printable ASCII, at most `N` characters.
     pub(crate) fn as_str(&self) -> &str {
         let text = self.bytes.get(..self.len).unwrap_or_default();

@@ -7,6 +7,8 @@ use kernel::prelude::*;
 
 /// How a controller goes on.
 pub(crate) struct Continuation {
+    /// Whether it has another model name: a host may give its virtual controllers other names.
+    pub(crate) has_other_model: bool,
     /// What holds of the controller from now on.
     pub(crate) info: ControllerInfo,
     /// Whether the controller has got a volatile write cache. Its disks have none until the next
@@ -15,29 +17,39 @@ pub(crate) struct Continuation {
 }
 
 impl Continuation {
-    /// How a controller goes on that was `before` and identifies itself as `now`. Its queues were
-    /// made for SGLs where `before` has them. A smaller MDTS holds for the disks from the next scan
-    /// on; the controller refuses a request of before that is larger.
+    /// How a controller goes on that was `before` and identifies itself as `now`. Its serial number
+    /// tells that it is the same; the namespaces are compared elsewhere. A text of blanks tells nothing,
+    /// and the text of before holds: some controllers say nothing for a while after a reset. Without a
+    /// serial number the model must be the same.
+    ///
+    /// Its queues were made for SGLs where `before` has them. A smaller MDTS holds for the disks from
+    /// the next scan on; the controller refuses a request of before that is larger.
     ///
     /// # Errors
     ///
     /// What the controller lacks to go on, in words: another controller, or requests that wait for
     /// it could not be sent.
     pub(crate) fn new(before: &ControllerInfo, now: &ControllerInfo) -> Result<Self, &'static str> {
-        if before.serial.as_str() != now.serial.as_str() {
+        let has_other_model = before.model.is_other(&now.model);
+        if before.serial.is_other(&now.serial) {
             return Err("serial number");
         }
-        if before.model.as_str() != now.model.as_str() {
-            return Err("model");
+        let tells_serial = !before.serial.is_empty() && !now.serial.is_empty();
+        if has_other_model && !tells_serial {
+            return Err("model, and the serial number is unknown");
         }
         if before.sgls && !now.sgls {
             return Err("SGLs");
         }
         Ok(Self {
             info: ControllerInfo {
+                serial: now.serial.or(before.serial),
+                model: now.model.or(before.model),
+                firmware: now.firmware.or(before.firmware),
                 sgls: before.sgls,
                 ..*now
             },
+            has_other_model,
             has_new_cache: now.volatile_write_cache && !before.volatile_write_cache,
         })
     }
@@ -66,14 +78,26 @@ mod tests {
 
     #[test]
     fn what_a_controller_must_keep() -> Result {
-        let before = controller(|it| it.sgls = true)?;
-        let cases: [Case; 6] = [
+        let before = controller(|it| {
+            it.sgls = true;
+            it.serial = Text::new(&[b's'; 20]);
+            it.model = Text::new(&[b'm'; 40]);
+        })?;
+        let cases: [Case; 8] = [
             (|_| {}, None),
             (
                 |it| it.serial = Text::new(&[b'x'; 20]),
                 Some("serial number"),
             ),
-            (|it| it.model = Text::new(&[b'x'; 40]), Some("model")),
+            (|it| it.model = Text::new(&[b'x'; 40]), None),
+            (|it| it.serial = Text::new(&[b' '; 20]), None),
+            (
+                |it| {
+                    it.serial = Text::new(&[0; 20]);
+                    it.model = Text::new(&[b'x'; 40]);
+                },
+                Some("model, and the serial number is unknown"),
+            ),
             (|it| it.max_transfer = Some(4096), None),
             (|it| it.sgls = false, Some("SGLs")),
             (|it| it.firmware = Text::new(&[b'2'; 8]), None),
@@ -83,6 +107,29 @@ mod tests {
             change(&mut now);
             assert_eq!(Continuation::new(&before, &now).err(), lacks);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn texts_of_blanks_tell_nothing() -> Result {
+        let named = controller(|it| {
+            it.serial = Text::new(b"S                   ");
+            it.model = Text::new(&[b'm'; 40]);
+            it.firmware = Text::new(b"1.0     ");
+        })?;
+        let blank = controller(|_| {})?;
+        for (before, now) in [(&named, &blank), (&blank, &named)] {
+            let next = Continuation::new(before, now).map_err(|_| EINVAL)?;
+            assert!(!next.has_other_model);
+            assert_eq!(next.info.serial.as_str(), "S");
+            assert_eq!(next.info.model.as_str(), named.model.as_str());
+            assert_eq!(next.info.firmware.as_str(), "1.0");
+        }
+        let mut renamed = named;
+        renamed.model = Text::new(&[b'x'; 40]);
+        let next = Continuation::new(&named, &renamed).map_err(|_| EINVAL)?;
+        assert!(next.has_other_model);
+        assert_eq!(next.info.model.as_str(), renamed.model.as_str());
         Ok(())
     }
 

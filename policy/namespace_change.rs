@@ -12,8 +12,8 @@ use crate::nvme::{
 };
 use kernel::prelude::*;
 
-/// What a namespace is recognised by. The serial number and the model of the controller are
-/// compared elsewhere.
+/// What a namespace is recognised by. The serial number of the controller is compared
+/// elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Likeness {
     /// Its identifiers, as far as the controller reports them.

@@ -50,6 +50,23 @@ wait_for 20 is_state live
 (($(hostile count enables) > enables)) || die "expected a reset of a controller with another serial number"
 expect "firmware of the right controller" 1.0 "$(firmware)"
 
+# Another model with the same serial number is the same controller on another host, and texts of
+# blanks tell nothing. Identify is asked for by the reset, and by the scan after it.
+start_oracle $disk
+mark
+hostile "arm identify cns=1 at=24:4f74686572206d6f64656c$(printf '20%.0s' {1..29}) times=always"
+reset_controller || die "another model: the reset failed, state $(ctrl_state)"
+oracle_goes_on "another model"
+expect_like "model" "Other model*" "$(<$ctrl/model)"
+expect_klog "the serial number is the same"
+hostile "disarm identify; arm identify cns=1 at=4:$(printf '20%.0s' {1..20}),24:$(printf '00%.0s' {1..40}) times=always"
+reset_controller || die "texts of blanks: the reset failed, state $(ctrl_state)"
+oracle_goes_on "texts of blanks"
+end_oracle
+expect_like "model after blanks" "Other model*" "$(<$ctrl/model)"
+hostile "disarm identify"
+expect_reset "the model of before"
+
 # Shadow doorbells are refused, then offered again, then not offered at all.
 mark
 hostile "arm status queue=admin op=0x7c value=0x4001 times=always"
