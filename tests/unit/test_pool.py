@@ -22,14 +22,14 @@ class Host:
                               clock=lambda: self.now)
 
     def passes(self, seconds, idle_cores):
-        """Time passes; whether another guest may work at its end."""
+        """Time passes; whether another guest of the debug kernel may work at its end."""
         answer = False
         for _ in range(seconds):
             self.now += 1
             self.spent += idle_cores
             answer = self.gate.may_work()
             if answer:
-                self.gate.working += 1
+                self.gate.loads.append(1.0)
                 break
         return answer
 
@@ -37,12 +37,12 @@ class Host:
 class Gate(unittest.TestCase):
     """When another guest may work."""
 
-    def full(self, **options):
+    def full(self, loads=(1.0, 1.0), **options):
         """A host with as many guests as always may work."""
         host = Host(**options)
-        for _ in range(2):
-            self.assertTrue(host.gate.may_work())
-            host.gate.working += 1
+        for load in loads:
+            self.assertTrue(host.gate.may_work(load))
+            host.gate.loads.append(load)
         return host
 
     def test_busy_cores_get_no_more_guests(self):
@@ -64,6 +64,19 @@ class Gate(unittest.TestCase):
 
     def test_guests_need_memory(self):
         self.assertFalse(self.full(memory=pool.FREE_MEMORY).passes(60, CORES))
+
+    def test_small_loads_get_more_guests(self):
+        stock, waiting = pool.load_of("stock"), pool.load_of("stock", ["stock"])
+        debug = pool.load_of("debug", ["stock"])
+        self.assertFalse(self.full().gate.may_work(stock))
+        self.assertTrue(self.full().gate.may_work(waiting))
+        self.assertTrue(self.full((debug, stock)).gate.may_work(stock))
+        self.assertTrue(self.full((stock, stock)).gate.may_work(debug))
+        self.assertFalse(self.full((debug, stock)).gate.may_work(debug))
+        self.assertFalse(self.full((stock, stock), memory=pool.FREE_MEMORY).gate.may_work(stock))
+        host = self.full((waiting, waiting))
+        host.gate.loads += [waiting] * pool.MORE_GUESTS
+        self.assertFalse(host.gate.may_work(waiting))
 
     def test_a_booted_guest_goes_first(self):
         gate, order, threads = pool.Gate(1, idle=lambda: 0), [], []

@@ -12,13 +12,23 @@ from collections import deque
 # Another guest for a group is worth its boot when the limits of the tests that are left come to
 # so many seconds (tests take a tenth of their limits).
 WORTH_A_BOOT = 180
-# Guests beyond those that always work, and what the host must have left for one: so many cores
-# idle on the average of so many seconds, and so much memory in KiB. A guest whose CPUs wait for a
-# core spins for its other CPU: with each guest that the cores have no room for all take longer.
+# Guests beyond those that always work, and what there must be for one: so much memory in KiB, and
+# loads that come to no more than ROOM beyond the guests that always work, or so many cores idle on
+# the average of so many seconds. A guest whose CPUs wait for a core spins for its other CPU: with
+# each guest that the cores have no room for all take longer.
 MORE_GUESTS = 1
+ROOM = 0.3
 IDLE_CORES = 0.9
 WINDOW = 6
 FREE_MEMORY = 2 << 20
+# The cores that a guest keeps busy, on each kernel, and the part of it in a test that waits.
+LOADS = {"stock": 0.6, "debug": 1.0}
+WAITING = 0.5
+
+
+def load_of(kernel, waits=()):
+    """The cores that a guest of this kernel keeps busy, in a test that waits on these kernels."""
+    return LOADS[kernel] * (WAITING if kernel in waits else 1)
 
 
 class Piece:
@@ -95,46 +105,51 @@ def free_memory():
 class Gate:
     """How many guests work at the same time.
 
-    `jobs` guests always may.  Tests that wait for timeouts leave cores idle: then up to MORE_GUESTS
-    others may, too.  Each guest asks before its boot and before each test, so the number falls
-    again when tests need the cores.  A guest that is between two tests goes before one that is not
-    booted yet; among equals the first that asked."""
+    `jobs` guests always may.  On the stock kernel, and in tests that wait for timeouts, they leave
+    cores idle: then up to MORE_GUESTS others may, too.  Each guest asks before its boot and before
+    each test, so the number falls again when tests need the cores.  A guest that is between two
+    tests goes before one that is not booted yet; among equals the first that asked."""
 
     def __init__(self, jobs, idle=idle_seconds, memory=free_memory, clock=time.monotonic):
         self.jobs, self.idle, self.memory, self.clock = jobs, idle, memory, clock
         self.turn = threading.Condition()
-        self.working = 0
+        self.loads = []
         self.queue = []
         self.tickets = itertools.count()
         self.samples = deque()
 
     @contextlib.contextmanager
-    def work(self, booted):
-        """Wait for permission; the block is the work."""
+    def work(self, booted, load=1.0):
+        """Wait for permission; the block is the work, which keeps so many cores busy."""
         with self.turn:
             ticket = (not booted, next(self.tickets))
             self.queue.append(ticket)
-            while min(self.queue) != ticket or not self.may_work():
+            while min(self.queue) != ticket or not self.may_work(load):
                 self.turn.wait(1)
             self.queue.remove(ticket)
-            self.working += 1
+            self.loads.append(load)
             self.turn.notify_all()
         try:
             yield
         finally:
             with self.turn:
-                self.working -= 1
+                self.loads.remove(load)
                 self.turn.notify_all()
 
-    def may_work(self):
-        """Whether another guest may work now."""
-        if self.working < self.jobs:
+    def may_work(self, load=1.0):
+        """Whether another guest may work now, with this load."""
+        if len(self.loads) < self.jobs:
             return True
-        if self.working >= self.jobs + MORE_GUESTS or not self._cores_idle():
+        if len(self.loads) >= self.jobs + MORE_GUESTS or self.memory() <= FREE_MEMORY:
+            return False
+        # A thousandth is for the sums of decimal fractions.
+        if sum(self.loads) + load <= self.jobs + ROOM + 0.001:
+            return True
+        if not self._cores_idle():
             return False
         # The load of the guest that enters now must be seen before another enters.
         self.samples.clear()
-        return self.memory() > FREE_MEMORY
+        return True
 
     def _cores_idle(self):
         """Whether the cores were idle enough during the last WINDOW seconds."""

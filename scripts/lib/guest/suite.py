@@ -46,6 +46,7 @@ class Test:
         self.timeout = int(head.get("timeout", ["60"])[0])
         self.machine = head.get("machine", ["basic"])[0]
         self.kernels = head.get("kernels", ["stock debug"])[0].split()
+        self.waits = head.get("waits", [""])[0].split()
         self.allow_log = [re.compile(text) for text in head.get("allow-log", [])]
         self.allow_trace = " ".join(head.get("allow-trace", [])).split()
         self.allow_hostile = [re.compile(text) for text in head.get("allow-hostile", [])]
@@ -207,7 +208,7 @@ class Suite:
 
     def boot_group(self, group):
         """A booted guest for tests of the group; None when none is left."""
-        with self.gate.work(booted=False):
+        with self.gate.work(booted=False, load=pool.load_of(self.kernel.kind)):
             if group.empty():
                 return None
             guest = self.guest(group.machine, "" if group.kunit else "kunit.enable=0")
@@ -227,16 +228,16 @@ class Suite:
     def run_boot(self, guest, group):
         """Run KUnit, if the group has it, and tests from the group until one fails or none is
         left."""
+        load = pool.load_of(self.kernel.kind)
         if group.take_kunit():
-            with self.gate.work(booted=True):
+            with self.gate.work(booted=True, load=load):
                 if not self.run_kunit(guest):
                     return
-        while not group.empty():
-            with self.gate.work(booted=True):
-                test = group.take()
-                if test and not self.run_test(guest, test):
+        while test := group.take():
+            with self.gate.work(booted=True, load=pool.load_of(self.kernel.kind, test.waits)):
+                if not self.run_test(guest, test):
                     return
-        with self.gate.work(booted=True):
+        with self.gate.work(booted=True, load=load):
             self.end_boot(guest)
 
     def end_boot(self, guest):
@@ -346,7 +347,7 @@ def run(kernels, options, top):
 def bench(options, top, recorder, gate):
     """The instructions of an I/O: a program of its own, which reports and counts as we do."""
     counts = ["--counts", options.counts] if options.counts else []
-    with gate.work(booted=False):
+    with gate.work(booted=False, load=pool.load_of("stock")):
         begin = time.monotonic()
         process = subprocess.Popen([sys.executable, f"{top}/bench/measure", "gate", "--module",
                                     f"{options.build}/stock/rnvme.ko", *counts])
