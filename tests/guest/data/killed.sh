@@ -3,6 +3,7 @@
 # QEMU is killed under writes. Writes that were acknowledged and flushed before are on
 # the disk when another QEMU boots with it.
 #@ timeout: 60
+#@ kernels: stock
 . /tests/guest/lib/recovery.sh
 if [[ $(host kept run) == "" ]]; then
     start_driver
@@ -10,7 +11,7 @@ if [[ $(host kept run) == "" ]]; then
     dd if=/tmp/noise of=/dev/$disk bs=64k seek=1920 oflag=direct conv=notrunc,fsync status=none
     host keep noise "$(sha256sum </tmp/noise)"
     start_noting $disk --sync=dsync
-    sleep 1
+    pause 1
     end_noting
     host keep noted "$(tr '\n' ' ' </tmp/noted)"
     host keep run "$noted_run"

@@ -4,6 +4,7 @@
 # bind and of a reset: each ends within the bound, and the disk comes back.
 #@ machine: hostile
 #@ timeout: 120
+#@ waits: stock
 . /tests/guest/lib/recovery.sh
 start_driver
 put_noise $disk 8

@@ -5,6 +5,7 @@
 # numbers are little endian.)
 #@ machine: hostile
 #@ timeout: 100
+#@ waits: stock
 #@ allow-hostile: blocks .* of .* of namespace
 #@ allow-hostile: a transfer of .* more than MDTS
 #@ allow-hostile: an SGL, which the controller does not take

@@ -4,6 +4,7 @@
 # never with wrong data, and the disk is back after a bind.
 #@ machine: hostile
 #@ timeout: 90
+#@ waits: stock
 . /tests/guest/lib.sh
 load_unbound io_timeout=2 admin_timeout=2 io_queue_depth=64
 

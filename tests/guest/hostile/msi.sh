@@ -5,6 +5,7 @@
 #@ machine: msi
 #@ kernels: stock
 #@ timeout: 90
+#@ waits: stock
 . /tests/guest/lib.sh
 irqs() { grep rnvme0q /proc/interrupts; }
 # How many interrupts of the pin have come since the boot.

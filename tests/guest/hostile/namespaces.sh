@@ -5,6 +5,7 @@
 # while; one with a command set that is not driven; controllers without a list of namespaces.
 #@ machine: hostile
 #@ timeout: 120
+#@ waits: stock
 . /tests/guest/lib/recovery.sh
 load_unbound io_timeout=$io_timeout admin_timeout=20
 queue=/sys/block/$disk/queue
@@ -203,6 +204,14 @@ has_disks 1 2 || die "expected two disks, saw $(ls -d $ctrl/rnvme0n*)"
 rescan_with "arm identify cns=3 nsid=1 at=36:02 times=always"
 expect "lines about the command set" 2 "$(klog_count "left out: its command set is")"
 try_unbind 5 "unbind"
+# Many; the stock kernel has more in ns/many.
+if is_debug; then
+    bind_with "set ns=24"
+    # shellcheck disable=SC2046 # words on purpose
+    has_disks $(seq 24 | sort) || die "24 namespaces: expected as many disks, saw $(ls -d $ctrl/rnvme0n*)"
+    may_read 10 || die "24 namespaces: expected a disk that can be read"
+    try_unbind 10 "unbind with 24 disks"
+fi
 # NVMe 1.0 has no list of namespaces.
 bind_with "set vs=0x10000 ns=3"
 has_disks 1 2 3 || die "NVMe 1.0: expected three disks, saw $(ls -d $ctrl/rnvme0n*)"

@@ -54,7 +54,7 @@ enables=$(hostile count enables)
 mark
 for _ in {1..12}; do
     hostile persistent
-    sleep 0.3
+    pause 0.3
 done
 wait_for 20 is_state live
 resets=$(($(hostile count enables) - enables))
@@ -67,7 +67,7 @@ mark
 hostile "arm status queue=admin op=2 lid=2 value=0x2 times=always"
 for _ in {1..12}; do
     hostile "event 0x020101"
-    sleep 0.3
+    pause 0.3
 done
 expect_klog "critical warning: temperature beyond a threshold; the SMART log cannot be read"
 lines=$(klog_count rnvme)

@@ -6,6 +6,7 @@
 # disk when a reset brings queues.
 #@ machine: pair
 #@ timeout: 120
+#@ waits: stock debug
 . /tests/guest/lib.sh
 
 ctrl=/sys/class/rnvme/rnvme0

@@ -5,6 +5,7 @@
 # unbind end in bounded time, with a disk that works or without a disk.
 #@ machine: hostile
 #@ timeout: 100
+#@ waits: stock
 #@ allow-hostile: CC.MPS is less than CAP.MPSMIN
 . /tests/guest/lib.sh
 load_unbound io_timeout=2 admin_timeout=2 io_queue_depth=64

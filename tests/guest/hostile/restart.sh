@@ -7,6 +7,7 @@
 # CSTS.RDY, of a CC made from all ones, and of CC.EN = 0 too early.
 #@ machine: hostile
 #@ timeout: 120
+#@ waits: stock
 . /tests/guest/lib/recovery.sh
 start_driver
 put_noise $disk 8
@@ -39,7 +40,7 @@ start_oracle $disk
 for ms in 300 1300 1300; do
     hostile "new; arm hide step=io ms=$ms after=50"
     hostile "await hide 1 10"
-    sleep 1.5
+    pause 1.5
     wait_for $back_bound is_state live
     oracle_goes_on "the link is down for $ms ms"
     expect "the link is down for $ms ms: complaints" 0 "$(hostile count complaints)"
@@ -53,7 +54,7 @@ hostile "new; arm hide step=io ms=5000"
     die "away: expected the read to fail"
 is_state dead || die "away: expected the state dead"
 hostile "await hide 1 5"
-sleep 5
+pause 5
 reset_controller || die "away: expected the reset to succeed"
 expect_live "away for a moment"
 
@@ -61,7 +62,7 @@ expect_live "away for a moment"
 hostile "new; arm ready to=1"
 start_oracle $disk
 echo 1 >$ctrl/reset_controller &
-sleep 0.5
+pause 0.5
 echo 1 >"/sys/bus/pci/devices/$bdf/reset" || die "the function level reset failed"
 wait $!
 oracle_goes_on "a function level reset during a bring-up that fails"
@@ -71,7 +72,7 @@ expect_live "a function level reset during a bring-up that fails"
 # The driver leaves a controller that is not ready yet.
 hostile "new; arm ready to=1 ms=1000"
 echo 1 >$ctrl/reset_controller &
-sleep 0.3
+pause 0.3
 echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind
 wait
 expect "not ready at unbind: complaints" 0 "$(hostile count complaints)"

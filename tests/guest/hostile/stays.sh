@@ -6,6 +6,7 @@
 # rmmod'ed, also during a try. What can never work fails the probe.
 #@ machine: pair
 #@ timeout: 150
+#@ waits: stock debug
 . /tests/guest/lib/recovery.sh
 dies="arm fatal step=enable times=always"
 start=(io_timeout=2 admin_timeout=2 io_queue_depth=64)

@@ -7,6 +7,7 @@
 # reports; such rows are for the stock kernel.)
 #@ machine: hostile
 #@ timeout: 240
+#@ waits: stock debug
 . /tests/guest/lib/recovery.sh
 
 # The actions during which the controller stops; each sets $outcome.
@@ -69,12 +70,12 @@ stock no disk|bind|arm stop step=admin op=6
 stock no disk|bind|arm stop step=admin op=9
 stock no disk|bind|arm stop step=admin op=5
 stock no disk|bind|arm stop step=admin op=1
-disk|bind|arm stop step=ready until=reset
+stock disk|bind|arm stop step=ready until=reset
 disk|bind|arm stop step=admin op=6 until=reset
 stock disk|bind|arm stop step=admin op=9 until=reset
 stock disk|bind|arm stop step=admin op=5 until=reset
-disk|bind|arm stop step=admin op=1 until=reset
-error|idle|arm stop
+stock disk|bind|arm stop step=admin op=1 until=reset
+stock error|idle|arm stop
 stock no error|idle|arm stop until=reset
 stock error|single|arm stop step=io after=5
 stock no error|single|arm stop step=io after=5 until=reset
@@ -83,7 +84,7 @@ no error|deep|arm stop step=io after=70 until=reset
 error|reset|arm stop step=disable
 error|reset|arm stop step=enable
 error|reset|arm stop step=admin op=6
-*|reset|arm stop step=admin op=6 until=reset
+stock *|reset|arm stop step=admin op=6 until=reset
 stock error|reset|arm stop step=admin op=5
 stock unbound|unbind|arm stop step=admin op=0
 unbound|unbind|arm stop step=admin op=0 until=reset

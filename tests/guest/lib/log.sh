@@ -13,10 +13,12 @@ klog() {
     ((${#klog_lines[@]} == 0)) || printf '%s\n' "${klog_lines[@]}"
 }
 
-# The same in $klog_lines. dmesg is the only program that starts.
+# The same in $klog_lines. dmesg is the only program that starts, into a file: the shell reads a pipe
+# byte by byte, which takes seconds on the debug kernel.
 read_klog() {
     local dumped at
-    mapfile -t dumped < <(dmesg)
+    dmesg >/tmp/klog.$$
+    mapfile -t dumped </tmp/klog.$$
     for ((at = ${#dumped[@]}; at > 0; at--)); do
         [[ ${dumped[at - 1]} != *"$klog_mark"* ]] || break
     done

@@ -138,7 +138,7 @@ repaired() {
     # A scan may still be making the disk.
     for _ in 1 2 3 4 5; do
         [[ ! -b /dev/$disk ]] || break
-        sleep 0.3
+        pause 0.3
     done
     # A read of a removed disk returns no bytes and no error.
     [[ -b /dev/$disk ]] && [[ $(timeout -k 1 5 dd if=/dev/$disk of=/dev/null bs=64k count=1 \
@@ -151,7 +151,7 @@ rebind() {
     timeout -k 1 $patience bash -c "echo $bdf >/sys/bus/pci/drivers/$driver/bind" 2>/dev/null || return 1
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         [[ ! -b /dev/$disk ]] || return 0
-        sleep 0.3
+        pause 0.3
     done
     return 1
 }
@@ -328,7 +328,7 @@ count_end() { # ROUNDS
     ((limit > 200)) || limit=200
     # Some objects are freed only after an RCU grace period.
     for _ in 1 2 3; do
-        sleep 1
+        pause 1
         must purge_mappings
         slabs >/tmp/slabs.after
         grown=$(awk -v limit=$limit 'NR == FNR { before[$1] = $2; next }

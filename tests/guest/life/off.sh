@@ -5,6 +5,7 @@
 # longest one's time. No controller is disabled after its shutdown, none may access memory then.
 #@ machine: trio
 #@ timeout: 60
+#@ waits: stock
 #@ kernels: stock
 . /tests/guest/lib/recovery.sh
 if ! took=$(host kept off); then

@@ -8,6 +8,7 @@
 # well.  Nothing fails but I/O of a device that is gone.
 #@ machine: hostile
 #@ timeout: 180
+#@ waits: stock
 . /tests/guest/lib/recovery.sh
 [[ -e /sys/power/pm_test ]] || skip "this kernel cannot test sleep"
 load io_queue_depth=4 poll_queues=1 io_timeout=60

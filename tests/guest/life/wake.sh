@@ -5,6 +5,7 @@
 # I/O of the other ends within the bound. A rebind brings the other one back.
 #@ machine: sleep
 #@ timeout: 100
+#@ waits: stock
 #@ allow-log: WARNING: .*rtc
 . /tests/guest/lib/recovery.sh
 [[ -e /sys/power/pm_test ]] || skip "this kernel cannot test sleep"

@@ -5,6 +5,7 @@
 # any memory each queue still makes progress, and requests that wait are submitted again when
 # a list comes back.
 #@ timeout: 200
+#@ waits: stock
 #@ machine: bookless
 . /tests/guest/lib.sh
 events() { grep -c "$1" $trace/trace; }

@@ -4,6 +4,7 @@
 # time, share the queues, and are gone after rmmod.
 #@ machine: many
 #@ timeout: 90
+#@ kernels: stock
 . /tests/guest/lib.sh
 disks() { find /dev -name 'rnvme0n*' -type b | wc -l; }
 all_there() { (($(disks) == 64)); }
@@ -14,10 +15,8 @@ expect "queues of all disks" 2 "$(find /sys/block/rnvme0n64/mq -mindepth 1 -maxd
 expect "namespaces of 4096 bytes" 32 "$(cat /sys/block/rnvme0n*/queue/logical_block_size | grep -c 4096)"
 sectors=$(cat /sys/block/rnvme0n*/size | sort -n | uniq -c | awk '$2 < 65536 && $1 != 2')
 expect "sizes of 1 to 31 MiB that not exactly two disks have" "" "$sectors"
-pids=() step=1
-# On the debug kernel a program takes a third of a second to start.
-! is_debug || step=3
-for ((disk = 2; disk < 64; disk += step)); do
+pids=()
+for ((disk = 2; disk < 64; disk++)); do
     dd if=/dev/rnvme0n$disk of=/dev/null bs=64k count=16 iflag=direct status=none &
     pids+=($!)
 done
