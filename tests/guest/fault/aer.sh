@@ -16,7 +16,7 @@ ended() { ! kill -0 $fio_job 2>/dev/null; }
 over() { ended || { is_state live && (($(klog | grep -c -i 'aer:'))); }; }
 told() { (($(klog | grep -c -i 'aer:.*fatal\|AER.*Uncorrected'))); }
 wait_for 10 told
-sleep 1
+pause 1
 must wait_for $dead_bound over
 seconds=$(seconds_since "$start")
 state=$(ctrl_state)

@@ -19,7 +19,7 @@ seen=$(seconds_since "$start")
 # The watchdog reads CSTS.CFS: no command has to time out.
 within "$seen" 5 || must die "expected a reset within 5 s of the fatal error, saw it after $seen s"
 # For a driver that does not enable bus mastering again.
-sleep 0.5
+pause 0.5
 setpci -s "$bdf" COMMAND=6
 wait_for $dead_bound is_state live
 seconds=$(seconds_since "$start")

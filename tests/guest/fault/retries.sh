@@ -19,7 +19,7 @@ for retries in 0 1 5 255; do
     xfs_io -r -c "fadvise -w 1m 4k" /dev/rnvme0n1 || die "fadvise -w failed"
     another() { (($(errors) > before)); }
     wait_for 10 another
-    sleep 0.5
+    pause 0.5
     expect "errors of a read-ahead" 1 $(($(errors) - before))
     unload
 done

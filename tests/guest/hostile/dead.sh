@@ -6,6 +6,7 @@
 # Unbind and rmmod during a try are bounded.
 #@ machine: hostile
 #@ timeout: 150
+#@ waits: stock debug
 . /tests/guest/lib/recovery.sh
 start_driver
 put_noise $disk 8
@@ -50,7 +51,7 @@ hostile "new; gone"
 wait_for 10 is_state dead
 expect_dead "away"
 expect_klog "controller is down: CSTS 0xffffffff, PCI_STATUS 0xffff"
-sleep 4
+pause 4
 hostile back
 wait_for 20 is_state live
 expect_noise $disk 8

@@ -39,7 +39,7 @@ queues_come_and_go() { # QUEUES STATUS FIO-OPTION...
         wait_for 10 has_queues "$count"
         kill -0 "$fio_job" 2>/dev/null ||
             die "expected I/O to go on with $count queues, it failed: $(cat /tmp/background)"
-        sleep 0.3
+        pause 0.3
     done
     # The controller loses commands at the same time.
     for count in 1 "$all"; do

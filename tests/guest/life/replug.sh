@@ -28,7 +28,7 @@ present() { [[ -e /sys/bus/pci/devices/$bdf ]]; }
 for ((round = 1; round <= rounds; round++)); do
     ((round != 3)) || count_begin
     start_noting $disk
-    sleep 0.5
+    pause 0.5
     if ((round % 2)); then
         how="unplugged"
         qmp device_del '{"id":"nv0"}' >/dev/null
