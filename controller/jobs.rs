@@ -60,3 +60,10 @@ impl Jobs {
         self.retry.close();
     }
 }
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        // Hardware that does not stop keeps its memory, and with it references to jobs.
+        self.close();
+    }
+}

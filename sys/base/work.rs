@@ -74,7 +74,7 @@ impl Drop for KernelQueue {
     }
 }
 
-/// The workqueues of the module; destroyed when dropped. A [`Work`] that is left keeps them for
+/// The workqueues of the module; destroyed when dropped. A [`Work`] that is not closed keeps them for
 /// ever, with a line in the log; none can be made after that.
 pub(crate) struct Queues {
     queues: ManuallyDrop<(KernelQueue, KernelQueue)>,
@@ -82,7 +82,7 @@ pub(crate) struct Queues {
 
 /// The addresses of the workqueues, for [`Work::new`].
 static QUEUES: SetOnce<(usize, usize)> = SetOnce::new();
-/// `Queues` and each `Work`.
+/// `Queues` and each `Work` that is not closed.
 static USERS: Users = Users::none();
 
 impl Queues {
@@ -116,9 +116,13 @@ impl Drop for Queues {
     }
 }
 
+/// A work that is not closed is a user of the workqueues.
 enum JobStage {
-    New,
-    Open(Arc<dyn Job>),
+    New(WorkqueueUser),
+    Open {
+        job: Arc<dyn Job>,
+        _user: WorkqueueUser,
+    },
     Closed,
 }
 
@@ -131,14 +135,14 @@ const ANY_CPU: c_int = bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int;
 /// # Invariants
 ///
 /// `work` is initialised with [`Self::callback`] and never moves; it is disabled before `open` and
-/// from `close` on. `queue` is a workqueue that outlives `self`, because `_user` is a user of it.
+/// from `close` on. `queue` is a workqueue that lives until `stage` is [`JobStage::Closed`], because
+/// `stage` has a user of it until then; C does not look at the workqueue of disabled work.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Work {
     #[pin]
     work: Opaque<bindings::delayed_work>,
     queue: NonNull<bindings::workqueue_struct>,
     is_urgent: bool,
-    _user: WorkqueueUser,
     /// LOCK: the job of a work item; inside: only locks of the workqueue. Not held while the job
     /// runs.
     #[pin]
@@ -211,9 +215,8 @@ impl Work {
                 }),
                 // INVARIANT: `user` entered while there were workqueues.
                 queue,
-                _user: user,
                 is_urgent: urgency == Urgency::Reset,
-                stage <- new_mutex!(JobStage::New),
+                stage <- new_mutex!(JobStage::New(user)),
             }),
             GFP_KERNEL,
         )
@@ -223,11 +226,14 @@ impl Work {
     /// [`Self::close`].
     pub(crate) fn open(&self, job: Arc<dyn Job>) {
         let mut stage = self.stage.lock();
-        if let JobStage::New = *stage {
-            *stage = JobStage::Open(job);
-            // SAFETY: by the type invariant the work is initialised. `new` disabled it once, and
-            // this is the only place that undoes that.
-            unsafe { bindings::enable_delayed_work(self.work.get()) };
+        match core::mem::replace(&mut *stage, JobStage::Closed) {
+            JobStage::New(_user) => {
+                *stage = JobStage::Open { job, _user };
+                // SAFETY: by the type invariant the work is initialised. `new` disabled it once, and
+                // this is the only place that undoes that.
+                unsafe { bindings::enable_delayed_work(self.work.get()) };
+            }
+            other => *stage = other,
         }
     }
 
@@ -235,16 +241,16 @@ impl Work {
     /// not wait for its time any more. The job runs once for all calls before it begins, and once
     /// more for calls after that. Without effect before [`Self::open`] and after [`Self::close`].
     pub(crate) fn queue(&self) {
-        // SAFETY: by the type invariant the work is initialised and the workqueue exists. `drop`
-        // waits until the work is not queued any more.
+        // SAFETY: by the type invariant the work is initialised, and the workqueue exists unless the
+        // work is disabled. `close` waits until the work is not queued any more.
         unsafe { bindings::mod_delayed_work_on(ANY_CPU, self.queue.as_ptr(), self.work.get(), 0) };
     }
 
     /// Queues the work to run in `ms` milliseconds. Work that is queued already keeps its time.
     pub(crate) fn queue_after(&self, ms: u32) {
         let delay = kernel::time::msecs_to_jiffies(ms);
-        // SAFETY: by the type invariant the work is initialised and the workqueue exists. `drop`
-        // waits until the work is not queued any more.
+        // SAFETY: by the type invariant the work is initialised, and the workqueue exists unless the
+        // work is disabled. `close` waits until the work is not queued any more.
         unsafe {
             bindings::queue_delayed_work_on(ANY_CPU, self.queue.as_ptr(), self.work.get(), delay)
         };
@@ -256,7 +262,8 @@ impl Work {
         unsafe { bindings::flush_delayed_work(self.work.get()) };
     }
 
-    /// Disables the work, waits until the job does not run, and drops the job. Not in the job.
+    /// Disables the work, waits until the job does not run, and drops the job. The work does not use
+    /// the workqueues any more: memory that is leaked on purpose may have it. Not in the job.
     pub(crate) fn close(&self) {
         // SAFETY: by the type invariant the work is initialised.
         unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
@@ -274,8 +281,8 @@ impl Work {
         // `drop` waits for the end of this call.
         let this = unsafe { &*work.byte_sub(OFFSET).cast::<Self>() };
         let job = match &*this.stage.lock() {
-            JobStage::Open(job) => job.clone(),
-            JobStage::New | JobStage::Closed => return,
+            JobStage::Open { job, .. } => job.clone(),
+            JobStage::New(_) | JobStage::Closed => return,
         };
         // The job runs without the lock, because `close` in another thread takes it. `close` waits
         // for this call before it drops the job of `stage`, so the reference dropped here is not

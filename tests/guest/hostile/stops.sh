@@ -4,7 +4,7 @@
 # commands in flight, in a reset, at removal; until a reset, or for good.  Everything
 # ends within the bounds. When the controller works again, the disk comes back with its
 # data.  (A controller that cannot be disabled keeps its queue memory, which kmemleak
-# reports; such rows are for the stock kernel.)
+# reports; such rows are for the stock kernel. The module is unloaded like any other.)
 #@ machine: hostile
 #@ timeout: 240
 #@ waits: stock debug
@@ -92,4 +92,6 @@ stock unbound|unbind|arm stop step=shutdown
 unbound|unbind|arm stop step=shutdown until=reset
 stock unbound|unbind|arm stop step=disable
 TABLE
+mark
 stop_driver
+must expect "lines about work that is left" 0 "$(klog_count 'outlives the workqueues')"
