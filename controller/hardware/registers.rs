@@ -312,10 +312,10 @@ impl Registers {
     /// `longest`.
     pub(super) fn wait_shutdown(&self, longest: Delta) -> Result {
         let is_over = |it: &Reading| !it.enabled || it.shutdown == ShutdownStatus::Complete;
+        let mut absence = Absence::NONE;
         read_poll_timeout(
             || match self.reading() {
-                // All ones may pass.
-                None if !self.is_present() => Err(ENODEV),
+                None if self.is_mute(&mut absence) => Err(ENODEV),
                 Some(it) if it.failed => Err(EIO),
                 reading => Ok(reading),
             },

@@ -4,7 +4,8 @@
 # slow commands the processors still go offline, with polled I/O in flight the sleep begins
 # at once.  I/O that does not end within 10 s keeps the system awake (EBUSY), and goes on.
 # A reset of the function keeps such I/O.  A sleep while the controller pauses its processing
-# (CSTS.PP), one with a shutdown that never completes, and a reset in which the device goes end as
+# (CSTS.PP), one with a shutdown that never completes, or during which the device does not answer for
+# a moment, and a reset in which the device goes end as
 # well.  Nothing fails but I/O of a device that is gone.
 #@ machine: hostile
 #@ timeout: 180
@@ -102,6 +103,17 @@ before=$(awk '{ print $1 }' /sys/block/rnvme0n1/stat)
 wait_for 10 reads_on
 end_oracle
 echo "incomplete shutdown: $took s"
+
+# The device does not answer for a moment while it shuts down: it completes its shutdown.
+start_reads --iodepth=2
+hostile "new; arm hide step=shutdown ms=300"
+mark
+try_sleep devices freeze || die "expected the machine to suspend: $(klog)"
+expect "shutdowns that the driver gave up" 0 "$(klog_count "shutdown incomplete")"
+expect "complaints" 0 "$(hostile count complaints)"
+before=$(awk '{ print $1 }' /sys/block/rnvme0n1/stat)
+wait_for 10 reads_on
+end_oracle
 echo none >/sys/power/pm_test
 
 # Begins a reset of the function that waits for a read that does not end.
