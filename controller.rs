@@ -281,9 +281,10 @@ impl Controller {
     /// The system goes down: see [`Hardware::shut_down`]. The shutdown may have begun before, beside
     /// those of other controllers.
     pub(crate) fn shutdown(&self) {
-        let shutdown = self.working.0.shutdown.work();
-        shutdown.queue();
-        shutdown.flush();
+        self.working.0.shutdown.work().flush();
+        self.running
+            .0
+            .shut_down(false, || self.core.delete_queues());
     }
 
     /// The system goes to sleep: stops the controller until [`Self::wake`].
@@ -303,15 +304,20 @@ impl Controller {
             .running
             .0
             .pause(Rest::Keep, || self.core.delete_queues());
+        // A shutdown that began early ends before the function is reset.
+        self.working.0.shutdown.work().flush();
     }
 
-    /// Brings the controller up again and waits for that.
+    /// Brings the controller up again and waits for that. A shutdown that was early begins now.
     pub(crate) fn wake(&self) {
         self.begin_wake();
         self.wait_for_reset();
+        if self.running.0.is_shutdown_due() {
+            self.working.0.shutdown.work().queue();
+        }
     }
 
-    /// The bus does not reach the controller: I/O waits until [`Self::begin_wake`].
+    /// The bus does not reach the controller: I/O waits until [`Self::reconnect`].
     pub(crate) fn freeze(&self) {
         self.running.0.cut_off();
     }
@@ -330,10 +336,16 @@ impl Controller {
         self.running.0.restore_config();
     }
 
-    /// Starts to bring the controller up again.
+    /// The sleep is over: starts to bring the controller up again.
     pub(crate) fn begin_wake(&self) {
         self.running.0.wait_for_failed_reset();
         self.running.0.notify(Event::Wake, "");
+    }
+
+    /// The bus reaches the frozen controller again: starts to bring it up.
+    pub(crate) fn reconnect(&self) {
+        self.running.0.wait_for_failed_reset();
+        self.running.0.notify(Event::Reached, "");
     }
 
     /// Waits for a reset that is under way.

@@ -198,7 +198,7 @@ impl Driver for Rnvme {
     }
 
     fn slot_reset(_pdev: &pci::Device<Core<'_>>, this: Pin<&Bound>) -> Verdict {
-        this.with(Controller::begin_wake);
+        this.with(Controller::reconnect);
         Verdict::Recovered
     }
 

@@ -423,7 +423,7 @@ struct ShutdownJob(Arc<Core>);
 impl Job for ShutdownJob {
     fn run(&self) {
         let core = &*self.0;
-        core.hardware.shut_down(|| core.delete_queues());
+        core.hardware.shut_down(true, || core.delete_queues());
     }
 }
 

@@ -20,19 +20,21 @@ mod aborts;
 mod registers;
 // The first start: queues and vectors are attached.
 mod start;
-// Stopping, pausing, the end.
+// Stopping, and the end.
 mod stop;
+// Pauses: what comes before the stop.
+mod pause;
 // Starting again.
 mod restart;
 // Timeouts and the watchdog.
 mod timeouts;
 
 pub(crate) use self::{
+    pause::Rest,
     start::{
         read_caps,
         Identity, //
     },
-    stop::Rest, //
 };
 
 use self::{

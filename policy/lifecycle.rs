@@ -110,6 +110,10 @@ pub(crate) enum Event {
     Pause,
     /// The pause is over.
     Wake,
+    /// The bus does not reach the controller any more.
+    CutOff,
+    /// The bus reaches the controller again, whose slot was reset.
+    Reached,
     /// The device is not on the bus any more.
     Gone,
     /// The driver leaves the controller.
@@ -148,17 +152,19 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
         (New, Event::Up) => (Live, Nothing),
         (New, Event::TimedOut | Event::Stuck) => (New, Cancel),
         // The bring-up is under way, and tells what follows.
-        (New, Event::Fault | Event::Requested | Event::Wake | Event::Retry) => (New, Nothing),
+        (New, Event::Fault | Event::Requested | Event::Retry) => (New, Nothing),
+        (New, Event::Wake | Event::Reached) => (New, Nothing),
         // After a pause the wake brings the controller up.
-        (New, Event::Pause) => (Resetting, Hold),
+        (New, Event::Pause | Event::CutOff) => (Resetting, Hold),
         (New, Event::Failed | Event::Gone) => (Dead, End),
         (New, Event::Leave) => (Deleting, End),
 
         (Live, Event::Up | Event::Retry) => (Live, Nothing),
         (Live, Event::TimedOut) => (Live, Abort),
         // A wake without a pause: the function was reset, or lost its power.
-        (Live, Event::Stuck | Event::Fault | Event::Requested | Event::Wake) => (Resetting, Reset),
-        (Live, Event::Pause) => (Resetting, Hold),
+        (Live, Event::Wake | Event::Reached) => (Resetting, Reset),
+        (Live, Event::Stuck | Event::Fault | Event::Requested) => (Resetting, Reset),
+        (Live, Event::Pause | Event::CutOff) => (Resetting, Hold),
         (Live, Event::Failed | Event::Gone) => (Dead, End),
         // The disks are removed first, and their I/O ends in order.
         (Live, Event::Leave) => (Deleting, Nothing),
@@ -168,8 +174,8 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
         // A reset is under way.
         (Resetting, Event::Fault | Event::Requested | Event::Retry) => (Resetting, Nothing),
         // The bring-up that is under way must end.
-        (Resetting, Event::Pause) => (Resetting, Hold),
-        (Resetting, Event::Wake) => (Resetting, BringUp),
+        (Resetting, Event::Pause | Event::CutOff) => (Resetting, Hold),
+        (Resetting, Event::Wake | Event::Reached) => (Resetting, BringUp),
         (Resetting, Event::Failed | Event::Gone) => (Dead, End),
         // I/O waits for a controller that will not come back.
         (Resetting, Event::Leave) => (Deleting, End),
@@ -180,20 +186,21 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
         (Deleting, _) => (Deleting, Nothing),
 
         // A request tries again what failed by itself, and so does the end of a pause.
-        (Dead, Event::Requested | Event::Wake) => (Resetting, Reset),
+        (Dead, Event::Requested | Event::Wake | Event::Reached) => (Resetting, Reset),
         (Dead, Event::TimedOut | Event::Stuck) => (Dead, End),
-        (Dead, Event::Up | Event::Fault | Event::Failed | Event::Pause | Event::Gone) => {
-            (Dead, Nothing)
-        }
+        (Dead, Event::Up | Event::Fault | Event::Failed | Event::Gone) => (Dead, Nothing),
+        (Dead, Event::Pause | Event::CutOff) => (Dead, Nothing),
         (Dead, Event::Leave) => (Deleting, End),
         (Dead, Event::Retry) => (Trying, BringUp),
 
         (Trying, Event::Up) => (Live, Resume),
         (Trying, Event::TimedOut | Event::Stuck) => (Trying, Cancel),
         // The try is under way, and tells what follows.
-        (Trying, Event::Fault | Event::Requested | Event::Wake | Event::Retry) => (Trying, Nothing),
+        (Trying, Event::Fault | Event::Requested | Event::Retry) => (Trying, Nothing),
+        (Trying, Event::Wake | Event::Reached) => (Trying, Nothing),
         // After a pause the wake brings the controller up.
-        (Trying, Event::Failed | Event::Gone | Event::Pause) => (Dead, End),
+        (Trying, Event::Pause | Event::CutOff) => (Dead, End),
+        (Trying, Event::Failed | Event::Gone) => (Dead, End),
         (Trying, Event::Leave) => (Deleting, End),
     }
 }
@@ -209,10 +216,14 @@ pub(crate) struct Lifecycle {
     reset_follows: bool,
     /// Between [`Event::Pause`] and [`Event::Wake`]: nothing may bring the controller up.
     paused: bool,
+    /// Between [`Event::CutOff`] and [`Event::Reached`]: the same.
+    cut_off: bool,
     /// The controller may have lost its power in a sleep, and was not brought up since.
     slept: bool,
     /// The system goes down: no [`Event::Wake`] ends a pause.
     going_down: bool,
+    /// The system is about to go down, and a pause has kept the shutdown from beginning.
+    shutdown_due: bool,
     /// The controller pauses its processing of commands (CSTS.PP): a timeout says nothing.
     processing_paused: bool,
     /// Since when the controller does not work, a pause aside.
@@ -235,8 +246,10 @@ impl Lifecycle {
         pausing: false,
         reset_follows: false,
         paused: false,
+        cut_off: false,
         slept: false,
         going_down: false,
+        shutdown_due: false,
         processing_paused: false,
         down_since: None,
         bring_up_since: None,
@@ -248,17 +261,25 @@ impl Lifecycle {
     /// Applies `event`, which happened at `now`; returns what to do.
     pub(crate) fn apply(&mut self, event: Event, now: Instant<Monotonic>) -> Action {
         match event {
-            Event::Pause => {
-                self.paused = true;
+            Event::Pause | Event::CutOff => {
+                self.paused |= event == Event::Pause;
+                self.cut_off |= event == Event::CutOff;
                 self.pausing = false;
                 self.reset_follows = false;
             }
             // A reset of the function by others is over.
-            Event::Wake if self.going_down => return Action::Nothing,
-            Event::Wake => self.paused = false,
+            Event::Wake | Event::Reached if self.going_down => return Action::Nothing,
+            Event::Wake | Event::Reached => {
+                self.paused &= event != Event::Wake;
+                self.cut_off &= event != Event::Reached;
+                // Two pauses may overlap: the end of the last one brings the controller up.
+                if self.is_paused() {
+                    return Action::Nothing;
+                }
+            }
             Event::Up | Event::Failed | Event::Gone => self.slept = false,
             // The end of the pause brings the controller up. If the device is gone, none may come.
-            Event::Requested | Event::Retry if self.paused => return Action::Nothing,
+            Event::Requested | Event::Retry if self.is_paused() => return Action::Nothing,
             _ => {}
         }
         let before = self.state;
@@ -300,7 +321,7 @@ impl Lifecycle {
 
     /// State and pause in one byte, for readers without the lock.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot::new(self.state, self.paused)
+        Snapshot::new(self.state, self.is_paused())
     }
 }
 
@@ -358,6 +379,8 @@ mod tests {
             for (event, expected) in EVENTS.into_iter().zip(row) {
                 assert_eq!(next(state, event), expected);
             }
+            assert_eq!(next(state, CutOff), next(state, Pause));
+            assert_eq!(next(state, Reached), next(state, Wake));
         }
     }
 

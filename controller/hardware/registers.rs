@@ -150,7 +150,7 @@ impl Registers {
         }
         let csts = self.csts();
         let raw = csts.into_raw();
-        if !gone(csts) && csts.cfs() == 0 && csts.rdy() == 1 {
+        if works(csts) {
             return Condition::Good;
         }
         // Some bridges do not answer with all ones for a device that is gone.
@@ -326,7 +326,7 @@ impl Registers {
         Ok(())
     }
 
-    /// Waits until the controller goes on with commands (CSTS.PP is 0), is gone, or is not wanted
+    /// Waits until the controller goes on with commands (CSTS.PP is 0), works no more, or is not wanted
     /// any more.
     ///
     /// # Errors
@@ -335,7 +335,7 @@ impl Registers {
     pub(super) fn wait_processing(&self, longest: Delta, is_wanted: impl Fn() -> bool) -> Result {
         read_poll_timeout(
             || Ok(self.csts()),
-            |csts| csts.pp() == 0 || gone(*csts) || !is_wanted(),
+            |csts| csts.pp() == 0 || !works(*csts) || !is_wanted(),
             timing::POLL_INTERVAL,
             longest,
         )?;
@@ -404,6 +404,11 @@ impl Registers {
     pub(super) fn stated_timeout(&self) -> Delta {
         timing::millis(self.timeout_ms.load(Relaxed))
     }
+}
+
+/// Whether CSTS is that of a controller that works.
+fn works(csts: CSTS) -> bool {
+    !gone(csts) && csts.cfs() == 0 && csts.rdy() == 1
 }
 
 /// Whether CSTS reads as all ones, as the registers of a device that is gone do.

@@ -1,31 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stopping a controller: for a reset, for a pause, for good.
+//! Stopping a controller: for a reset, for a pause, for good. `pause.rs` has what comes before a pause.
 //!
-//! [`Hardware::pause`] does this, in this order, before sleep, hibernation, shutdown and a reset of
-//! the function:
-//!
-//! 1. A try of a dead controller is given up, a reset that runs ends. [`Hardware::wait_while_paused`]
-//!    (CSTS.PP) keeps no I/O back any more.
-//! 2. The request queues of all disks begin to freeze, those of later disks included. A submitter
-//!    waits; with `REQ_NOWAIT` it gets `EAGAIN`.
-//! 3. Requests that have begun end, in a scheduler, in a list or in the controller, without a lock
-//!    held. The driver reaps polled queues itself: the tasks that poll may be frozen.
-//! 4. The controller deletes its I/O queues, if step 3 left none in use.
-//! 5. [`Event::Pause`]: the gates are held, the controller is shut down ([`Stop::ShutDown`]), its
-//!    commands end.
-//!
-//! CC.EN stays 1 after that: only a restart and [`Hardware::dismantle`] clear it. So the memory of the
-//! queues stays, too. Bus mastering is gone, and comes back with the restart.
-//!
-//! So no request that has begun is there when the kernel takes CPUs offline
-//! (`blk_mq_hctx_notify_offline` waits for such requests, and no CPU could dispatch them then).
-//! [`Rest`] says what follows if step 3 takes too long. A frozen bus ([`Hardware::cut_off`]) does not
-//! wait: commands end at once.
-//!
-//! The freeze belongs to no task. It ends when the controller is live or dead
-//! (`Lifecycle::must_let_io_begin`), and when the driver leaves the controller
-//! ([`Hardware::leave`]). After a shutdown it stays: what begins then waits for the end of the system.
+//! CC.EN stays 1 after [`Stop::ShutDown`]: only a restart and [`Hardware::dismantle`] clear it. So the
+//! memory of the queues stays, too. Bus mastering is gone, and comes back with the restart.
 
 use super::{
     vector_handler::VectorHandler,
@@ -33,7 +11,6 @@ use super::{
     Inner, //
 };
 use crate::{
-    io::Io,
     nvme::Status,
     policy::{
         timing,
@@ -44,23 +21,16 @@ use crate::{
         State, //
     },
     queue::Gate,
-    sys::{
-        base::NoIo,
-        block::TagSet,
-        pci::{
-            is_frozen,
-            LockedConfig, //
-        }, //
+    sys::pci::{
+        is_frozen,
+        LockedConfig, //
     }, //
 };
 use kernel::{
-    io::poll::read_poll_timeout,
     prelude::*,
-    sync::Arc,
     time::{
         Delta,
-        Instant,
-        Monotonic, //
+        Instant, //
     },
 };
 
@@ -77,6 +47,17 @@ pub(super) enum Stop {
     AtOnce,
     /// CC.EN = 0 if that takes no time; else the next bring-up, or the end, stops the controller.
     Briefly,
+}
+
+/// Whether the controller has written back its caches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writeback {
+    /// It was not told to, or is gone.
+    Untold,
+    /// It has, as it says.
+    Complete,
+    /// Its time is over, or it has failed.
+    Incomplete,
 }
 
 /// What becomes of I/O when a controller is stopped.
@@ -96,17 +77,6 @@ impl Fate {
             State::Deleting | State::Dead | State::Trying => Self::Fail,
         }
     }
-}
-
-/// What becomes of I/O that does not end before a pause.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// The pause does not take place.
-    Refuse,
-    /// It waits for the end of the pause.
-    Keep,
-    /// It fails.
-    Fail,
 }
 
 impl Hardware {
@@ -132,8 +102,10 @@ impl Hardware {
             Power::ShutDown if how != Stop::ForGood => {}
             // It was waited for before. A sleep, its end and the end of the system must not do so.
             Power::Unknown if how != Stop::ForGood => self.registers.stop_dma(),
+            // Nor does the end, at first: see `Self::stop_by_reset`.
+            Power::Unknown => self.power_down(inner, Stop::Briefly),
             // A controller that was told to stop before does not hear of a shutdown.
-            _ => self.power_down(inner, Stop::AtOnce),
+            Power::ShutDown => self.power_down(inner, Stop::AtOnce),
         }
         self.cancel_io(inner, fate);
     }
@@ -170,9 +142,17 @@ impl Hardware {
             registers.wait_present(&mut inner.absence);
         }
         if registers.is_reachable() && !registers.config.is_lost() {
-            let is_orderly = matches!(how, Stop::ShutDown | Stop::ForGood);
-            let is_shut_down = is_orderly && self.have_caches_written(inner);
-            if is_shut_down && how == Stop::ShutDown {
+            let writeback = match how {
+                Stop::ShutDown | Stop::ForGood => self.have_caches_written(inner),
+                Stop::AtOnce | Stop::Briefly => Writeback::Untold,
+            };
+            // The next kernel may give bus mastering to a controller that it finds enabled.
+            let may_stay = match writeback {
+                Writeback::Untold => false,
+                Writeback::Complete => true,
+                Writeback::Incomplete => !inner.life.is_going_down(),
+            };
+            if may_stay && how == Stop::ShutDown {
                 return;
             }
             // Not earlier: with a pin, the level stays until the doorbell is rung.
@@ -180,8 +160,8 @@ impl Hardware {
             let stated = registers.stated_timeout();
             let settled_by = inner.settled_by.unwrap_or_else(|| Instant::now() + stated);
             let last_chance = timing::millis(timing::LAST_CHANCE_MS);
-            let longest = match how {
-                Stop::Briefly => last_chance,
+            let longest = match (how, writeback) {
+                (Stop::Briefly, _) | (Stop::ShutDown, Writeback::Incomplete) => last_chance,
                 _ => stated + last_chance,
             };
             result = registers.stop(inner.time_left(longest).min(longest), settled_by);
@@ -195,14 +175,15 @@ impl Hardware {
     }
 
     /// Tells the controller that it will lose its power, waits until it has written back its caches,
-    /// and takes its bus mastering. Returns whether the controller was told, and is still there.
-    fn have_caches_written(&self, inner: &mut Inner) -> bool {
+    /// and takes its bus mastering.
+    fn have_caches_written(&self, inner: &mut Inner) -> Writeback {
         let registers = &self.registers;
         if !registers.announce_shutdown() {
-            return false;
+            return Writeback::Untold;
         }
         inner.settled_by = Some(Instant::now() + inner.shutdown);
-        if let Err(e) = registers.wait_shutdown(inner.shutdown) {
+        let result = registers.wait_shutdown(inner.shutdown);
+        if let Err(e) = result {
             dev_err!(
                 registers.pdev,
                 "shutdown incomplete: error {}, CSTS {:#x} (it had {} ms): going on, the drive may lose its cache\n",
@@ -211,182 +192,14 @@ impl Hardware {
                 inner.shutdown.as_millis()
             );
             if e == ENODEV {
-                return false;
+                return Writeback::Untold;
             }
         }
         registers.stop_dma();
         inner.life.apply_power(PowerEvent::ShutDown);
-        true
-    }
-
-    /// The tag set of the I/O queues, once they are attached.
-    fn tag_set(&self) -> Option<Arc<TagSet<Io>>> {
-        self.inner.lock().io.as_ref().map(|io| io.set.clone())
-    }
-
-    /// The first part of a pause: a try of a dead controller is given up, a reset that runs ends,
-    /// [`Self::wait_while_paused`] does not keep I/O back any more, and no I/O begins.
-    fn begin_pause(&self, rest: Rest) {
-        let mut inner = self.inner.lock();
-        inner.life.set_pausing(true);
-        if rest == Rest::Keep {
-            inner.life.set_reset_follows();
-        }
-        if inner.life.state() == State::Trying {
-            self.step(&mut inner, Event::Failed, fmt!(""));
-        }
-        drop(inner);
-        self.reset.flush();
-        self.hold_back();
-        // What waits for its next try has begun, too.
-        if let Some(set) = self.tag_set() {
-            set.kick_requeued();
-        }
-    }
-
-    /// Lets no I/O begin.
-    fn hold_back(&self) {
-        if let Some(set) = self.tag_set() {
-            set.freeze();
-        }
-        let inner = self.inner.lock();
-        // The controller may have died since then.
-        if inner.life.must_let_io_begin() {
-            inner.thaw();
-        }
-    }
-
-    /// Waits until all I/O that has begun has ended, until `deadline` at most; returns whether it
-    /// has.
-    fn drain(&self, rest: Rest, deadline: Instant<Monotonic>) -> bool {
-        let Some(set) = self.tag_set() else {
-            return true;
-        };
-        let ended = read_poll_timeout(
-            || {
-                // The tasks that poll may be frozen.
-                for queue in self.inner.lock().io_queues() {
-                    queue.poll_all();
-                }
-                let state = self.state();
-                if state.is_dead() || state == State::Deleting {
-                    return Ok(Some(true));
-                }
-                if state == State::Resetting && rest == Rest::Keep {
-                    // What waits for a reset waits for the end of the pause as well.
-                    return Ok(Some(false));
-                }
-                // A controller that was dead may live again.
-                set.freeze();
-                Ok(set.is_drained().then_some(true))
-            },
-            |ended| ended.is_some(),
-            timing::POLL_INTERVAL,
-            (deadline - Instant::now()).max(timing::POLL_INTERVAL),
-        );
-        ended == Ok(Some(true))
-    }
-
-    /// Stops the controller until [`Event::Wake`]: no I/O begins any more, what has begun ends
-    /// within [`timing::DRAIN_MS`], `delete_queues` has the controller delete its I/O queues, and the
-    /// controller is shut down in an orderly way. Allocations in between do no I/O: memory reclaim
-    /// might wait for the frozen disks, whose thaw may wait for this thread.
-    ///
-    /// # Errors
-    ///
-    /// `EBUSY` if I/O does not end in time and [`Rest::Refuse`] says that it must: the controller
-    /// works on.
-    pub(crate) fn pause(&self, rest: Rest, delete_queues: impl FnOnce()) -> Result {
-        let _noio = NoIo::new();
-        self.begin_pause(rest);
-        if self.drain(rest, Instant::now() + timing::millis(timing::DRAIN_MS)) {
-            delete_queues();
-        } else {
-            let pdev = &self.registers.pdev;
-            match rest {
-                Rest::Refuse => {
-                    dev_err!(
-                        pdev,
-                        "I/O does not end within {} ms: the system cannot sleep now\n",
-                        timing::DRAIN_MS
-                    );
-                    let mut inner = self.inner.lock();
-                    inner.life.set_pausing(false);
-                    inner.thaw();
-                    return Err(EBUSY);
-                }
-                Rest::Keep => {}
-                Rest::Fail => dev_err!(
-                    pdev,
-                    "I/O does not end within {} ms: it fails, because the system goes down\n",
-                    timing::DRAIN_MS
-                ),
-            }
-        }
-        if rest == Rest::Refuse {
-            self.inner.lock().life.set_slept();
-        }
-        // The controller does not come up until `Event::Wake`, whatever its state is.
-        self.notify(Event::Pause, "");
-        self.reset.flush();
-        self.registers.config.protect();
-        Ok(())
-    }
-
-    /// The bus does not reach the controller: its commands end at once, and all I/O waits until
-    /// [`Event::Wake`].
-    pub(crate) fn cut_off(&self) {
-        self.inner.lock().life.set_pausing(true);
-        self.hold_back();
-        self.notify(Event::Pause, "");
-    }
-
-    /// The system goes down: I/O that has begun ends, the controller is shut down in an orderly way.
-    /// I/O that would begin later waits for the end of the system. Does nothing if the driver has left
-    /// the controller.
-    pub(crate) fn shut_down(&self, delete_queues: impl FnOnce()) {
-        let mut inner = self.inner.lock();
-        if inner.life.state() == State::Deleting {
-            return;
-        }
-        inner.life.set_going_down();
-        drop(inner);
-        let _ = self.pause(Rest::Fail, delete_queues);
-        self.notify(Event::Leave, "");
-    }
-
-    /// The driver leaves the controller: all I/O ends, with an error if the controller does not
-    /// work.
-    pub(crate) fn leave(&self) {
-        self.notify(Event::Leave, "");
-        self.inner.lock().thaw();
-    }
-
-    /// Keeps I/O back while the controller pauses its processing of commands (CSTS.PP), for a
-    /// firmware activation for instance; resets the controller if that takes more than `longest`.
-    pub(crate) fn wait_while_paused(&self, longest: Delta) {
-        let Some(set) = self.tag_set() else {
-            return;
-        };
-        let until = Instant::<Monotonic>::now() + longest;
-        self.inner.lock().life.set_processing_paused(true);
-        set.quiesce();
-        let is_pausing = || self.inner.lock().life.is_pausing();
-        let mut result = self
-            .registers
-            .wait_processing(longest, || self.is_live() && !is_pausing());
-        // What has begun must be able to end before a pause.
-        set.unquiesce();
-        if result.is_ok() {
-            let left = (until - Instant::now()).max(timing::POLL_INTERVAL);
-            result = self.registers.wait_processing(left, || self.is_live());
-        }
-        self.inner.lock().life.set_processing_paused(false);
-        if result.is_err() {
-            self.notify(
-                Event::Fault,
-                "processing is paused (CSTS.PP) for longer than stated (MTFA)",
-            );
+        match result {
+            Ok(()) => Writeback::Complete,
+            Err(_) => Writeback::Incomplete,
         }
     }
 
@@ -403,24 +216,29 @@ impl Hardware {
         }
     }
 
-    /// Resets the PCI function of a controller that the driver leaves and that does not stop.
-    fn stop_by_reset(&self, inner: &mut Inner) {
+    /// Resets the PCI function of a controller that the driver leaves and that does not stop, and waits
+    /// until it has stopped. `was_unknown`: CC.EN = 0 was written long ago, and not waited for now.
+    /// Such a controller is waited for even if its function cannot be reset.
+    fn stop_by_reset(&self, inner: &mut Inner, was_unknown: bool) {
         let registers = &self.registers;
         let must_stop = inner.life.power() != Power::Off && inner.has_memory;
         if !must_stop || !registers.is_reachable() {
             return;
         }
-        let Ok(config) = LockedConfig::new(&registers.config) else {
-            return;
+        let reset = LockedConfig::new(&registers.config).and_then(|config| {
+            dev_warn!(
+                registers.pdev,
+                "controller does not stop: resetting the PCI function\n"
+            );
+            registers.reset_function(&config)
+        });
+        let settled_by = match (reset, inner.settled_by) {
+            (Err(_), _) if !was_unknown => return,
+            (Err(_), Some(settled_by)) => settled_by,
+            _ => Instant::now(),
         };
-        dev_warn!(
-            registers.pdev,
-            "controller does not stop: resetting the PCI function\n"
-        );
-        let result = registers.reset_function(&config);
-        drop(config);
-        let longest = registers.stated_timeout();
-        if result.is_ok() && registers.stop(longest, Instant::now()).is_ok() {
+        let stopped = registers.stop(registers.stated_timeout(), settled_by);
+        if stopped.is_ok() {
             inner.life.apply_power(PowerEvent::Stopped);
         }
     }
@@ -434,6 +252,7 @@ impl Hardware {
         inner.life.end_bring_up();
         // The device may have come back only now. No job allocates or frees vectors any more.
         self.registers.config.recover();
+        let was_unknown = inner.life.power() == Power::Unknown;
         // `Event::Leave` does not stop a live controller: its disks went first.
         self.halt(&mut inner, Stop::ForGood, Fate::Fail);
         if inner.life.power() != Power::Off {
@@ -441,7 +260,7 @@ impl Hardware {
             self.registers.wait_present(&mut inner.absence);
         }
         self.stop_on_offline_bus(&mut inner);
-        self.stop_by_reset(&mut inner);
+        self.stop_by_reset(&mut inner, was_unknown);
         // A device that is gone accesses no memory, and its registers say nothing any more.
         let is_stopped = inner.life.power() == Power::Off
             || !inner.has_memory

@@ -17,7 +17,8 @@ use crate::{
         Event,
         Missed,
         Power,
-        Presence, //
+        Presence,
+        State, //
     },
     queue::{
         TimedOutCommand,
@@ -227,11 +228,18 @@ impl TimeoutPolicy for Hardware {
             return TimeoutVerdict::Done;
         }
         let failure = self.failure(&mut inner);
-        let says_nothing = inner.life.is_processing_paused()
-            || is_frozen(&self.registers.pdev)
-            || inner.absence.is_some();
-        if self.is_live() && failure.is_none() && says_nothing {
-            // `wait_while_paused` bounds this wait, or PCI core, or the watchdog.
+        // `wait_while_paused` bounds this wait, or PCI core, or the watchdog; while the driver leaves
+        // the controller, only the first does.
+        let says_nothing = match self.state() {
+            State::Live => {
+                inner.life.is_processing_paused()
+                    || is_frozen(&self.registers.pdev)
+                    || inner.absence.is_some()
+            }
+            State::Deleting => inner.life.is_processing_paused(),
+            _ => false,
+        };
+        if failure.is_none() && says_nothing {
             return TimeoutVerdict::Again;
         }
         let (queue, tag, opcode) = (command.queue.raw(), command.tag, command.opcode);

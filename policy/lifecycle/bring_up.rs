@@ -40,7 +40,7 @@ impl Lifecycle {
     /// Whether a dead controller is to be tried again at `now`.
     pub(crate) fn is_retry_due(&self, now: Instant<Monotonic>) -> bool {
         // A reset of the function that does not end belongs to the bring-up before.
-        let is_idle = !self.paused && !self.pausing && self.power != Power::FunctionReset;
+        let is_idle = !self.is_paused() && !self.pausing && self.power != Power::FunctionReset;
         self.state == State::Dead && is_idle && self.revival.is_due(now)
     }
 

@@ -20,9 +20,26 @@ impl Lifecycle {
         self.pausing = pausing;
     }
 
-    /// The system goes down: the next pause does not end.
-    pub(crate) fn set_going_down(&mut self) {
+    /// The system goes down, or is about to (`early`): the next pause does not end. Returns whether
+    /// the controller is to be shut down now: an early shutdown waits for the end of a pause, which
+    /// I/O waits for.
+    pub(crate) fn go_down(&mut self, early: bool) -> bool {
+        self.shutdown_due = early && (self.pausing || self.is_paused());
+        if self.state == State::Deleting || self.shutdown_due {
+            return false;
+        }
         self.going_down = true;
+        true
+    }
+
+    /// Whether the system goes down.
+    pub(crate) fn is_going_down(&self) -> bool {
+        self.going_down
+    }
+
+    /// Whether an early shutdown waits for the end of a pause.
+    pub(crate) fn is_shutdown_due(&self) -> bool {
+        self.shutdown_due
     }
 
     /// The pause that is about to begin is one for a reset of the PCI function: [`Event::Pause`] and
@@ -37,7 +54,7 @@ impl Lifecycle {
     /// Whether the failure of a bring-up is no verdict: a pause has ended it, or the PCI function is
     /// about to be reset. The end of that pause begins the next bring-up.
     pub(crate) fn is_failure_excused(&self) -> bool {
-        self.paused || self.reset_follows
+        self.is_paused() || self.reset_follows
     }
 
     /// Whether a pause is about to begin.
@@ -57,7 +74,7 @@ impl Lifecycle {
 
     /// Whether a pause is under way.
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused
+        self.paused || self.cut_off
     }
 
     /// Whether the controller pauses its processing of commands.
@@ -125,7 +142,7 @@ mod tests {
     fn nothing_wakes_a_controller_when_the_system_goes_down() {
         for first in [Up, Gone] {
             let mut life = after(&[Up, first]);
-            life.set_going_down();
+            assert!(life.go_down(false) && life.is_going_down());
             let (state, now) = (life.state(), Instant::now());
             assert_eq!(life.apply(Wake, now), Action::Nothing);
             assert_eq!(life.state(), state);
@@ -136,6 +153,57 @@ mod tests {
             assert!(life.is_paused() && !life.snapshot().is_coming_up());
             life.apply(Leave, now);
             assert_eq!(life.state(), State::Deleting);
+        }
+    }
+
+    #[test]
+    fn an_early_shutdown_waits_for_the_end_of_a_pause() {
+        for (events, begins) in [
+            (&[Up][..], true),
+            (&[Up, Fault], true),
+            (&[Up, Gone], true),
+            (&[Up, Pause], false),
+            (&[Up, CutOff], false),
+            (&[Up, Pause, Wake], true),
+            (&[Up, Leave], false),
+        ] {
+            let mut life = after(events);
+            assert_eq!(life.go_down(true), begins);
+            let is_over = life.state() == State::Deleting;
+            assert_eq!(life.is_shutdown_due(), !begins && !is_over);
+            assert_eq!(life.is_going_down(), begins);
+            // The shutdown itself does not wait.
+            assert_eq!(life.go_down(false), !is_over);
+            assert!(!life.is_shutdown_due());
+        }
+        let mut life = after(&[Up]);
+        life.set_pausing(true);
+        assert!(!life.go_down(true) && life.is_shutdown_due());
+        for event in [Pause, Wake] {
+            assert!(life.apply(event, Instant::now()) != Action::Nothing);
+        }
+    }
+
+    #[test]
+    fn the_last_of_two_pauses_ends_with_a_bring_up() {
+        for (events, ends) in [
+            (&[CutOff, Pause, Wake][..], Reached),
+            (&[CutOff, Pause, Reached], Wake),
+            (&[Pause, CutOff, Reached], Wake),
+            (&[Pause, CutOff, Wake], Reached),
+            (&[CutOff, Wake], Reached),
+            // A recovery that was given up, and a sleep.
+            (&[CutOff, Gone, Pause, Wake], Reached),
+        ] {
+            let mut life = after(&[Up]);
+            for event in events {
+                let action = life.apply(*event, Instant::now());
+                assert!(!matches!(action, Action::BringUp | Action::Reset));
+                assert!(life.is_paused() && !life.snapshot().is_coming_up());
+            }
+            let action = life.apply(ends, Instant::now());
+            assert!(matches!(action, Action::BringUp | Action::Reset));
+            assert!(!life.is_paused() && life.snapshot().is_coming_up());
         }
     }
 

@@ -3,7 +3,7 @@
 # A dead controller that is on the bus is tried again after 10 s. Until it works its state
 # is dead and I/O fails at once, also while the try is under way. The log has a line when it
 # dies and one when it is back. A controller that was away comes back by itself, too.
-# Unbind and rmmod during a try are bounded.
+# Unbind and rmmod during a try are bounded; unbind of a controller that has not stopped is, too.
 #@ machine: hostile
 #@ timeout: 150
 #@ waits: stock debug
@@ -83,6 +83,25 @@ if [[ -e /sys/power/pm_test ]] && ! is_debug; then
     expect "deaths of a slow drive after a sleep" 0 "$(klog_count "controller is dead")"
     echo none >/sys/power/pm_test
 fi
+
+# Unbind of a controller that states 5 s and did not stop, nor after a reset of its function: what was
+# waited for before is not waited for again.
+unload
+hostile "new; set to=10"
+load io_timeout=$io_timeout admin_timeout=$io_timeout
+wait_for 20 test -b /dev/$disk
+hostile "arm ready to=0 times=always; arm left times=always"
+! reset_controller || die "expected the reset of a controller that does not stop to fail"
+expect "a controller that does not stop: state" dead "$(ctrl_state)"
+hostile "disarm left"
+start=$EPOCHREALTIME
+echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
+took=$(seconds_since "$start")
+within "$took" 4 || die "unbind of a controller that had not stopped took $took s"
+echo "unbind of a controller that had not stopped: $took s"
+hostile new
+rebind || die "expected a disk after a rebind: $(klog)"
+expect_noise $disk 8
 
 # Unbind during a try that gets no answer, after one that the controller fails.
 kill_it "before unbind"

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Asynchronous events: namespaces that are attached, detached, resized, reformatted or
 # replaced, while they are open and under I/O; critical warnings, internal errors,
-# firmware activation; and events that lie.
+# firmware activation, also with an unbind in its middle; and events that lie.
 #@ machine: hostile
 #@ timeout: 120
 . /tests/guest/lib/recovery.sh
@@ -169,4 +169,19 @@ must expect "enables so far" "$enables" "$(hostile count enables)"
 
 fast_disk $disk
 must end_oracle
+
+# Unbind in the middle of a firmware activation, with dirty data: it waits, longer than io_timeout.
+# The driver hears of the activation at once: it has received no other event since the rebind.
+rebind || die "expected a disk after a rebind: $(klog)"
+exec 5<>/dev/$disk
+dd if=/tmp/noise of=/dev/$disk bs=64k seek=$((40 * 16)) conv=notrunc status=none || die "dd failed"
+mark
+# The controller states 5 s (MTFA).
+hostile "activate 4500"
+pause 0.5
+echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind
+exec 5>&-
+expect "writes that were lost at unbind" 0 "$(klog_count "lost async page write")"
+rebind || die "expected a disk after a rebind: $(klog)"
+expect_noise $disk 40
 stop_driver
