@@ -265,11 +265,9 @@ impl<T: Queued + Operations<Queue = Queue<T>>> Completions<T> {
     /// `status`, in the order of their submission; a request that a whole ring of later commands has
     /// overtaken comes last. Returns the number of the other requests.
     pub(crate) fn cancel(&mut self, status: Status) -> u32 {
-        if let Some(end) = self.peek() {
-            let mut done = Completed::new();
-            self.take_new(end, &mut done);
-            done.end();
-        }
+        // With the doorbell, unless it is muted: a controller that was shut down keeps the pin's level
+        // up until then.
+        self.reap_all();
         if self.reaper.is_idle() {
             return 0;
         }
