@@ -12,7 +12,7 @@ expect "their granularity" 0 "$(cat /sys/block/rnvme0n1/queue/write_stream_granu
 hints=(none short medium long extreme)
 ! is_debug || hints=(long)
 for hint in "${hints[@]}"; do
-    verify rnvme0n1 --write_hint=$hint --bsrange=512-128k --blockalign=512 --size=1m --iodepth=8
+    verify rnvme0n1 --write_hint="$hint" --bsrange=512-128k --blockalign=512 --size=1m --iodepth=8
 done
 host trace-on pci_nvme_mmio_doorbell_sq
 fio --name=one --filename=/dev/rnvme0n1 --rw=write --bs=4k --size=4k --offset=9m --direct=1 \
