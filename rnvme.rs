@@ -75,6 +75,7 @@ use self::{
             work,
             Class, //
         },
+        block::AddedDisks,
         pci::{
             Adapter,
             Channel,
@@ -222,6 +223,8 @@ struct RnvmeModule {
     _driver: driver::Registration<Adapter<Rnvme>>,
     _class: Class,
     _work: work::Queues,
+    // The last: see `AddedDisks`.
+    _disks: AddedDisks,
 }
 
 impl kernel::InPlaceModule for RnvmeModule {
@@ -244,6 +247,7 @@ impl kernel::InPlaceModule for RnvmeModule {
             let work = work::Queues::new()?;
             let class = Class::register(c"rnvme")?;
             Ok(try_pin_init!(Self {
+                _disks: AddedDisks,
                 _work: work,
                 _class: class,
                 _driver <- driver::Registration::new(

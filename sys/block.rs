@@ -37,6 +37,7 @@ pub(crate) use self::{
     },
     borrowed::Borrowed,
     disk::{
+        AddedDisks,
         Disk,
         DiskData,
         Limits, //

@@ -2,12 +2,17 @@
 
 //! A disk: `struct gendisk` with its request queue and limits.
 
+// How the module waits for the ends of its disks.
+mod freed;
 // Limits in the units of the block layer.
 mod limits;
 // Partitions, when the table is another one.
 mod partitions;
 
-pub(crate) use self::limits::Limits;
+pub(crate) use self::{
+    freed::AddedDisks,
+    limits::Limits, //
+};
 
 use super::{freeze::Frozen, operations::Operations, requeue::RequeueTimer, tag_set::TagSet};
 use crate::{
@@ -269,6 +274,7 @@ where
         raw.private_data = data;
         let mut writer = NullTerminatedFormatter::new(&mut raw.disk_name).ok_or(EINVAL)?;
         fmt::Write::write_fmt(&mut writer, name).map_err(|_| EINVAL)?;
+        freed::added();
         // SAFETY: the disk is set up; `parent` is a valid device that the disk takes a reference
         // to.
         unsafe {
@@ -278,7 +284,8 @@ where
                 crate::sys::pci::raw_device(parent),
                 disk,
                 core::ptr::null_mut(),
-            ))?;
+            ))
+            .inspect_err(|_| freed::freed())?;
             limits.bound_read_ahead(disk);
         }
         Ok(())
@@ -290,7 +297,8 @@ where
     unsafe extern "C" fn free_disk(disk: *mut bindings::gendisk) {
         // SAFETY: the block layer calls this once, when the last reference to an added disk is
         // gone. The disk's reference to the data ends here.
-        drop(unsafe { Arc::from_raw((*disk).private_data.cast::<T::QueueData>()) })
+        drop(unsafe { Arc::from_raw((*disk).private_data.cast::<T::QueueData>()) });
+        freed::freed();
     }
 
     /// `HDIO_GETGEO`: a geometry for old boot loaders and partitioning tools, that of Linux's

@@ -103,8 +103,10 @@ reset_controller || die "expected the reset to succeed"
 ! wait $reader || die "expected an error of the read of a namespace that was replaced"
 echo 1 >$ctrl/rescan_controller
 wait_for 20 test -b /dev/$disk
-expect "times that a disk was replaced: its data was older than the reset" 1 \
-    "$(klog_count 'replaced by another')"
+# The disk of the second may have been added before the reset: then it is replaced, too.
+replaced=$(klog_count 'replaced by another')
+((replaced == 1 || replaced == 2)) ||
+    die "times that a disk was replaced: its data was older than the reset: expected 1 or 2, saw $replaced"
 expect "failures of the scan" 0 "$(klog | grep -c -e 'scan failed' -e 'left out')"
 expect_noise $disk 8
 before=$(disk_number)
