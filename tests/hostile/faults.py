@@ -16,7 +16,7 @@ KNOWN = {
     "fatal": "CSTS.CFS is set at a step (enable, ready, disable, shutdown, admin, io, access; op), for `ms` or for good",
     "gone": "the device vanishes at a step: all reads are ones, no interrupts",
     "hide": "the device does not answer for `ms` from a step on, and then goes on as it was",
-    "left": "a function level reset ends with CC.EN = 1, as firmware leaves it, CSTS.RDY = `rdy`, the pin up with `pin=1`",
+    "left": "a function level reset ends with CC.EN = 1, as firmware leaves it, and CSTS.RDY = `rdy`",
     "kept": "CC.EN = 0 leaves the I/O queues",
     "away": "the device does not answer for `ms`, or for good, after a function level reset",
     "ready": "CSTS.RDY follows CC.EN (to=1 or 0) after `ms`, or never",

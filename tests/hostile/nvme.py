@@ -182,8 +182,8 @@ class Controller(Presence):
 
     def pin_unmasked(self):
         """QEMU has taken the pin back: raise it again while there are completions."""
-        waiting = any(cq.used() and cq.vector is not None for cq in self.cqs.values())
-        if self.pin is not None and (waiting or self.is_pin_up):
+        if self.pin is not None and any(
+                cq.used() and cq.vector is not None for cq in self.cqs.values()):
             queues.fire(self.pin)
 
     # -- registers ----------------------------------------------------------------------

@@ -15,8 +15,6 @@ class Presence:
         self.stopped = ""
         # CC was written while the controller was stopped.
         self.is_cc_unheard = False
-        # The pin's level is up until the controller is stopped.
-        self.is_pin_up = False
         # When the last function level reset came.
         self.function_was_reset = 0.0
 
@@ -36,7 +34,6 @@ class Presence:
         if self.faults.take("kept"):
             kept = [{ident: one for ident, one in queues.items() if ident}
                     for queues in (self.cqs, self.sqs)]
-        self.is_pin_up = False
         self.clear()
         if kept:
             self.cqs, self.sqs = kept
@@ -47,7 +44,6 @@ class Presence:
         if self.stopped == "reset":
             self.stopped = ""
         kept = {name: self.regs[name] for name in ("aqa", "asq", "acq")}
-        self.is_pin_up = False
         self.reset()
         self.faults.function_was_reset()
         self.function_was_reset = time.monotonic()
@@ -55,8 +51,6 @@ class Presence:
         if fault:
             self.regs.update(kept)
             self.leave(fault.number("rdy", 1))
-            self.is_pin_up = bool(fault.number("pin", 0))
-            self.pin_unmasked()
         self.stay_away()
 
     def leave(self, ready):

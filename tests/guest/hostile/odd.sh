@@ -102,13 +102,13 @@ lines=$(klog_count "timeout, ")
 ((lines > 0 && lines <= 24)) || die "many lost commands: expected at most 24 lines, saw $lines"
 # One that never answers the configuration of events has its disk, and is reset for that twice.
 hostile "new; arm never queue=admin op=9 fid=11 times=always"
-resets=$(hostile count enables)
+enables=$(hostile count enables)
 rebind || die "no answer to the configuration of events: expected a disk"
 # shellcheck disable=SC2317,SC2329 # called by wait_for
-is_let_alone() { (($(hostile count enables) == resets + 3)); }
+is_let_alone() { (($(hostile count enables) == enables + 3)); }
 wait_for 20 is_let_alone
 sleep 4
-is_let_alone || die "no answer to the configuration of events: expected two resets, saw $(($(hostile count enables) - resets - 1))"
+is_let_alone || die "no answer to the configuration of events: expected two resets, saw $(($(hostile count enables) - enables - 1))"
 wait_for 5 is_state live
 expect_noise $disk 8
 stop_driver

@@ -124,6 +124,7 @@ lives() { [[ $(<$state) == live ]]; }
 irq=$(awk '/rnvme0q2$/ { print $1 + 0 }' /proc/interrupts)
 [[ -r /proc/irq/$irq/spurious ]] || die "no file for the vector of queue 2"
 echo 3 >/proc/sys/vm/drop_caches
+mark
 hostile "arm never queue=io op=2 times=always; set queues=1"
 # shellcheck disable=SC2016 # perl's variables; 9 is mmap, 0 is read
 perl -e 'open($disk, "+<", "/dev/rnvme0n1"); open($file, "<", "/proc/irq/$ARGV[0]/spurious");
@@ -133,6 +134,7 @@ wait_for 10 disk_busy rnvme0n1
 timeout 60 bash -c 'echo 1 >/sys/class/rnvme/rnvme0/reset_controller' 2>/dev/null &
 sleep 0.5
 wait_for $dead_bound ends
+expect_klog "the host does not end the bring-up"
 hostile "new; set volatile=1"
 wait_gone 20 kill -0 $reader
 wait_for 30 lives

@@ -21,7 +21,7 @@ for ((round = 1; round <= rounds; round++)); do
     bdf=$(pci_of rnvme0)
     exec 5</dev/rnvme0n1
     echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "unbinding failed"
-    # The watcher that holds the file goes when it wants to, and nothing slows down the looks for that.
+    # This program has the file, too, and closes it last. Nothing slows down the looks for that.
     sleep 0.3 &
     exec 5<&-
     tries=0

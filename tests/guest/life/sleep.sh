@@ -24,7 +24,13 @@ put_noise $disk 900
 # Slower on the debug kernel, and polled I/O, which keeps a CPU busy, is rare.
 polled=500
 ! is_debug || polled=2
-rounds=$(soak_rounds sleeps 1)
+matrix=("freeze freezer devices platform none" "mem freezer devices platform processors core none")
+rounds=$(soak_rounds sleeps 0)
+# The debug kernel has each level once and both real sleeps; all with `make soak`.
+if ((rounds == 0)); then
+    rounds=1
+    ! is_debug || matrix=("freeze freezer platform none" "mem devices processors core none")
+fi
 # Until the test ends them: a round takes two minutes and more on the debug kernel.
 verified=(--verify=crc32c --verify_fatal=1 --verify_backlog=64 --time_based --runtime=$((600 * rounds)))
 fio --filename=/dev/$disk --allow_file_create=0 "${verified[@]}" --direct=1 --ioengine=io_uring \
@@ -98,13 +104,6 @@ echo 0 >/sys/module/suspend/parameters/pm_test_delay
 longest=5
 ! is_debug || longest=12
 # First all sleeps to idle: after S3 the button that ends them is not enabled any more.
-matrix=("freeze freezer devices platform none" "mem freezer devices platform processors core none")
-rounds=$(soak_rounds sleeps 0)
-# The debug kernel has each level once and both real sleeps; all with `make soak`.
-if ((rounds == 0)); then
-    rounds=1
-    ! is_debug || matrix=("freeze freezer platform none" "mem devices processors core none")
-fi
 for how in "${matrix[@]}"; do
     read -r -a levels <<<"$how"
     for ((round = 1; round <= rounds; round++)); do
