@@ -338,14 +338,17 @@ impl Controller {
 
     /// The sleep is over: starts to bring the controller up again.
     pub(crate) fn begin_wake(&self) {
-        self.running.0.wait_for_failed_reset();
-        self.running.0.notify(Event::Wake, "");
+        self.end_pause(Event::Wake);
     }
 
     /// The bus reaches the frozen controller again: starts to bring it up.
     pub(crate) fn reconnect(&self) {
+        self.end_pause(Event::Reached);
+    }
+
+    fn end_pause(&self, end: Event) {
         self.running.0.wait_for_failed_reset();
-        self.running.0.notify(Event::Reached, "");
+        self.running.0.notify(end, "");
     }
 
     /// Waits for a reset that is under way.

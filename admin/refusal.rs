@@ -17,7 +17,6 @@ use crate::{
         QueueId,
         Status, //
     },
-    policy::Missed,
     sys::block::Buffer, //
 };
 use core::marker::PhantomData;
@@ -88,7 +87,7 @@ impl AdminQueue {
         if !function.is_none_or(is_news) {
             return;
         }
-        let Some(missed) = self.lines.admit().map(Missed) else {
+        let Some(missed) = self.lines.admit() else {
             return;
         };
         let dev = self.queue.device();

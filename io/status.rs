@@ -14,7 +14,6 @@ use crate::{
         Sqe,
         Status, //
     },
-    policy::Missed,
     queue::Queue,
     sys::block::{
         BlkStatus,
@@ -65,7 +64,7 @@ where
         rq.bytes() >> geometry.blocks.shift(),
         geometry.blocks.first(rq.sector()),
         status,
-        Missed(missed)
+        missed
     );
 }
 

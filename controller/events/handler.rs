@@ -50,7 +50,7 @@ impl<D: Send + Sync + 'static> EventHandler<'_, D> {
             self.tell_failure(status);
         }
         if !self.shared.hardware.is_live() {
-            // The end of the bring-up sends the request again.
+            // The end of the bring-up queues the job again.
             return;
         }
         let shared = self.shared;

@@ -15,7 +15,6 @@ use crate::{
         timing,
         Action,
         Event,
-        Missed,
         Power,
         Presence,
         State, //
@@ -151,7 +150,7 @@ impl Hardware {
     /// does: a controller that hangs has thousands of commands, the log has a line for a few of them.
     fn abort(&self, inner: &Inner, command: &TimedOutCommand<'_>) {
         let is_sent = self.send_abort(inner, command);
-        let Some(missed) = self.timeouts.admit().map(Missed) else {
+        let Some(missed) = self.timeouts.admit() else {
             return;
         };
         let (pdev, tag, opcode) = (&self.registers.pdev, command.tag, command.opcode);

@@ -106,11 +106,9 @@ impl Hardware {
             if !self.is_coming_up() {
                 return Err(ENODEV);
             }
-            let vectors = inner.lines.vectors();
-            inner.lines.drop_io();
+            let vectors = inner.lines.drop_io();
             (inner.io.take(), vectors)
         };
-        // See `Lines::vectors`.
         drop(vectors);
         for queue in io.iter().flat_map(|io| &io.queues) {
             drop(queue.detach_polled());
@@ -181,11 +179,8 @@ impl Hardware {
             if inner.lines.is_shared || inner.lines.queues == counts.interrupt() {
                 return Ok(counts);
             }
-            let vectors = inner.lines.vectors();
-            inner.lines.park();
-            vectors
+            inner.lines.park()
         };
-        // See `Lines::vectors`.
         drop(vectors);
         let write = if counts.read > 0 { counts.default } else { 0 };
         let vectors = self.allocate_vectors(counts.interrupt(), write)?;
@@ -245,7 +240,8 @@ impl Lines {
 
     /// Frees all lines and calls `f` with each handler.
     pub(super) fn take_all<F: FnMut(KBox<VectorHandler>)>(&mut self, mut f: F) {
-        self.park();
+        // At the end no reader waits for this disk.
+        drop(self.park());
         for handler in take(&mut self.slots)
             .into_iter()
             .filter_map(|slot| slot.parked)
@@ -277,31 +273,30 @@ impl Lines {
         Ok(self.slots.push(slot, GFP_KERNEL)?)
     }
 
-    /// The vectors that the lines have. Who frees all lines keeps them until the lock is released: to
-    /// free vectors, the kernel waits for readers of their files in `/proc/irq`, whose buffer may be
-    /// in a file on this disk. The watchdog, which needs the lock, ends that.
-    fn vectors(&self) -> Option<Arc<Vectors>> {
-        let line = self.slots.iter().find_map(|slot| slot.line.as_ref());
-        line.map(Line::vectors)
-    }
-
-    /// Frees all lines.
-    fn park(&mut self) {
+    /// Frees all lines. The caller drops their vectors, which this returns, without the controller's
+    /// lock: to free vectors, the kernel waits for readers of their files in `/proc/irq`, whose buffer
+    /// may be in a file on this disk. The watchdog, which needs the lock, ends that.
+    #[must_use = "the caller drops the vectors without the lock"]
+    fn park(&mut self) -> Option<Arc<Vectors>> {
         self.queues = 0;
+        let mut vectors = None;
         for slot in &mut self.slots {
             if let Some(line) = slot.line.take() {
+                vectors = Some(line.vectors());
                 slot.parked = Some(line.free());
             }
         }
+        vectors
     }
 
-    /// Frees all lines and drops all I/O queues.
-    fn drop_io(&mut self) {
-        self.park();
+    /// Frees all lines, as [`Self::park`] does, and drops all I/O queues.
+    fn drop_io(&mut self) -> Option<Arc<Vectors>> {
+        let vectors = self.park();
         self.is_shared = false;
         self.cpus = None;
         self.slots.truncate(1);
         self.for_each(VectorHandler::clear);
+        vectors
     }
 
     /// Gives the admin queue's handler all I/O queues, if all queues share its vector. No handler has

@@ -17,8 +17,7 @@ use crate::{
         timing,
         Change,
         Likeness,
-        LogBudget,
-        Missed, //
+        LogBudget, //
     },
     sys::base::{
         NoIo,
@@ -194,7 +193,7 @@ impl Member {
                     namespaces.device(),
                     "namespace {} does not report the identifiers that it had: all else is the same, the disk stays{}\n",
                     self.geometry.nsid.get(),
-                    Missed(missed)
+                    missed
                 );
             }
         }
@@ -320,7 +319,7 @@ impl Namespaces {
                         self.parent,
                         "namespace {} has changed in the reset: I/O that waited for it fails{}\n",
                         member.geometry.nsid.get(),
-                        Missed(missed)
+                        missed
                     );
                 }
                 member.geometry.blocks.refuse();

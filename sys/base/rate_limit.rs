@@ -2,7 +2,10 @@
 
 //! A budget of log lines that any context may use.
 
-use crate::policy::LogBudget;
+use crate::policy::{
+    LogBudget,
+    Missed, //
+};
 use kernel::{
     prelude::*,
     sync::{
@@ -35,7 +38,7 @@ impl RateLimit {
 
     /// Whether a line may be printed now: if so, the number of lines suppressed since the last
     /// printed one.
-    pub(crate) fn admit(&self) -> Option<u32> {
-        self.budget.lock().admit(Instant::now())
+    pub(crate) fn admit(&self) -> Option<Missed> {
+        self.budget.lock().admit(Instant::now()).map(Missed)
     }
 }

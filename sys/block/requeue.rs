@@ -222,14 +222,11 @@ impl<T: Operations> Started<T> {
     ) {
         let _guard = rcu::read_lock();
         let timer = self.open_timer(requeue_timer).map(|it| it.timer.get());
-        let (left, Some(timer)) = (due.left(), timer) else {
+        let left = due.left();
+        let Some(timer) = timer.filter(|_| left > 0) else {
             self.requeue();
             return;
         };
-        if left == 0 {
-            self.requeue();
-            return;
-        }
         self.set_timeout(Timeout::OF_QUEUE);
         // SAFETY: by the type invariant the request is ours; ownership ends here. The queue may
         // have no other request, but its data, which has the timer, is not dropped before the RCU
