@@ -407,10 +407,9 @@ class Controller(Presence):
         if value >= queue.size:
             self.complain(f"doorbell of queue {queue.id}: {value} of {queue.size}")
             return None
-        if number & 1:
-            self.head(queue, value)
-            return None
-        return lambda: self.tail(queue, value)
+        if self.shadow and queue.id:
+            value = self.shadow.newest(queue, number & 1, value)
+        return self.head(queue, value) if number & 1 else lambda: self.tail(queue, value)
 
     def head(self, cq, value):
         """The host has consumed completions: a new head."""

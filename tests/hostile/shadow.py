@@ -9,7 +9,9 @@ class Shadow:
 
     This controller sets each event index to the last value that it saw, so the host
     also writes each doorbell register. It reads the shadow doorbells every 0.2 s, so
-    a lying event index costs time, but loses no command.
+    a lying event index costs time, but loses no command. A doorbell register may be
+    written with an older value than the shadow doorbell has been read with, since stores
+    to registers are posted: the shadow doorbell counts.
     """
 
     def __init__(self, controller, doorbells, events):
@@ -19,6 +21,14 @@ class Shadow:
     def place(self, base, queue, is_cq):
         """The address of a queue's entry."""
         return base + (2 * queue.id + is_cq) * self.controller.stride
+
+    def newest(self, queue, is_cq, written):
+        """The shadow doorbell of a queue whose register was written; `written` if there is none."""
+        try:
+            value = self.controller.memory.load32(self.place(self.doorbells, queue, is_cq))
+        except DmaError:
+            return written
+        return value if value < queue.size else written
 
     def tell(self, sq):
         """Set the event index of a submission queue."""
