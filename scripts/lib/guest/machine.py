@@ -24,6 +24,9 @@ QUIET = ("pci_nvme_err_*", "pci_nvme_ub_*")
 LIGHT_FEATURES = ",erms=off,fsrm=off,fsrs=off,fzrm=off,fsrc=off"
 LIGHT_APPEND = ["pty.legacy_count=0", "tsc=reliable"]
 LIGHT_MACHINE = ",hpet=off,i8042=off,smbus=off,sata=off"
+# How many seconds QEMU may take for an answer, and for its end.
+QMP_PATIENCE = 120
+END_PATIENCE = 10
 
 
 class GuestDied(Exception):
@@ -246,6 +249,12 @@ class Guest:
         if time.monotonic() > deadline:
             raise GuestDied("the guest did not answer in time")
 
+    def _await_end(self):
+        """QEMU has closed a connection: it is at its end, or stuck there."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.qemu.wait(END_PATIENCE)
+        self._check(0)
+
     def has_crashed(self):
         """Whether QEMU was ended by a signal."""
         return (self.qemu.poll() or 0) < 0
@@ -259,8 +268,7 @@ class Guest:
             except ConnectionResetError:
                 data = b""
             if ready and not data:
-                self.qemu.wait(10)
-                self._check(deadline)
+                self._await_end()
             if not data:
                 self._check(deadline)
                 self._wake()
@@ -306,13 +314,15 @@ class Guest:
     def qmp(self, text):
         """Run one QMP command (JSON text); returns (worked, answer)."""
         if self.qmp_socket is None:
-            self.qmp_socket = self._connect("qmp", time.monotonic() + 10).makefile("rw")
+            link = self._connect("qmp", time.monotonic() + 10)
+            link.settimeout(QMP_PATIENCE)
+            self.qmp_socket = link.makefile("rw")
             self.qmp_socket.readline()
             self._qmp_call('{"execute":"qmp_capabilities"}')
         return self._qmp_call(text)
 
     def _qmp_call(self, text):
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, TimeoutError):
             self.qmp_socket.write(text + "\n")
             self.qmp_socket.flush()
             while line := self.qmp_socket.readline():
@@ -321,9 +331,7 @@ class Guest:
                     return True, json.dumps(answer["return"])
                 if "error" in answer:
                     return False, answer["error"]["desc"]
-        # QEMU is at its end.
-        self.qemu.wait(10)
-        self._check(0)
+        return self._await_end()
 
     def pin_jobs(self):
         """The guest's first CPU gets a core of the host, and all else of QEMU the other cores.
@@ -345,10 +353,14 @@ class Guest:
         return self.qmp(json.dumps({"execute": "trace-event-set-state",
                                     "arguments": {"name": pattern, "enable": enable}}))
 
-    def calm_trace(self):
-        """Only what every test is judged by stays traced."""
+    def calm(self):
+        """Nothing of the test before stays in force: no fault that it armed, no trace but what every
+        test is judged by, no text that it kept."""
+        for one in self.hostile:
+            one.ask("new; slow 0")
         for pattern in list(self.traced):
             self.set_trace(pattern, False)
+        self.kept.clear()
 
     def log_size(self, path):
         """Where a log ends now."""
@@ -398,11 +410,6 @@ class Guest:
                 return one.ask(rest)
         return False, f"there is no hostile controller for: {line}"
 
-    def calm_hostile(self):
-        """Nothing that a test has armed stays armed."""
-        for one in self.hostile:
-            one.ask("new; slow 0")
-
     # -- the end ----------------------------------------------------------------
 
     def cpu_seconds(self):
@@ -420,6 +427,8 @@ class Guest:
 
     def quit(self):
         """Power the guest off; whether it went by itself."""
+        if self.qemu.returncode is not None:
+            return False
         self.send("quit")
         deadline = time.monotonic() + 20 * self.kernel.slower
         while time.monotonic() < deadline:

@@ -17,8 +17,10 @@ from .machine import Definition, Guest, GuestDied, headers
 # Lines of the kernel log that no test may cause unless it says so.
 BAD_LOG = re.compile(
     r"BUG:|WARNING:|Oops|KASAN|UBSAN|possible circular|possible recursive|inconsistent lock|"
-    r"suspicious RCU|INFO: task .* blocked|INFO: rcu|DMA-API: (?!preallocated|debugging)|"
-    r"kmemleak: \d+ new|general protection|Call Trace|Kernel panic|ODEBUG|rust_kernel: panicked")
+    r"suspicious RCU|INFO: task .* blocked|INFO: rcu|"
+    r"DMA-API: (?!preallocated|debugging enabled|debugging disabled on)|"
+    r"kmemleak: (\d+ new|.*disabled|Cannot (insert|allocate a kmemleak_object))|"
+    r"general protection|Call Trace|Kernel panic|ODEBUG|rust_kernel: panicked")
 SKIP = 4
 # The machine in whose boot KUnit runs: one with few tests, none of which boots anew.
 KUNIT_MACHINE = "cmb"
@@ -63,9 +65,11 @@ def run_file(guest, file, timeout, show=None, test=None):
     if guest.port is None:
         guest.boot(60 * guest.kernel.slower)
     begin = time.monotonic()
-    guest.calm_hostile()
-    guest.calm_trace()
-    guest.kept.clear()
+    try:
+        guest.calm()
+    except GuestDied as reason:
+        result.status, result.reason = -1, str(reason)
+        return result
     log_start, trace_start = guest.log_size(guest.console), guest.log_size(guest.trace)
     hostile_starts = [(one, guest.log_size(one.log)) for one in guest.hostile]
     # The guest ends a test by itself at the limit; this is for a guest that hangs.
@@ -245,7 +249,7 @@ class Suite:
         name = guest.definition.name
         if self.kernel.kind == "debug":
             with self.timed(guest, "leaks", name):
-                result = run_file(guest, "/jobs/leaks", 120)
+                result = run_file(guest, "/jobs/leaks", 300)
             self.tell(guest, f"{name}: no leaks", result)
         with self.timed(guest, "power off", name):
             gone = guest.quit()
@@ -271,7 +275,7 @@ class Suite:
         """Run one test and what follows each test."""
         limit = test.timeout * self.kernel.slower
         result = run_file(guest, test.file, limit, test=test)
-        if result.status == 0 and not result.reason:
+        if result.status in (0, SKIP) and not result.reason:
             left = run_file(guest, "/jobs/after", 60 * self.kernel.slower, test=test)
             result.reason = left.reason and f"afterwards: {left.reason}"
             result.output += left.output
