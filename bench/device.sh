@@ -61,6 +61,12 @@ give_back() {
         give "$bdf" "$from" || echo "bench: $from did not take $bdf back (see dmesg)" >&2
     fi
     echo "${override/#(null)/}" >"$dev/driver_override"
+    # The kernel may have the disk open for a moment, to look for partitions.
+    for _ in {1..20}; do
+        [[ -e /sys/module/rnvme ]] || break
+        ! rmmod rnvme 2>/dev/null || break
+        sleep 0.5
+    done
     [[ ! -e /sys/module/rnvme ]] || rmmod rnvme
     [[ ! -w $polling ]] || echo "$polls" >"$polling"
     rm -rf "$folder"

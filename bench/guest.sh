@@ -36,7 +36,7 @@ drivers() { # RNVME-OPTIONS NVME-OPTIONS
     done
     if [[ -e /sys/module/rnvme ]]; then
         unload
-        rmmod nvme || die "rmmod nvme failed"
+        remove_module rmmod nvme || die "rmmod nvme failed"
     fi
     # shellcheck disable=SC2086 # words on purpose
     load $1

@@ -9,13 +9,14 @@
 start_driver
 put_noise $disk 100
 start_oracle $disk
-mark
 start=$EPOCHREALTIME
+mark
 setpci -s "$bdf" COMMAND=2
 # shellcheck disable=SC2329 # called by wait_for
-reset_seen() { (($(klog | grep -c -i -E 'resetting the controller|will reset'))); }
-wait_for 10 reset_seen
-seen=$(seconds_since "$start")
+reset_seen() { seen=$(klog_seconds "$reset_line"); }
+reset_line="resetting the controller"
+[[ $driver == rnvme ]] || reset_line="will reset"
+wait_for 20 reset_seen
 # The watchdog reads CSTS.CFS: no command has to time out.
 within "$seen" 5 || must die "expected a reset within 5 s of the fatal error, saw it after $seen s"
 # For a driver that does not enable bus mastering again.

@@ -29,7 +29,7 @@ if ! is_debug; then
     modprobe nvme || die "modprobe nvme failed"
     wait_for 20 test -b /dev/nvme0n1
     exercise nvme0n1
-    rmmod nvme
+    remove_module rmmod nvme || die "rmmod nvme failed"
     shutdowns=2
 fi
 

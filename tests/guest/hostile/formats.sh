@@ -152,7 +152,4 @@ expect_like "another UUID" "*has changed in the reset*replaced by another*" "${l
 exec 5<&-
 try_unbind 5 "unbind"
 hostile "new; back"
-# The kernel closes the file of its own partition scan a moment later.
-unused() { [[ $(</sys/module/rnvme/refcnt) == 0 ]]; }
-wait_for 10 unused
 unload

@@ -8,11 +8,22 @@ load() {
 }
 
 unload() {
-    # The kernel may have the disk open for a moment, to look for partitions.
-    rmmod rnvme 2>/dev/null || {
-        pause 1
-        rmmod rnvme || die "rmmod rnvme failed"
-    }
+    remove_module rmmod rnvme || die "rmmod rnvme failed"
+}
+
+# Remove a module by `rmmod MODULE` or `modprobe -r MODULE`. The kernel may have one of its disks
+# open for a moment, to look for partitions; and busybox's timeout leaves a process for a second
+# that keeps the files open which it was started with.
+remove_module() { # COMMAND...
+    local until=$((SECONDS + 20)) users
+    until users=$(</sys/module/"${*: -1}"/refcnt) && ((users == 0)) && "$@" 2>/dev/null; do
+        ((SECONDS < until)) || {
+            "$@"
+            return
+        }
+        # The kernel gives the module back before it has released the disk.
+        sleep 0.5
+    done
 }
 
 # Load the driver and wait for the first disk.
@@ -90,7 +101,7 @@ bind_again() { # BDF DISK
 # Fails, with the device unbound, if the kernel cannot disable MSI-X and MSI.  QEMU's controller
 # keeps the pin's level up for good after a reset at once (see the machine `bookless`).
 bind_to_pin() { # BDF DISK
-    [[ $(dmesg) != *"resetting the controller"* ]] || die "the pin's tests need a boot without resets"
+    [[ $(whole_log) != *"resetting the controller"* ]] || die "the pin's tests need a boot without resets"
     echo "$1" >/sys/bus/pci/drivers/rnvme/unbind
     echo 0 >"/sys/bus/pci/devices/$1/msi_bus" || return 1
     bind_again "$1" "$2"

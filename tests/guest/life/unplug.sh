@@ -23,8 +23,8 @@ wait_for 30 disk_at "$bdf"
 disk=$(disk_at "$bdf")
 wait_for 10 test -b "/dev/$disk"
 expect_noise "$disk" 100
-if dmesg | grep -A100 "possible circular" | grep -q '\[rnvme\]'; then
-    die "expected no lock of rnvme in lockdep's report: $(dmesg | grep -A100 "possible circular")"
+if whole_log | grep -A100 "possible circular" | grep -q '\[rnvme\]'; then
+    die "expected no lock of rnvme in lockdep's report: $(whole_log | grep -A100 "possible circular")"
 fi
 verify "$disk" --bsrange=512-256k --blockalign=512 --size=4m --iodepth=16
 unload

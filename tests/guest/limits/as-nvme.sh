@@ -32,4 +32,4 @@ for number in 0 1 2 3 4 5 6 7 8 9; do
     show nvme${number}n1 >/tmp/theirs
     diff /tmp/theirs "/tmp/ours.$bdf" >/tmp/diff || die "$bdf: nvme (-) and rnvme (+) differ: $(cat /tmp/diff)"
 done
-modprobe -r nvme || die "modprobe -r nvme failed"
+remove_module modprobe -r nvme || die "modprobe -r nvme failed"

@@ -47,4 +47,4 @@ for number in 1 2 3 4; do
     diff /tmp/theirs /tmp/ours.$number >/tmp/diff ||
         die "namespace $number: nvme (-) and rnvme (+) differ: $(cat /tmp/diff)"
 done
-modprobe -r nvme || die "modprobe -r nvme failed"
+remove_module modprobe -r nvme || die "modprobe -r nvme failed"

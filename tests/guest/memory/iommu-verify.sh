@@ -6,7 +6,7 @@
 #@ timeout: 90
 . /tests/guest/lib.sh
 group=$(readlink -f /sys/bus/pci/devices/0000:00:04.0/iommu_group)
-[[ -d $group ]] || die "expected the device behind an IOMMU: $(dmesg | grep -i -e dmar -e iommu)"
+[[ -d $group ]] || die "expected the device behind an IOMMU: $(whole_log | grep -i -e dmar -e iommu)"
 for type in DMA DMA-FQ; do
     if [[ $(<"$group/type") != "$type" ]]; then
         echo $type >"$group/type" || die "setting the IOMMU group's type to $type failed"

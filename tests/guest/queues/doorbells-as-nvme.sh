@@ -76,4 +76,4 @@ done
 expect "depths with more register writes than nvme" "" "$(worse)"
 echo >/sys/bus/pci/devices/$bdf/driver_override
 unload
-modprobe -r nvme || die "modprobe -r nvme failed"
+remove_module modprobe -r nvme || die "modprobe -r nvme failed"
