@@ -5,7 +5,7 @@
 #@ timeout: 120
 . /tests/guest/lib.sh
 load_disk
-mkfs.xfs -q -K /dev/rnvme0n1 || die "mkfs.xfs failed"
+mkfs.xfs -f -q -K /dev/rnvme0n1 || die "mkfs.xfs failed"
 mkdir -p /mnt/disk
 mount -t xfs /dev/rnvme0n1 /mnt/disk || die "mount failed"
 xfs_io -f -c 'pwrite -q -S 0xa5 0 52m' -c fsync /mnt/disk/file || die "writing the file failed"

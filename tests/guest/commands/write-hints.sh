@@ -15,7 +15,7 @@ for hint in "${hints[@]}"; do
     verify rnvme0n1 --write_hint="$hint" --bsrange=512-128k --blockalign=512 --size=1m --iodepth=8
 done
 host trace-on pci_nvme_mmio_doorbell_sq
-fio --name=one --filename=/dev/rnvme0n1 --rw=write --bs=4k --size=4k --offset=9m --direct=1 \
+fio --name=one --filename=/dev/rnvme0n1 --allow_file_create=0 --rw=write --bs=4k --size=4k --offset=9m --direct=1 \
     --ioengine=psync --write_hint=extreme >/tmp/fio.log 2>&1 || die "fio: $(cat /tmp/fio.log)"
 read -ra command < <(command_after $(($(host trace-count pci_nvme_mmio_doorbell_sq) - 1)))
 expect "opcode of a write" 1 $((command[0] & 0xff))

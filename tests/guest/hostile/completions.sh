@@ -8,7 +8,7 @@
 #@ timeout: 60
 . /tests/guest/lib.sh
 load_disk
-fio --name=verify --filename=/dev/rnvme0n1 --direct=1 --ioengine=io_uring --rw=randwrite --bs=4k \
+fio --name=verify --filename=/dev/rnvme0n1 --allow_file_create=0 --direct=1 --ioengine=io_uring --rw=randwrite --bs=4k \
     --iodepth=16 --size=256k --verify=crc32c --verify_fatal=1 --loops=100000 >/tmp/fio.log 2>&1 &
 fio=$!
 wait_for 30 disk_busy rnvme0n1

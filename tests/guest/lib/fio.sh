@@ -14,7 +14,7 @@ verify() { # DISK FIO-OPTION...
     done
     # Blocks of several sizes overlap; the order of two writes in flight is the device's choice.
     [[ $* != *--bsrange=* ]] || set -- "$@" --serialize_overlap=1
-    if ! fio --name=verify --filename="/dev/$disk" --direct=1 --ioengine=io_uring \
+    if ! fio --name=verify --filename="/dev/$disk" --allow_file_create=0 --direct=1 --ioengine=io_uring \
         --rw=randwrite --verify=crc32c --verify_fatal=1 --randseed=$((RANDOM << 15 | RANDOM)) \
         --group_reporting "$@" >"$log" 2>&1; then
         cat "$log"
@@ -46,7 +46,7 @@ verify_modes() { # HALF DISK...
                     jobs+=(--name="$bs-1" "${options[@]}" --iodepth=1 --number_ios=8
                         --name="$bs-32" "${options[@]}" --iodepth=32 --number_ios=40)
                 done
-                fio --filename="/dev/$disk" --direct=1 --ioengine=io_uring --hipri=$poll \
+                fio --filename="/dev/$disk" --allow_file_create=0 --direct=1 --ioengine=io_uring --hipri=$poll \
                     --rw=randwrite --size=40m --iomem_align=4096 --verify=crc32c --do_verify=1 \
                     --verify_fatal=1 --randseed=$RANDOM "${jobs[@]}" >/tmp/fio.log 2>&1 ||
                     die "$disk threshold $threshold poll $poll: $(cat /tmp/fio.log)"
@@ -60,7 +60,7 @@ verify_modes() { # HALF DISK...
 # Write 1 MiB of random data to a place of a disk; expect_noise checks it later.
 put_noise() { # DISK MEBIBYTE
     [[ -e /tmp/noise ]] || dd if=/dev/urandom of=/tmp/noise bs=1M count=1 status=none
-    dd if=/tmp/noise of="/dev/$1" bs=64k seek=$(($2 * 16)) oflag=direct conv=notrunc status=none ||
+    dd if=/tmp/noise of="/dev/$1" bs=64k seek=$(($2 * 16)) oflag=direct conv=notrunc,nocreat status=none ||
         die "writing to $1 failed"
 }
 
@@ -83,6 +83,12 @@ expect_files() { # FOLDER
     local wrong
     wrong=$(cd "$1" && sha256sum -c /tmp/sums 2>&1 | grep -v ': OK$')
     [[ -z $wrong ]] || die "expected unchanged files, saw: $wrong"
+}
+
+# Whether so many writes to a disk have ended since it was made.
+has_written() { # DISK NUMBER
+    local stat
+    read -r -a stat <"/sys/class/block/$1/stat" && ((stat[4] >= $2))
 }
 
 # Whether commands are in flight.
@@ -116,8 +122,8 @@ set_pace() { # DISK IOPS MILLISECONDS
 start_fio() { # DISK FIO-OPTION...
     local disk=$1
     shift
-    fio --name=background --filename="/dev/$disk" --direct=1 --ioengine=io_uring --rw=randrw \
-        --bs=4k --iodepth=16 --size=64m --time_based --runtime=600 "$@" >/tmp/background 2>&1 &
+    fio --name=background --filename="/dev/$disk" --allow_file_create=0 --direct=1 --ioengine=io_uring \
+        --rw=randrw --bs=4k --iodepth=16 --size=64m --time_based --runtime=600 "$@" >/tmp/background 2>&1 &
     fio_job=$!
     wait_for 30 disk_busy "$disk"
 }

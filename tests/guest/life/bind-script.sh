@@ -77,7 +77,7 @@ mount -t ext4 /dev/loop0 /mnt/disk || die "mount with a journal failed"
 refuses "or a partition of it is used by the kernel"
 umount /mnt/disk
 busybox losetup -d /dev/loop0
-dd if=/dev/zero of=/dev/nvme0n1 bs=64k count=1 oflag=direct status=none
+dd if=/dev/zero of=/dev/nvme0n1 bs=64k count=1 oflag=direct conv=nocreat status=none
 
 bash /scripts/bind "$bdf" || die "bind failed"
 expect "the driver after bind" rnvme "$(driver)"
@@ -91,4 +91,4 @@ wait_for 20 test -b /dev/nvme0n1
 expect "driver_override" "(null)" "$(cat "/sys/bus/pci/devices/$bdf/driver_override")"
 expect_noise nvme0n1 200
 unload
-modprobe -r nvme || die "modprobe -r nvme failed"
+remove_module modprobe -r nvme || die "modprobe -r nvme failed"

@@ -36,7 +36,7 @@ echo "$bdf" >/sys/bus/pci/drivers/rnvme/bind
 wait_for 20 test -b /dev/rnvme0n1
 
 for kind in $kinds; do arm "$kind" 100; done
-fio --name=quiet --filename=/dev/rnvme0n1 --direct=1 --ioengine=io_uring --rw=randrw --bs=4k \
+fio --name=quiet --filename=/dev/rnvme0n1 --allow_file_create=0 --direct=1 --ioengine=io_uring --rw=randrw --bs=4k \
     --iodepth=8 --size=64m --number_ios=500 >/tmp/fio.log 2>&1 || die "fio: $(cat /tmp/fio.log)"
 for kind in $kinds; do
     echo 0 >"/sys/kernel/debug/$kind/probability"

@@ -8,7 +8,7 @@ load
 wait_for 20 test -b /dev/rnvme2n3
 for disk in 1 2 3; do
     expect "size of rnvme2n$disk" $(((32 + disk) << 11)) "$(cat /sys/block/rnvme2n$disk/size)"
-    echo "this is number $disk" | dd of=/dev/rnvme2n$disk bs=512 conv=sync oflag=direct status=none ||
+    echo "this is number $disk" | dd of=/dev/rnvme2n$disk bs=512 conv=sync,nocreat oflag=direct status=none ||
         die "writing to disk $disk failed"
 done
 [[ ! -e /dev/rnvme2n4 ]] || die "expected three disks of rnvme2, saw rnvme2n4"

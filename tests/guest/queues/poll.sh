@@ -12,7 +12,7 @@ interrupts() {
 polled_fio() { # NAME ARGUMENT...
     local before after
     before=$(interrupts)
-    fio --name="$1" --filename=/dev/rnvme0n1 --direct=1 --size=16m --output-format=terse \
+    fio --name="$1" --filename=/dev/rnvme0n1 --allow_file_create=0 --direct=1 --size=16m --output-format=terse \
         --number_ios=2000 "${@:2}" >/tmp/fio.log 2>&1 || die "fio $1: $(cat /tmp/fio.log)"
     after=$(interrupts)
     # A few come from other I/O (udev, partitions).
@@ -25,7 +25,7 @@ expect "hardware queues" 4 "$(find /sys/block/rnvme0n1/mq -mindepth 1 -maxdepth 
 expect "interrupt lines" 3 "$(grep -c rnvme0q /proc/interrupts)"
 polled_fio iopoll-1 --ioengine=io_uring --hipri --rw=randread --bs=4k --iodepth=1
 polled_fio iopoll-32 --ioengine=io_uring --hipri --rw=randread --bs=4k --iodepth=32
-fio --name=verify --filename=/dev/rnvme0n1 --direct=1 --size=16m --ioengine=io_uring --hipri \
+fio --name=verify --filename=/dev/rnvme0n1 --allow_file_create=0 --direct=1 --size=16m --ioengine=io_uring --hipri \
     --rw=randwrite --bsrange=4k-256k --iodepth=16 --verify=crc32c --do_verify=1 --verify_fatal=1 \
     >/tmp/fio.log 2>&1 || die "fio failed to verify: $(cat /tmp/fio.log)"
 # Ordinary I/O still has its interrupts.
@@ -38,7 +38,7 @@ unload
 load_disk write_queues=1 poll_queues=1
 host trace-on pci_nvme_io_cmd
 dd if=/dev/rnvme0n1 of=/dev/null bs=4k count=50 iflag=direct status=none || die "dd failed"
-dd if=/dev/zero of=/dev/rnvme0n1 bs=4k count=50 oflag=direct status=none || die "dd failed"
+dd if=/dev/zero of=/dev/rnvme0n1 bs=4k count=50 oflag=direct conv=nocreat status=none || die "dd failed"
 host trace-log pci_nvme_io_cmd | awk '{ for (i = 1; i < NF; i++) if ($i == "sqid") q = $(i + 1)
     print q, $NF }' | sort | uniq -c >/tmp/queues
 host trace-off pci_nvme_io_cmd
