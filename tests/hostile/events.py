@@ -91,8 +91,10 @@ class Events:
     # -- the controller ---------------------------------------------------------------
 
     def smart(self, warning):
-        """Set Critical Warning in the health log and report it."""
+        """Set Critical Warning in the health log and report it; 0 is no warning any more, and no event."""
         self.controller.health["warning"] = warning
+        if not warning:
+            return
         which = SPARE if warning & 1 else TEMPERATURE if warning & 2 else RELIABILITY
         self.tell((HEALTH, which, 2))
 

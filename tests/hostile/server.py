@@ -256,6 +256,8 @@ class Server:
             if self.look_at_waits():
                 timeout = min(0.05 if timeout is None else timeout, 0.05)
             for key, _ in self.selector.select(timeout):
+                # After a stall of the host timers are due before what the guest asked meanwhile.
+                self.controller.run_timers()
                 key.data(key.fileobj)
 
 

@@ -28,7 +28,6 @@ put_noise $disk 40
 dd if=/dev/zero of=/dev/$disk bs=4k seek=15000 count=1 oflag=direct conv=notrunc,fsync status=none
 # Writes with FUA, acknowledged while others are under way.
 start_noting $disk --sync=dsync
-pause 1
 power
 end_noting
 hostile back
@@ -39,7 +38,6 @@ row "power lost under O_DSYNC writes" "acknowledged writes are there" 0 "$afterw
 
 # A reset keeps the power: no acknowledged write may be lost.
 start_noting $disk
-pause 0.5
 hostile "arm stop step=io until=reset"
 pause 4
 end_noting

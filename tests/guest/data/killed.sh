@@ -11,7 +11,6 @@ if [[ $(host kept run) == "" ]]; then
     dd if=/tmp/noise of=/dev/$disk bs=64k seek=1920 oflag=direct conv=notrunc,fsync status=none
     host keep noise "$(sha256sum </tmp/noise)"
     start_noting $disk --sync=dsync
-    pause 1
     end_noting
     host keep noted "$(tr '\n' ' ' </tmp/noted)"
     host keep run "$noted_run"

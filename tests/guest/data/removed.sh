@@ -8,7 +8,6 @@ start_driver
 put_noise $disk 100
 for way in remove unbind; do
     start_noting $disk
-    pause 0.5
     start=$EPOCHREALTIME
     if [[ $way == remove ]]; then
         echo 1 >"/sys/bus/pci/devices/$bdf/remove"

@@ -22,7 +22,7 @@ delete() { # REQUESTS
     seconds=$(seconds_since "$start")
     orphans=$(hostile count orphans)
     echo "${1:-nothing}: $seconds s, $orphans queues left"
-    within "$seconds" 3 || die "$1: expected unbind within 3 s, it took $seconds s"
+    within "$seconds" 5 || die "$1: expected unbind within 5 s, it took $seconds s"
     expect "$1: shutdowns" 1 "$(hostile count shutdowns)"
     hostile new
     bind_again "$bdf" $disk
@@ -40,7 +40,7 @@ done
 # The controller writes back its caches first.
 delete "arm late queue=shutdown ms=1200"
 ((${seconds/./} >= 12)) || die "expected unbind to wait for the shutdown, it took $seconds s"
-# One queue after the other, this would take more than four seconds.
+# One queue after the other, this would take more than five seconds: two commands a queue.
 delete "arm late queue=admin op=0|4 ms=450 times=always"
 delete "arm nointr queue=admin op=0|4 times=always"
 for op in 0 4; do
@@ -51,14 +51,18 @@ done
 
 # The flags of a thread (include/linux/sched.h): its allocations do no I/O.
 no_io=$((0x80000)) seen=0
-hostile "new; arm never queue=admin op=0 times=always"
-bash -c "echo 1 >/sys/bus/pci/devices/$bdf/reset" &
-resetting=$!
-while read -r -a fields <"/proc/$resetting/stat" && [[ ${fields[2]} != Z ]]; do
-    ((!(fields[8] & no_io))) || seen=1
-done 2>/dev/null
-wait $resetting || die "expected the reset of the function to succeed"
-(($(hostile count never) > 0)) || die "expected a reset of the function to delete queues"
+# This shell may not run in the second that the driver waits.
+for _ in 1 2 3; do
+    hostile "new; arm never queue=admin op=0 times=always"
+    bash -c "echo 1 >/sys/bus/pci/devices/$bdf/reset" &
+    resetting=$!
+    while read -r -a fields <"/proc/$resetting/stat" && [[ ${fields[2]} != Z ]]; do
+        ((!(fields[8] & no_io))) || seen=1
+    done 2>/dev/null
+    wait $resetting || die "expected the reset of the function to succeed"
+    (($(hostile count never) > 0)) || die "expected a reset of the function to delete queues"
+    ((!seen)) || break
+done
 ((seen)) || die "expected PF_MEMALLOC_NOIO of the thread that pauses the controller, saw none"
 hostile new
 expect_noise $disk 8

@@ -104,9 +104,7 @@ steady "rescan"
 
 # A critical warning makes a line in the log and a uevent.
 mark
-busybox uevent env >/tmp/uevents 2>/dev/null &
-listener=$!
-pause 0.5
+listen_uevents
 host hostile "smart 4" || must die "expected the driver to enable the event of critical warnings"
 # shellcheck disable=SC2317,SC2329 # called by wait_for
 warned() { klog | grep -q -i "reliab"; }

@@ -78,10 +78,9 @@ hostile new
 # A disk's own timeout may be any number, those that the driver marks requests with included.
 for ms in 3000 1990; do
     echo $ms >/sys/block/$disk/queue/io_timeout
-    aborts=$(hostile count aborts)
     hostile "new; arm never queue=io op=2"
     may_read 12 || die "io_timeout $ms: expected a read that is tried again"
-    (($(hostile count aborts) >= aborts)) || die "io_timeout $ms: expected an Abort"
+    (($(hostile count aborts) > 0)) || die "io_timeout $ms: expected an Abort"
 done
 # The controller takes one Abort at a time, and does not answer it: the log says which command has it.
 hostile "new; arm identify cns=1 at=258:00 times=always"

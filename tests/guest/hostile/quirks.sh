@@ -71,7 +71,7 @@ for cns in 2 3 5 6 8; do
     expect "Identify of CNS $cns" 0 "$(hostile count identify $cns)"
 done
 # Samsung PM1725: it states queues of one entry, and has more.
-become "vendor=0x144d device=0xa821 mqes=0 rdydelay=2300"
+become "vendor=0x144d device=0xa821 mqes=0 rdydelay=2200"
 expect_quirks delay_before_chk_rdy mqes_zero
 expect "nr_requests" 63 "$(<$queue/nr_requests)"
 # O2 Micro: PRP lists must begin at multiples of 512 bytes; the controller complains of others.
@@ -89,9 +89,6 @@ refused() { (($(klog_count "not driven"))); }
 wait_for 20 refused
 expect_klog "not driven: the device needs 128_bytes_sqes, shared_tags, skip_cid_gen"
 [[ ! -e $class ]] || die "expected no controller that needs 128-byte entries"
-# By the parameter: data of admin commands at pages.
-become "device=0x5678 adminalign=4096 apst=1"
-expect_quirks admin_page_align
 # How these are found or take effect, the debug kernel has seen with others above.
 if ! is_debug; then
     # Lexar: CNS 03h is not known; SUBNQN is not unique.
@@ -130,5 +127,7 @@ if ! is_debug; then
     become "vendor=0x144d device=0xa804"
     expect_quirks none
 fi
-become "device=0x5678"
+# By the parameter: data of admin commands at pages.
+become "device=0x5678 adminalign=4096 apst=1"
+expect_quirks admin_page_align
 unload

@@ -4,7 +4,7 @@
 # late or never, or that fails or vanishes at a step of its start or stop. Bind and
 # unbind end in bounded time, with a disk that works or without a disk.
 #@ machine: hostile
-#@ timeout: 100
+#@ timeout: 150
 #@ waits: stock
 #@ allow-hostile: CC.MPS is less than CAP.MPSMIN
 . /tests/guest/lib.sh

@@ -37,7 +37,7 @@ done
 # The link is down for a moment, and the device comes back as it was: no I/O fails, and none ends
 # before the device has stopped. That is once within a second, and some times in a row.
 start_oracle $disk
-for ms in 300 1300 1300; do
+for ms in 300 1100 1100; do
     hostile "new; arm hide step=io ms=$ms after=50"
     hostile "await hide 1 10"
     pause 1.5

@@ -5,7 +5,7 @@
 # of its function, a sleep. When it works its disk is there. It can be unbound, removed, and
 # rmmod'ed, also during a try. What can never work fails the probe.
 #@ machine: pair
-#@ timeout: 150
+#@ timeout: 240
 #@ waits: stock debug
 . /tests/guest/lib/recovery.sh
 dies="arm fatal step=enable times=always"
@@ -38,8 +38,7 @@ put_noise $disk 8
 unload
 
 # udev hears of a controller when it works, and its attributes are there.
-busybox uevent env >/tmp/uevents 2>/dev/null &
-listener=$!
+listen_uevents
 # shellcheck disable=SC2317,SC2329 # called by wait_for
 connected() { (($(grep -c "NVME_EVENT=connected" /tmp/uevents) == $1)); }
 # Wedged when the driver is loaded.

@@ -54,7 +54,7 @@ stop_driver() {
     if [[ $driver == rnvme ]]; then
         unload
     else
-        modprobe -r nvme || die "modprobe -r nvme failed"
+        remove_module modprobe -r nvme || die "modprobe -r nvme failed"
     fi
 }
 
@@ -230,10 +230,10 @@ soak_rounds() { # NAME DEFAULT
 oracle_area=(--offset=16m --size=16m --bs=4k --direct=1 --ioengine=io_uring --allow_file_create=0)
 
 # Write, read back and verify until end_oracle; no I/O may fail.
-start_oracle() { # DISK
+start_oracle() { # DISK FIO-OPTION...
     oracle_disk=$1
     start_fio "$1" "${oracle_area[@]}" --rw=randwrite --iodepth=16 --verify=crc32c \
-        --verify_fatal=1 --verify_backlog=256 --randseed=$RANDOM
+        --verify_fatal=1 --verify_backlog=256 --randseed=$RANDOM "${@:2}"
 }
 
 # The oracle must still run and make progress.
@@ -255,18 +255,20 @@ end_oracle() {
 
 # Write until something ends fio.  Each block holds a number of this run and its own
 # offset; fio's latency log says which writes were acknowledged.
-# With --sync=dsync acknowledged writes must survive a loss of the cache, too.
+# With --sync=dsync acknowledged writes must survive a loss of the cache, too.  Returns when twice as
+# many writes have ended as end_noting expects.
 start_noting() { # DISK FIO-OPTION...
-    local disk=$1
+    local disk=$1 stat
     shift
     rm -f /tmp/noted*
+    read -r -a stat <"/sys/class/block/$disk/stat"
     noted_run=$(printf '0x%08x%%o' $((RANDOM << 16 | RANDOM)))
     fio --name=noted --filename="/dev/$disk" "${oracle_area[@]}" --rw=randwrite --iodepth=4 \
         --rate_iops=1000 --time_based --runtime=600 --do_verify=0 --verify=pattern \
         --verify_pattern="$noted_run" --randseed=$RANDOM --log_offset=1 \
         --write_lat_log=/tmp/noted "$@" >/tmp/noted.fio 2>&1 &
     fio_job=$!
-    wait_for 30 disk_busy "$disk"
+    wait_for 30 has_written "$disk" $((stat[4] + 100))
 }
 
 # End these writes; /tmp/noted lists the offsets of the acknowledged ones.
@@ -289,6 +291,14 @@ expect_noted() { # DISK WHAT
         die "$2: expected all acknowledged writes on the disk: $(cat /tmp/noted.verify)"
     grep -q "issued rwts: total=$(wc -l </tmp/noted),0,0" /tmp/noted.verify ||
         die "$2: expected a read of each acknowledged write: $(cat /tmp/noted.verify)"
+}
+
+# Write the kernel's uevents to /tmp/uevents, until $listener is killed.
+listen_uevents() {
+    busybox uevent env >/tmp/uevents 2>/dev/null &
+    listener=$!
+    # Protocol 15 (NETLINK_KOBJECT_UEVENT), bound to the group of the kernel's events.
+    wait_for 10 grep -q -E "^[^ ]+ +15 +$listener +0*1 " /proc/net/netlink
 }
 
 # -- leaks --------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 # or reports a failure. The machine wakes up as fast as ever, the good drive works at once, and
 # I/O of the other ends within the bound. A rebind brings the other one back.
 #@ machine: sleep
-#@ timeout: 100
+#@ timeout: 150
 #@ waits: stock
 #@ allow-log: WARNING: .*rtc
 . /tests/guest/lib/recovery.sh
@@ -14,12 +14,13 @@ good=$disk ctrl=/sys/class/rnvme/rnvme1 disk=rnvme1n1
 wait_for 10 test -b /dev/$disk
 bdf=$(pci_of rnvme1)
 set_bounds
+# CAP.TO is 6 s while the drive does what it should not, not the 2 s that the driver has read.
+dead_bound=$((dead_bound + 8))
 put_noise $good 100
 put_noise $disk 8
 echo 0 >/sys/module/suspend/parameters/pm_test_delay
 # The wake alone: a controller may take its time to shut down.
-woken_within=1
-! is_debug || woken_within=4
+woken_within=4
 
 # Seconds from the end of the sleep to its exit, by the kernel's own log.
 wake_seconds() {
@@ -29,7 +30,7 @@ wake_seconds() {
 # "WHAT THE WRITER SEES|STATE AFTERWARDS|FAULT".
 while IFS='|' read -r expected state fault; do
     row_wanted "$expected" || continue
-    hostile "new; arm $fault"
+    hostile "new; set to=12; arm $fault"
     # Until I/O fails, or for as long as it does not.
     fio --name=waking --filename=/dev/$disk --direct=1 --ioengine=io_uring --rw=randread --bs=4k \
         --iodepth=4 --size=4m --time_based --runtime=600 --allow_file_create=0 >/tmp/waking 2>&1 &
@@ -64,7 +65,7 @@ error|dead|gone step=shutdown
 error|dead|gone step=enable
 error|dead|ready to=1 times=always
 no error|live|stop step=shutdown until=reset
-no error|live|ready to=1 ms=1500
+no error|live|ready to=1 ms=5500
 stock error|dead|stop step=shutdown
 stock error|dead|fatal step=enable times=always
 stock error|dead|stop step=ready
