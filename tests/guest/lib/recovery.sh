@@ -11,8 +11,8 @@ driver=rnvme
 [[ $(</proc/cmdline) != *rnvme.driver=nvme* ]] || driver=nvme
 ctrl=/sys/class/$driver/${driver}0
 disk=${driver}0n1
-# Seconds, as the tests load the driver.
-io_timeout=2
+# Seconds, and commands, as the tests load the driver.
+io_timeout=2 io_queue_depth=64
 # The bounds in seconds: for a controller whose first bring-up succeeds within 5 s, and for
 # one that never comes back. set_bounds reads the second from the driver; these are for the
 # kernel's driver.
@@ -23,17 +23,27 @@ patience=40
 
 # Load the driver under test and wait for the first disk.
 # shellcheck disable=SC2120 # parameters are optional
-start_driver() { # PARAMETER-OF-RNVME...
+start_driver() { # PARAMETER...
     if [[ $driver == rnvme ]]; then
-        load io_timeout=$io_timeout admin_timeout=$io_timeout io_queue_depth=64 "$@"
+        load io_timeout=$io_timeout admin_timeout=$io_timeout io_queue_depth=$io_queue_depth "$@"
     else
         modprobe nvme_core io_timeout=$io_timeout admin_timeout=$io_timeout
-        modprobe nvme io_queue_depth=64 || die "modprobe nvme failed"
+        modprobe nvme io_queue_depth=$io_queue_depth "$@" || die "modprobe nvme failed"
+        wait_for 20 first_on_bus
     fi
     wait_for 20 test -b /dev/$disk
     bdf=$(readlink -f $ctrl/device)
     bdf=${bdf##*/}
     must set_bounds
+}
+
+# The kernel's driver gives numbers as its controllers come. The one under test is the first on
+# the bus, which is number 0 with rnvme.
+first_on_bus() {
+    local controllers=(/sys/bus/pci/drivers/nvme/*:*/nvme/nvme*)
+    ctrl=/sys/class/nvme/${controllers[0]##*/}
+    disk=${ctrl##*/}n1
+    [[ -e $ctrl ]]
 }
 
 # The bounds of docs/BOUNDS.md; the second is stated by the driver, rounded up to seconds.

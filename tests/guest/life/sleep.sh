@@ -12,7 +12,8 @@
 modprobe -q button || true
 modprobe -q ext4 || true
 # A depth of 4: with 16 in flight most requests wait in the scheduler.
-load_disk io_queue_depth=4 poll_queues=1
+io_timeout=30 io_queue_depth=4
+start_driver poll_queues=1
 echo mq-deadline >/sys/block/$disk/queue/scheduler || die "no mq-deadline"
 echo "size=150M" | sfdisk -q /dev/$disk || die "sfdisk failed"
 wait_for 10 test -b /dev/${disk}p1
@@ -97,7 +98,7 @@ sleep_once() { # STATE LEVEL
     expect "$1, $2: state" live "$(ctrl_state)"
     took=$(awk -v all="$took" -v other="$(seconds_of_others)" 'BEGIN { printf "%.1f", all - other }')
     row "$1 ($2)" "no error" "$took" nothing
-    within "$took" $longest || die "$1, $2: expected to sleep and wake within $longest s, it took $took s: $(klog)"
+    within "$took" $longest || must die "$1, $2: expected to sleep and wake within $longest s, it took $took s: $(klog)"
 }
 
 echo 0 >/sys/module/suspend/parameters/pm_test_delay
@@ -122,4 +123,4 @@ expect_files /mnt
 umount /mnt
 e2fsck -f -n /dev/${disk}p1 >/tmp/fsck 2>&1 || die "e2fsck: $(cat /tmp/fsck)"
 expect_noise $disk 900
-unload
+stop_driver
