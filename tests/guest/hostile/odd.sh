@@ -21,7 +21,7 @@ put_noise $disk 8
 echo "$bdf" >/sys/bus/pci/drivers/rnvme/unbind || die "unbinding failed"
 
 # CSTS.RDY follows a little later than CAP.TO says.
-become "set to=2; arm ready to=1 ms=1500 times=always"
+become "set to=2; arm ready to=1 ms=1300 times=always"
 # CSTS.CFS is left from before for a moment.
 become "arm fatal step=enable ms=40 times=always"
 # CAP.CSS states no command set, or the NVM command set only among all.
@@ -106,7 +106,7 @@ rebind || die "no answer to the configuration of events: expected a disk"
 # shellcheck disable=SC2317,SC2329 # called by wait_for
 is_let_alone() { (($(hostile count enables) == enables + 3)); }
 wait_for 20 is_let_alone
-sleep 4
+pause 4
 is_let_alone || die "no answer to the configuration of events: expected two resets, saw $(($(hostile count enables) - enables - 1))"
 wait_for 5 is_state live
 expect_noise $disk 8

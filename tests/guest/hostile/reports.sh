@@ -91,6 +91,9 @@ reset_controller || die "the reset failed"
 pause 6
 asked 1 "event requests after a refusal"
 reset_controller || die "the reset failed"
+# shellcheck disable=SC2317,SC2329 # called by wait_for
+asked_again() { (($(hostile count status) >= before + 2)); }
+wait_for 10 asked_again
 pause 1
 asked 2 "event requests after a reset"
 expect "lines about event requests" 2 "$(klog_count "no events until the next reset")"

@@ -40,7 +40,9 @@ modprobe nvme || die "modprobe nvme failed"
 theirs() { grep -lx 'a *' /sys/class/nvme/nvme*/serial; }
 wait_for 30 theirs
 name=$(basename "$(dirname "$(theirs)")")
-wait_for 30 test -b "/dev/${name}n4"
+for number in 1 2 3 4; do
+    wait_for 30 test -b "/dev/${name}n$number"
+done
 for number in 1 2 3 4; do
     disk=$(grep -lx $number /sys/block/"$name"n*/nsid) || die "expected a disk of nvme for namespace $number"
     show "$(basename "${disk%/nsid}")" >/tmp/theirs
