@@ -108,15 +108,17 @@ pub(crate) struct Queue<T: Types> {
     transfers: Transfers,
     // Written by each submission.
     _submission: [LineBegins; 0],
-    /// LOCK: the tail of the ring and its doorbell, the commands in flight, the gate; inside: only
-    /// locks of the kernel's own (timers, the IOMMU's address space).
+    /// LOCK: the tail of the ring and its doorbell, the commands in flight, the gate; inside:
+    /// `Seldom::owned`, `PagePool::shelves`, and only locks of the kernel's own (timers, the IOMMU's
+    /// address space).
     #[pin]
     submission: SpinLock<Submission<T>>,
     // Written by each completion, if the queue is polled.
     _polled: [LineBegins; 0],
     /// The completion side of a queue without interrupts, until the controller is stopped.
     ///
-    /// LOCK: the completion side of a polled queue; inside: only locks of the kernel's own.
+    /// LOCK: the completion side of a polled queue; inside: `Queue::submission`, and only locks of the
+    /// kernel's own.
     #[pin]
     polled: SpinLock<Option<Completions<T>>>,
     // Off the hot path.

@@ -263,6 +263,41 @@ end_oracle() {
     grep -q 'err= 0' /tmp/background || die "expected no I/O error: $(cat /tmp/background)"
 }
 
+# Four writers that never stop by themselves: direct I/O to a file, most of which waits in a scheduler
+# if the driver's queues are short, and polled I/O there; buffered I/O in /mnt, and fsync.
+start_writers() { # FILE MEBIBYTE POLLED-WRITES-A-SECOND SECONDS
+    local verified=(--verify=crc32c --verify_fatal=1 --verify_backlog=64 --time_based --runtime="$4")
+    fio --filename="$1" --allow_file_create=0 "${verified[@]}" --direct=1 --ioengine=io_uring \
+        --bs=4k --rw=randwrite --size=16m \
+        --name=queued --offset="$2m" --iodepth=16 \
+        --name=polled --offset=$(($2 + 40))m --iodepth=4 --hipri=1 --rate_iops="$3" >/tmp/direct 2>&1 &
+    direct=$!
+    fio "${verified[@]}" --directory=/mnt --bs=16k --rw=randwrite --size=4m --rate_iops=200 \
+        --name=buffered --name=synced --fsync=8 >/tmp/buffered 2>&1 &
+    buffered=$!
+    wait_for 30 test -e /mnt/synced.0.0
+    wait_for 30 disk_busy "$disk"
+}
+
+# All writers run, and write more.
+writers_go_on() { # WHAT
+    local job before
+    before=$(awk '{ print $5 }' "/sys/block/$disk/stat")
+    # shellcheck disable=SC2317,SC2329 # called by wait_for
+    goes_on() { (($(awk '{ print $5 }' "/sys/block/$disk/stat") > before + 20)); }
+    wait_for 10 goes_on
+    for job in "$direct" "$buffered"; do
+        kill -0 "$job" 2>/dev/null || die "$1: expected all writers to go on: $(cat /tmp/direct /tmp/buffered)"
+    done
+}
+
+end_writers() {
+    kill -INT "$direct" "$buffered"
+    wait_gone $patience kill -0 "$direct"
+    wait_gone $patience kill -0 "$buffered"
+    expect "fio's jobs without an error" 4 "$(cat /tmp/direct /tmp/buffered | grep -c 'err= 0')"
+}
+
 # Write until something ends fio.  Each block holds a number of this run and its own
 # offset; fio's latency log says which writes were acknowledged.
 # With --sync=dsync acknowledged writes must survive a loss of the cache, too.  Returns when twice as

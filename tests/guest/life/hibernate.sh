@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # The machine hibernates with the image on this very drive, and the next boot resumes it: the boot
-# kernel drove the controller before. A file system stays mounted, a writer goes on, and all data
-# is right.
+# kernel drove the controller before. A file system stays mounted, the writers of life/sleep go on
+# (direct, queued in a scheduler, polled, buffered, synced), and all data is right.
 #@ machine: sleep
 #@ timeout: 60
 #@ kernels: stock
 #@ allow-log: WARNING: .*rtc
 . /tests/guest/lib/recovery.sh
 [[ $(</sys/power/state) == *disk* ]] || skip "this kernel cannot hibernate"
-start_driver
+io_timeout=30 io_queue_depth=4
+start_driver poll_queues=1
+echo mq-deadline >/sys/block/$disk/queue/scheduler || die "no mq-deadline"
 sfdisk -q /dev/$disk <<'END' || die "sfdisk failed"
 label: gpt
 size=450M, type=swap
@@ -23,12 +25,12 @@ modprobe -q ext4 || true
 mke2fs -q -t ext4 /dev/${disk}p2 || die "mke2fs failed"
 mount -t ext4 /dev/${disk}p2 /mnt || die "mount failed"
 copy_files /mnt
-start_oracle ${disk}p3
+rounds=$(soak_rounds hibernations 1)
+start_writers /dev/${disk}p3 0 200 $((600 * rounds))
 # Not through the platform: QEMU's S4 is a shutdown, too.
 echo shutdown >/sys/power/disk
 # A third of the memory: to free all but the least makes the kernel run out of it.
 echo $((150 << 20)) >/sys/power/image_size
-rounds=$(soak_rounds hibernations 1)
 for ((round = 1; round <= rounds; round++)); do
     mark
     # No answer comes to this request.
@@ -36,10 +38,10 @@ for ((round = 1; round <= rounds; round++)); do
     start=$EPOCHREALTIME
     echo disk >/sys/power/state || die "the machine does not hibernate: $(klog)"
     klog | grep -q "hibernation exit" || die "expected a resumed image: $(klog)"
-    oracle_goes_on "hibernation"
+    writers_go_on "hibernation"
     row "hibernation" "no error" "$(seconds_since "$start")" nothing
 done
-end_oracle
+end_writers
 expect_files /mnt
 umount /mnt
 swapoff /dev/${disk}p1

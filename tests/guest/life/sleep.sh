@@ -33,34 +33,8 @@ if ((rounds == 0)); then
     ! is_debug || matrix=("freeze freezer platform none" "mem devices processors core none")
 fi
 # Until the test ends them: a round takes two minutes and more on the debug kernel.
-verified=(--verify=crc32c --verify_fatal=1 --verify_backlog=64 --time_based --runtime=$((600 * rounds)))
-fio --filename=/dev/$disk --allow_file_create=0 "${verified[@]}" --direct=1 --ioengine=io_uring \
-    --bs=4k --rw=randwrite --size=16m \
-    --name=queued --offset=200m --iodepth=16 \
-    --name=polled --offset=240m --iodepth=4 --hipri=1 --rate_iops=$polled >/tmp/direct 2>&1 &
-direct=$!
-fio "${verified[@]}" --directory=/mnt --bs=16k --rw=randwrite --size=4m --rate_iops=200 \
-    --name=buffered --name=synced --fsync=8 >/tmp/buffered 2>&1 &
-buffered=$!
-wait_for 30 test -e /mnt/synced.0.0
-wait_for 30 disk_busy $disk
+start_writers /dev/$disk 200 $polled $((600 * rounds))
 slow_disk $disk
-
-writes() {
-    awk '{ print $5 }' /sys/block/$disk/stat
-}
-
-# All writers run, and more was written after the sleep.
-expect_progress() { # WHAT
-    local job before
-    before=$(writes)
-    # shellcheck disable=SC2317,SC2329 # called by wait_for
-    goes_on() { (($(writes) > before + 20)); }
-    wait_for 10 goes_on
-    for job in "$direct" "$buffered"; do
-        kill -0 "$job" 2>/dev/null || die "$1: expected all writers to go on: $(cat /tmp/direct /tmp/buffered)"
-    done
-}
 
 # SeaBIOS does not give the chipset back where its ACPI registers are (PMBASE, ACPI_CNTL): after a
 # real S3 the guest could not power itself off.
@@ -94,7 +68,7 @@ sleep_once() { # STATE LEVEL
     [[ $2 != none ]] || host wake >/dev/null
     [[ $1$2 != memnone ]] || restore_acpi_registers
     echo 1 >/sys/devices/system/cpu/cpu1/online || die "the second CPU does not come back"
-    expect_progress "$1, $2"
+    writers_go_on "$1, $2"
     expect "$1, $2: state" live "$(ctrl_state)"
     took=$(awk -v all="$took" -v other="$(seconds_of_others)" 'BEGIN { printf "%.1f", all - other }')
     row "$1 ($2)" "no error" "$took" nothing
@@ -115,10 +89,7 @@ for how in "${matrix[@]}"; do
 done
 echo none >/sys/power/pm_test
 fast_disk $disk
-kill -INT $direct $buffered
-wait_gone $patience kill -0 $direct
-wait_gone $patience kill -0 $buffered
-expect "fio's jobs without an error" 4 "$(cat /tmp/direct /tmp/buffered | grep -c 'err= 0')"
+end_writers
 expect_files /mnt
 umount /mnt
 e2fsck -f -n /dev/${disk}p1 >/tmp/fsck 2>&1 || die "e2fsck: $(cat /tmp/fsck)"
