@@ -141,8 +141,10 @@ class Poster:
     def finish(self, command, status, result):
         """Post the completion of a command, unless an abort or a reset ended it."""
         sq = command.sq
-        if sq.busy.pop(command.cid, None) is None:
+        # A later command may have its command id by now.
+        if sq.busy.get(command.cid) is not command:
             return
+        del sq.busy[command.cid]
         words = [result & 0xffff_ffff | 0, sq.head | sq.id << 16, command.cid, status]
         if self.faults.armed:
             self.finish_badly(command, words)
