@@ -196,8 +196,11 @@ def wholly_wrong(values, better):
 def size_bars(results):
     """The bars of memory a tag and time to probe."""
     tag = Bar("memory a tag: a request with the driver's data", f"at most {TAG_BYTES} bytes")
+    whole = Bar("memory a tag in all: request, ring entries, lists", "at most nvme's")
     memory = results["memory"]
     if memory:
+        ours, theirs = (memory[driver]["tag"] for driver in ("rnvme", "nvme"))
+        whole.met, whole.found = ours <= theirs, f"{ours} (nvme: {theirs})"
         bytes_of = {driver: memory[driver]["request"] for driver in ("rnvme", "nvme")}
         tag.met = bytes_of["rnvme"] <= TAG_BYTES
         tag.found = f"{bytes_of['rnvme']} (nvme: {bytes_of['nvme']})"
@@ -211,7 +214,7 @@ def size_bars(results):
         probe.met = low <= 1
         probe.found = (f"{middle:.2f} (95 %: {low:.2f} to {high:.2f}); medians {ours:.1f} ms and "
                        f"{theirs:.1f} ms of {len(times['rnvme'])}")
-    return [tag, probe]
+    return [tag, whole, probe]
 
 
 def list_bars(results):

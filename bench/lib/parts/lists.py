@@ -10,7 +10,7 @@ CPUS = 8
 DEPTH = 128
 # 1023 tags a queue. nvme keeps its dma pools for good, rnvme frees pages: both after a minute.
 OPTIONS = "io_queue_depth=1024"
-ROUNDS = 3
+ROUNDS = 10
 
 
 def memory(bench, found):
@@ -31,7 +31,7 @@ def waiting(bench, found):
     for _ in range(ROUNDS):
         plan += [f"large_reads {PLAIN} {driver}" for driver in order]
         order = order[::-1]
-    outcome = bench.session(plan, 600, counting=False)
+    outcome = bench.session(plan, 1200, counting=False)
     for kind, driver, words in outcome.values:
         if kind == "requeues":
             found[driver].setdefault("requeues", []).append(int(words[0]))
