@@ -160,7 +160,7 @@ impl Reset {
         };
         dma::set_up(pdev, regs::PAGE_SIZE, mask)?;
         let claim = Claim::new(pdev)?;
-        let config = Arc::new(SavedConfig::new(pdev, &claim)?, GFP_KERNEL)?;
+        let config = SavedConfig::new(pdev, &claim)?;
         let bar = Bar::map(pdev)?;
         let caps = read_caps(pdev, &bar, quirks)?;
         if regs::queues_that_fit(bar.len(), caps.doorbell_stride) < 2 {

@@ -175,6 +175,7 @@ impl Core {
         admin.begin_bring_up(deadline, hardware.is_bring_up_logged());
         let shared = Shared::identify(pdev.as_ref(), hardware, admin, &self.jobs, &self.params)?;
         let io = shared.create_queues(pdev)?;
+        hardware.check_answered()?;
         Ok(Parts {
             version: shared.version(),
             namespaces: Namespaces::new(&shared, &io.set, parent)?,
@@ -190,7 +191,7 @@ impl Core {
         self.admin.end_bring_up();
         match (result, self.parts()) {
             (Err(e), _) => self.hardware.bring_up_failed(e),
-            (Ok(()), Some(parts)) if self.hardware.brought_up() => {
+            (Ok(()), Some(parts)) if self.hardware.brought_up(parts.io.lacks_all()) => {
                 // Namespaces may have changed, and so may the number of queues.
                 self.jobs.scan.queue();
                 parts.events.begin();
@@ -264,7 +265,8 @@ impl Parts {
         self.shared.adopt(&identified, dev)?;
         identified.configure(admin, &self.shared.params);
         self.namespaces.check()?;
-        self.io.create_again()
+        self.io.create_again()?;
+        hardware.check_answered()
     }
 }
 
@@ -392,6 +394,7 @@ impl Job for WatchJob {
                 if let Some(parts) = parts {
                     self.attend(parts, ticks);
                 }
+                hardware.try_for_queues_if_due();
             }
             State::Dead | State::Trying => {
                 if let Some(parts) = parts {

@@ -71,6 +71,7 @@ use crate::{
     },
     sys::{
         base::{
+            NoIo,
             RateLimit,
             Work, //
         },
@@ -271,8 +272,9 @@ impl Hardware {
     }
 
     /// The bring-up succeeded, unless the controller was told to stop again; returns whether the
-    /// controller works now.
-    pub(crate) fn brought_up(&self) -> bool {
+    /// controller works now. `lacks_queues`: it created no I/O queue, though it should have, and is
+    /// tried again.
+    pub(crate) fn brought_up(&self, lacks_queues: bool) -> bool {
         let mut inner = self.inner.lock();
         if inner.life.is_paused() {
             return false;
@@ -281,7 +283,15 @@ impl Hardware {
             Power::On => (Event::Up, ""),
             _ => (Event::Failed, "the controller was stopped during bring-up"),
         };
+        if event == Event::Up {
+            inner.life.set_lacks_queues(lacks_queues, Instant::now());
+        }
         self.step(&mut inner, event, fmt!("{}", why));
+        if self.is_live() {
+            // No sleep and no reset of the function can begin with the lock held.
+            let _noio = NoIo::new();
+            self.registers.config.renew();
+        }
         self.is_live()
     }
 
@@ -297,13 +307,15 @@ impl Hardware {
             Action::Nothing | Action::Abort => {}
             Action::Hold => self.halt(inner, Stop::ShutDown, Fate::Wait),
             Action::Cancel => {
-                if state != State::Trying {
+                if self.is_bring_up_logged() {
                     dev_warn!(pdev, "stopping the controller: {}\n", why);
                 }
                 self.halt(inner, Stop::AtOnce, Fate::of(state));
             }
             Action::Reset => {
-                dev_warn!(pdev, "resetting the controller: {}\n", why);
+                if self.is_bring_up_logged() {
+                    dev_warn!(pdev, "resetting the controller: {}\n", why);
+                }
                 self.counters.resets.fetch_add(1, Relaxed);
                 self.halt(inner, Stop::AtOnce, Fate::Wait);
                 self.reset.queue();
@@ -312,7 +324,9 @@ impl Hardware {
             Action::Resume => {
                 let took = inner.life.take_down_for(Instant::now());
                 let took = took.unwrap_or(Delta::ZERO).as_millis();
-                dev_info!(pdev, "controller is back after {} ms\n", took);
+                if self.is_bring_up_logged() || before == State::Trying {
+                    dev_info!(pdev, "controller is back after {} ms\n", took);
+                }
             }
             Action::End => {
                 if state == State::Dead && !before.is_dead() {
@@ -371,6 +385,16 @@ impl Hardware {
             });
         }
         Ok(())
+    }
+
+    /// The end of a bring-up: whether the controller has answered all its commands, those included
+    /// that it may refuse.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the controller was told to stop.
+    pub(crate) fn check_answered(&self) -> Result {
+        self.check_power(&self.inner.lock())
     }
 
     /// Whether the bring-up goes on.

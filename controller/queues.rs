@@ -78,8 +78,6 @@ struct Created {
 enum Refused {
     /// All of it.
     All,
-    /// All of it, for its number: a controller that kept its queues while it was disabled says so.
-    Number,
     /// The submission queue; it kept the completion queue.
     Half,
 }
@@ -156,13 +154,13 @@ impl IoQueues {
     ///
     /// # Errors
     ///
-    /// `EIO` if the controller did not answer; or if it has no number for a queue, until a reset of
-    /// its PCI function perhaps.
+    /// `EIO` if the controller did not answer; or if it refused all queues, until a reset of its PCI
+    /// function perhaps.
     fn check(&self, created: &Created) -> Result {
         let hardware = &self.shared.hardware;
-        let has_none = created.queues == 0 && created.refused == Some(Refused::Number);
+        let lacks_all = created.queues == 0 && !self.shared.info().is_administrative;
         // A controller that was told to stop did not refuse: it did not answer.
-        if hardware.is_halted() || has_none && hardware.may_reset_function() {
+        if hardware.is_halted() || lacks_all && hardware.may_reset_function() {
             return Err(EIO);
         }
         Ok(())
@@ -222,7 +220,7 @@ impl IoQueues {
         admin
             .execute(&DeleteIoCq(cq.id))
             .and_then(|()| admin.execute(cq))
-            .map_err(|_| Refused::Number)?;
+            .map_err(|_| Refused::All)?;
         dev_warn!(
             hardware.device(),
             "the controller had kept I/O queue {} while it was disabled: deleted, and created again\n",
@@ -240,6 +238,11 @@ impl IoQueues {
     /// Whether the controller has no I/O queue.
     pub(super) fn has_none(&self) -> bool {
         self.made.load(Relaxed) == 0
+    }
+
+    /// Whether the controller has no I/O queue, though it should have.
+    pub(super) fn lacks_all(&self) -> bool {
+        self.has_none() && !self.shared.info().is_administrative
     }
 
     /// Creates the queues again in a controller that was brought up again, as many as it takes: see

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   New ──► Live ◄──────────── brought up ─────────────┬───────────────────────┐
-//!    │       │ timeout, fault, request, pause           │                       │
+//!    │       │ timeout, fault, request, pause, its time │                       │
 //!    │       └──────────────────────────────────► Resetting ──► Dead ──────► Trying
 //!    │                                                  ▲ failed │▲▲  its time  │
 //!    │                                                  └────────┘│└────────────┘
@@ -118,7 +118,7 @@ pub(crate) enum Event {
     Gone,
     /// The driver leaves the controller.
     Leave,
-    /// The time has come to try a dead controller again.
+    /// The time has come to try a dead controller again, or one without I/O queues.
     Retry,
 }
 
@@ -159,10 +159,10 @@ pub(crate) const fn next(state: State, event: Event) -> (State, Action) {
         (New, Event::Failed | Event::Gone) => (Dead, End),
         (New, Event::Leave) => (Deleting, End),
 
-        (Live, Event::Up | Event::Retry) => (Live, Nothing),
+        (Live, Event::Up) => (Live, Nothing),
         (Live, Event::TimedOut) => (Live, Abort),
         // A wake without a pause: the function was reset, or lost its power.
-        (Live, Event::Wake | Event::Reached) => (Resetting, Reset),
+        (Live, Event::Wake | Event::Reached | Event::Retry) => (Resetting, Reset),
         (Live, Event::Stuck | Event::Fault | Event::Requested) => (Resetting, Reset),
         (Live, Event::Pause | Event::CutOff) => (Resetting, Hold),
         (Live, Event::Failed | Event::Gone) => (Dead, End),
@@ -234,7 +234,11 @@ pub(crate) struct Lifecycle {
     bring_up_ends: Option<Instant<Monotonic>>,
     /// Whether the present bring-up is the second one, after a reset of the PCI function.
     second: bool,
-    /// When a dead controller is tried again.
+    /// Whether [`Event::Retry`] began the last bring-up.
+    quiet: bool,
+    /// Whether the controller works, but for I/O: it has no I/O queue, though it should.
+    lacks_queues: bool,
+    /// When a dead controller is tried again, or one without I/O queues.
     revival: Revival,
 }
 
@@ -255,6 +259,8 @@ impl Lifecycle {
         bring_up_since: None,
         bring_up_ends: None,
         second: false,
+        quiet: false,
+        lacks_queues: false,
         revival: Revival::NEW,
     };
 
@@ -290,6 +296,7 @@ impl Lifecycle {
         }
         if matches!(action, Action::Reset | Action::BringUp) {
             self.set_bring_up(Some(now));
+            self.quiet = event == Event::Retry;
             // A try does not change since when the controller is dead.
             if state == State::Resetting {
                 self.down_since = Some(now);
@@ -321,7 +328,7 @@ impl Lifecycle {
 
     /// State and pause in one byte, for readers without the lock.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot::new(self.state, self.is_paused())
+        Snapshot::new(self.state, self.is_paused(), self.quiet)
     }
 }
 
@@ -349,7 +356,7 @@ mod tests {
         (Live, [
             (Live, Nothing), (Dead, End), (Live, Abort), (Resetting, Reset), (Resetting, Reset),
             (Resetting, Reset), (Resetting, Hold), (Resetting, Reset), (Dead, End), (Deleting, Nothing),
-            (Live, Nothing),
+            (Resetting, Reset),
         ]),
         (Resetting, [
             (Live, Resume), (Dead, End), (Resetting, Cancel), (Resetting, Cancel), (Resetting, Nothing),

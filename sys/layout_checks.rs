@@ -110,8 +110,8 @@ same_offsets! {
 
 same_offsets! {
     IdentifyController => nvme_id_ctrl:
-    vid, ssvid, sn, mn, fr, cmic, mdts, cntlid, ver, rtd3r, rtd3e, oaes, ctratt, oacs, acl, aerl,
-    frmw, lpa, elpe, npss, apsta, mtfa, kas, sqes, cqes, nn, oncs, vwc, sgls, subnqn, psd,
+    vid, ssvid, sn, mn, fr, cmic, mdts, cntlid, cntrltype, ver, rtd3r, rtd3e, oaes, ctratt, oacs,
+    acl, aerl, frmw, lpa, elpe, npss, apsta, mtfa, kas, sqes, cqes, nn, oncs, vwc, sgls, subnqn, psd,
 }
 
 same_offsets! {

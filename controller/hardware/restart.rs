@@ -29,6 +29,7 @@ use crate::{
 use kernel::{
     prelude::*,
     time::{
+        delay::fsleep,
         Delta,
         Instant,
         Monotonic, //
@@ -69,6 +70,14 @@ impl Hardware {
         end
     }
 
+    /// Resets a controller without I/O queues if its time has come.
+    pub(crate) fn try_for_queues_if_due(&self) {
+        let mut inner = self.inner.lock();
+        if inner.life.state() == State::Live && inner.life.is_retry_due(Instant::now()) {
+            self.step(&mut inner, Event::Retry, fmt!(""));
+        }
+    }
+
     /// Tries a dead controller again if its time has come and it is on the bus.
     pub(crate) fn try_again_if_due(&self) {
         let mut inner = self.inner.lock();
@@ -88,9 +97,10 @@ impl Hardware {
         }
     }
 
-    /// Whether the log has lines about the present bring-up: a try of a dead controller is silent.
+    /// Whether the log has lines about the present bring-up: a try of a dead controller, or of one
+    /// without I/O queues, is silent.
     pub(crate) fn is_bring_up_logged(&self) -> bool {
-        self.state() != State::Trying
+        !self.snapshot().is_quiet()
     }
 
     /// Calls `bring_up`, and once more after a reset of the PCI function if it fails.
@@ -99,13 +109,53 @@ impl Hardware {
     ///
     /// What `bring_up` returns; what [`LockedConfig`] returns; `ENODEV` if the controller was told to
     /// stop.
-    pub(crate) fn bring_up<T>(&self, mut bring_up: impl FnMut() -> Result<T>) -> Result<T> {
+    pub(crate) fn bring_up<T>(&self, bring_up: impl FnMut() -> Result<T>) -> Result<T> {
         self.inner.lock().life.begin_bring_up(Instant::now());
-        match bring_up() {
+        let mut try_for_long = self.again_while_lost(bring_up);
+        match try_for_long() {
             Err(e) if self.may_reset_function() => self.reset_function(e)?,
             result => return result,
         }
-        bring_up()
+        try_for_long()
+    }
+
+    /// `bring_up`, begun again as often as the device loses its config space meanwhile: some go on with
+    /// a reset after their config space answers.
+    ///
+    /// TIMEOUT: begun again within the time in which the controller must become ready.
+    fn again_while_lost<'a, T>(
+        &'a self,
+        mut bring_up: impl FnMut() -> Result<T> + 'a,
+    ) -> impl FnMut() -> Result<T> + 'a {
+        move || loop {
+            match bring_up() {
+                Err(_) if self.begin_again_if_lost() => {}
+                result => return result,
+            }
+            if self.is_bring_up_logged() {
+                dev_warn!(
+                    self.registers.pdev,
+                    "the device has lost its config space in the bring-up: once more\n"
+                );
+            }
+            fsleep(timing::millis(timing::ABSENCE_LOOK_MS));
+        }
+    }
+
+    /// Begins a bring-up that has failed again if the device is there without its config space, and
+    /// there is time; returns whether it did.
+    fn begin_again_if_lost(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let all = timing::millis(self.ready_ms()) + timing::millis(timing::RESET_MARGIN_MS);
+        let passed = inner.life.bring_up_for(Instant::now());
+        let begins = self.is_coming_up()
+            && passed.is_some_and(|passed| passed < all)
+            && self.registers.is_reachable()
+            && self.registers.config.is_lost();
+        if begins {
+            inner.life.begin_bring_up_again();
+        }
+        begins
     }
 
     /// Whether a reset of the PCI function and another bring-up follow if the present one fails.

@@ -43,7 +43,9 @@ pub(crate) struct IdentifyController {
     pub(crate) rtd3e: u32,
     pub(crate) oaes: u32,
     pub(crate) ctratt: u32,
-    _rsvd100: [u8; 28],
+    _rsvd100: [u8; 11],
+    pub(crate) cntrltype: u8,
+    _fguid: [u8; 16],
     pub(crate) crdt: [u16; 3],
     _rsvd134: [u8; 122],
     pub(crate) oacs: u16,
@@ -172,6 +174,8 @@ pub(crate) struct ControllerInfo {
     pub(crate) multi_controller: bool,
     /// Typical time of a normal shutdown in microseconds (RTD3E); 0 if not reported.
     pub(crate) rtd3e_us: u32,
+    /// Whether it is an administrative controller (CNTRLTYPE), which has no I/O queues.
+    pub(crate) is_administrative: bool,
     /// Controller identifier: its number in its subsystem (CNTLID).
     pub(crate) id: u16,
     /// Abort Command Limit: how many Abort commands it takes at a time (ACL), 1 to 256.
@@ -256,6 +260,7 @@ impl ControllerInfo {
             sgls: matches!(raw.sgls & 3, 1 | 2),
             multi_controller: raw.cmic & (1 << 1) != 0,
             rtd3e_us: raw.rtd3e,
+            is_administrative: raw.cntrltype == 3,
             id: raw.cntlid,
             abort_limit: u16::from(raw.acl) + 1,
             events: Events::wanted(raw.oaes),
@@ -426,16 +431,6 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_zero_based() -> Result {
-        for (raw, limit) in [(0, 1), (3, 4), (255, 256)] {
-            let fields: &[(usize, &[u8])] = &[SIZES, (258, &[raw])];
-            let info = controller(&page(0, fields)?).map_err(|_| EINVAL)?;
-            assert_eq!(info.abort_limit, limit);
-        }
-        Ok(())
-    }
-
-    #[test]
     fn firmware() -> Result {
         // MTFA, milliseconds.
         for (mtfa, ms) in [
@@ -475,13 +470,16 @@ mod tests {
             SIZES,
             (78, &[2, 1]),
             (92, &[0, 1]),
+            (111, &[3]),
+            (258, &[255]),
             (520, &[0x40]),
             (768, b"nqn.2014-08.x:y\0"),
         ];
         let page = page(0, fields)?;
         let info = controller(&page).map_err(|_| EINVAL)?;
         assert_eq!((info.id, info.events.raw()), (0x102, 0x11f));
-        assert!(info.timestamp);
+        assert!(info.timestamp && info.is_administrative);
+        assert_eq!(info.abort_limit, 256);
         let raw = IdentifyController::ref_from_bytes(&page).map_err(|_| EINVAL)?;
         assert!(raw.subsystem(false).name.starts_with(b"nqn.2014-08.x:y\0"));
         Ok(())
@@ -494,7 +492,8 @@ mod tests {
         assert_eq!((info.model.as_str(), info.max_transfer), ("", None));
         assert!(!info.volatile_write_cache);
         assert_eq!((info.rtd3e_us, info.events.raw()), (0, 0x1f));
-        assert!(!info.timestamp);
+        assert!(!info.timestamp && !info.is_administrative);
+        assert_eq!(info.abort_limit, 1);
         Ok(())
     }
 }

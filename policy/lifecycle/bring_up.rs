@@ -31,17 +31,29 @@ impl Lifecycle {
         self.second = true;
     }
 
-    /// Whether a failed bring-up may reset the PCI function at `now`: not a second time.
+    /// Whether a failed bring-up may reset the PCI function at `now`: not a second time, and seldom if
+    /// the driver tries by itself.
     pub(crate) fn may_reset_function(&self, now: Instant<Monotonic>) -> bool {
-        let may = self.state != State::Trying || self.revival.may_reset_function(now);
+        let may = !self.quiet || self.revival.may_reset_function(now);
         may && !self.second
     }
 
-    /// Whether a dead controller is to be tried again at `now`.
+    /// Whether a dead controller, or one without I/O queues, is to be tried again at `now`.
     pub(crate) fn is_retry_due(&self, now: Instant<Monotonic>) -> bool {
         // A reset of the function that does not end belongs to the bring-up before.
         let is_idle = !self.is_paused() && !self.pausing && self.power != Power::FunctionReset;
-        self.state == State::Dead && is_idle && self.revival.is_due(now)
+        let may_work = self.state == State::Dead || self.state == State::Live && self.lacks_queues;
+        may_work && is_idle && self.revival.is_due(now)
+    }
+
+    /// The controller was brought up at `now`. If it lacks I/O queues, it is tried again.
+    pub(crate) fn set_lacks_queues(&mut self, lacks: bool, now: Instant<Monotonic>) {
+        match (self.lacks_queues, lacks) {
+            (false, true) => self.revival.died(now),
+            (true, true) => self.revival.failed(now),
+            _ => {}
+        }
+        self.lacks_queues = lacks;
     }
 
     /// How long the present bring-up, or reset of the PCI function, is under way at `now`.
@@ -53,6 +65,11 @@ impl Lifecycle {
     pub(crate) fn begin_bring_up(&mut self, now: Instant<Monotonic>) {
         self.set_bring_up(self.bring_up_since.or(Some(now)));
         self.second = false;
+    }
+
+    /// The bring-up that is under way begins again: its commands have not begun.
+    pub(crate) fn begin_bring_up_again(&mut self) {
+        self.bring_up_ends = None;
     }
 
     /// The bring-up is over: nothing more is granted or taken on its account.
@@ -113,6 +130,10 @@ mod tests {
         life.begin_function_reset(at(6));
         assert!(!life.is_bring_up_stuck(late));
         life.end_function_reset(at(7));
+        assert!(!life.is_bring_up_stuck(late));
+        life.set_commands_end(at(5));
+        assert!(life.is_bring_up_stuck(late));
+        life.begin_bring_up_again();
         assert!(!life.is_bring_up_stuck(late));
         life.set_commands_end(at(5));
         assert!(life.is_bring_up_stuck(late));
@@ -195,5 +216,37 @@ mod tests {
         life.apply(Up, at(62));
         assert_eq!(life.state(), Live);
         assert_eq!(life.take_down_for(at(62)), Some(Delta::from_secs(12)));
+    }
+
+    #[test]
+    fn a_controller_without_queues_is_reset_again_and_again() {
+        let began = Instant::now();
+        let at = |seconds| began + Delta::from_secs(seconds);
+        let mut life = Lifecycle::NEW;
+        life.apply(Up, began);
+        life.apply(Requested, began);
+        assert!(!life.snapshot().is_quiet() && life.may_reset_function(began));
+        life.begin_function_reset(began);
+        life.end_function_reset(began);
+        life.set_lacks_queues(true, began);
+        life.apply(Up, began);
+        assert!(!life.is_retry_due(at(9)) && life.is_retry_due(at(10)));
+        life.set_pausing(true);
+        assert!(!life.is_retry_due(at(10)));
+        life.set_pausing(false);
+        assert_eq!(life.apply(Retry, at(10)), Reset);
+        // The log has no line, and the function is not reset again so soon.
+        life.begin_bring_up(at(10));
+        assert!(life.snapshot().is_quiet() && !life.may_reset_function(at(10)));
+        life.set_lacks_queues(true, at(11));
+        life.apply(Up, at(11));
+        assert!(!life.is_retry_due(at(40)) && life.is_retry_due(at(41)));
+        life.apply(Retry, at(41));
+        life.set_lacks_queues(false, at(42));
+        life.apply(Up, at(42));
+        assert!(!life.is_retry_due(at(9999)));
+        // A reset for another reason is no try.
+        life.apply(Fault, at(43));
+        assert!(!life.snapshot().is_quiet() && life.may_reset_function(at(43)));
     }
 }

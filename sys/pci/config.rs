@@ -6,6 +6,7 @@
 use super::function::{
     is_present,
     raw,
+    read_word,
     Claim, //
 };
 use core::{
@@ -21,9 +22,14 @@ use core::{
 use kernel::{
     bindings,
     error::to_result,
+    new_mutex,
     pci,
     prelude::*,
-    sync::aref::ARef,
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex, //
+    },
     time::{
         delay::fsleep,
         Delta, //
@@ -37,24 +43,49 @@ const D3_DELAY_MS: u32 = 10;
 /// `PCI_D0`, which is a cast in C.
 const D0: bindings::pci_power_t = 0;
 
-/// Config space as it was when the driver claimed the device.
+/// Config space as it was when the driver claimed the device, or brought the controller up last: with
+/// what the user has changed until then.
 ///
 /// The PCI core makes its own copy whenever the machine falls asleep, of ones if the device is away
 /// then, and restores it later.
+#[pin_data]
 pub(crate) struct SavedConfig {
     pdev: ARef<pci::Device>,
-    copy: NonNull<bindings::pci_saved_state>,
+    /// LOCK: the copy of config space, while another takes its place; inside: nothing. A reset takes
+    /// it.
+    #[pin]
+    copy: Mutex<ConfigCopy>,
     /// The low half of BAR 0.
     bar0: u32,
     /// The device was away since config space was last restored.
     was_away: AtomicBool,
 }
 
-// SAFETY: the copy belongs to this value, and any thread may free it.
-unsafe impl Send for SavedConfig {}
+/// A copy of what the PCI core saved last.
+struct ConfigCopy(NonNull<bindings::pci_saved_state>);
 
-// SAFETY: the copy is only read, from `new` to `drop`.
-unsafe impl Sync for SavedConfig {}
+// SAFETY: the copy belongs to this value, and any thread may free it.
+unsafe impl Send for ConfigCopy {}
+
+impl ConfigCopy {
+    /// Copies what the PCI core saved last.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    fn new(pdev: &pci::Device) -> Result<Self> {
+        // SAFETY: `pdev` is a valid device. The call returns null, or an allocation of its own.
+        let copy = unsafe { bindings::pci_store_saved_state(raw(pdev)) };
+        NonNull::new(copy).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl Drop for ConfigCopy {
+    fn drop(&mut self) {
+        // SAFETY: `pci_store_saved_state` allocated the copy with `kzalloc`, and only this frees it.
+        unsafe { bindings::kfree(self.0.as_ptr().cast()) }
+    }
+}
 
 impl SavedConfig {
     /// Saves config space as `_claim` has left it: without bus mastering.
@@ -62,20 +93,42 @@ impl SavedConfig {
     /// # Errors
     ///
     /// `ENODEV`: the device is gone. `ENOMEM`.
-    pub(crate) fn new(pdev: &pci::Device, _claim: &Claim) -> Result<Self> {
+    pub(crate) fn new(pdev: &pci::Device, _claim: &Claim) -> Result<Arc<Self>> {
         save(pdev);
         let header = saved_header(pdev);
         if header[1] == u32::MAX {
             return Err(ENODEV);
         }
-        // SAFETY: `pdev` is a valid device. The call returns null, or an allocation of its own.
-        let copy = unsafe { bindings::pci_store_saved_state(raw(pdev)) };
-        Ok(Self {
-            pdev: pdev.into(),
-            copy: NonNull::new(copy).ok_or(ENOMEM)?,
-            bar0: header[4],
-            was_away: AtomicBool::new(false),
-        })
+        let copy = ConfigCopy::new(pdev)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                pdev: pdev.into(),
+                copy <- new_mutex!(copy),
+                bar0: header[4],
+                was_away: AtomicBool::new(false),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The controller was brought up: takes another copy, with what the user has changed meanwhile
+    /// (ASPM, sizes of requests). The copy of before stays if the device is away, or has lost config
+    /// space, or memory is short. The caller's device has neither a sleep nor a reset of its function
+    /// under way.
+    pub(crate) fn renew(&self) {
+        let is_good = || is_present(&self.pdev) && !self.was_away.load(Relaxed) && !self.is_lost();
+        if !is_good() {
+            return;
+        }
+        save(&self.pdev);
+        clear_saved_master(&self.pdev);
+        let header = saved_header(&self.pdev);
+        if header[1] != u32::MAX && header[4] == self.bar0 && is_good() {
+            if let Ok(copy) = ConfigCopy::new(&self.pdev) {
+                *self.copy.lock() = copy;
+            }
+        }
+        forget_saved(&self.pdev);
     }
 
     /// The device was seen to be away: [`Self::recover`] restores config space once it is back.
@@ -132,10 +185,11 @@ impl SavedConfig {
 
     /// Makes the copy what the PCI core restores next.
     fn load(&self) {
-        // SAFETY: the device is valid, and the copy was made of it. An error says that the PCI core
-        // has other capabilities to restore now, which it does not: it adds none after it has found
-        // the device.
-        unsafe { bindings::pci_load_saved_state(raw(&self.pdev), self.copy.as_ptr()) };
+        let copy = self.copy.lock();
+        // SAFETY: the device is valid, and the copy was made of it; it stays as long as it is locked. An
+        // error says that the PCI core has other capabilities to restore now, which it does not: it adds
+        // none after it has found the device.
+        unsafe { bindings::pci_load_saved_state(raw(&self.pdev), copy.0.as_ptr()) };
     }
 
     /// Has the PCI core read the power state, without which it writes no message interrupts, and
@@ -205,24 +259,6 @@ impl SavedConfig {
     }
 }
 
-impl Drop for SavedConfig {
-    fn drop(&mut self) {
-        // SAFETY: `pci_store_saved_state` allocated the copy with `kzalloc`, and only this frees it.
-        unsafe { bindings::kfree(self.copy.as_ptr().cast()) }
-    }
-}
-
-/// Two bytes of config space; all ones if the device does not answer.
-fn read_word(pdev: &pci::Device, offset: u32) -> u16 {
-    let mut value = u16::MAX;
-    // CAST: an offset in config space.
-    let offset = offset as c_int;
-    // SAFETY: `pdev` is a valid device, and the value is a local variable, which all ones stay in if
-    // the call fails.
-    unsafe { bindings::pci_read_config_word(raw(pdev), offset, &mut value) };
-    value
-}
-
 /// The register PCI_STATUS; all ones if the device does not answer.
 pub(crate) fn status(pdev: &pci::Device) -> u16 {
     read_word(pdev, bindings::PCI_STATUS)
@@ -239,6 +275,19 @@ fn save(pdev: &pci::Device) {
 fn restore_saved(pdev: &pci::Device) {
     // SAFETY: `pdev` is a valid device, and its state was saved: `SavedConfig::new` did so first.
     unsafe { bindings::pci_restore_state(raw(pdev)) }
+}
+
+/// Takes bus mastering from what was saved last.
+fn clear_saved_master(pdev: &pci::Device) {
+    // SAFETY: `pdev` is a valid device. The caller has just saved its config space, which no other
+    // thread does at the same time.
+    unsafe { (*raw(pdev)).saved_config_space[1] &= !bindings::PCI_COMMAND_MASTER };
+}
+
+/// Has the PCI core forget what was saved last: before a sleep it saves anew.
+fn forget_saved(pdev: &pci::Device) {
+    // SAFETY: `pdev` is a valid device; without a copy the call only forgets.
+    unsafe { bindings::pci_load_saved_state(raw(pdev), core::ptr::null_mut()) };
 }
 
 /// The head of config space as it was saved last.

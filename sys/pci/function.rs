@@ -215,10 +215,23 @@ pub(crate) fn is_disconnected(pdev: &pci::Device) -> bool {
     state == bindings::pci_channel_io_perm_failure
 }
 
-/// Whether config space still answers: a device that was pulled reads as all ones.
+/// Whether config space still answers: a device that was pulled reads as all ones. Hosts of virtual
+/// machines answer for its ids, so another register decides, too: no PCI_COMMAND is all ones.
 pub(crate) fn is_present(pdev: &pci::Device) -> bool {
     // SAFETY: `pdev` is a valid device.
-    unsafe { bindings::pci_device_is_present(raw(pdev)) }
+    let has_ids = unsafe { bindings::pci_device_is_present(raw(pdev)) };
+    has_ids && read_word(pdev, bindings::PCI_COMMAND) != u16::MAX
+}
+
+/// Two bytes of config space; all ones if the device does not answer.
+pub(in crate::sys) fn read_word(pdev: &pci::Device, offset: u32) -> u16 {
+    let mut value = u16::MAX;
+    // CAST: an offset in config space.
+    let offset = offset as c_int;
+    // SAFETY: `pdev` is a valid device, and the value is a local variable, which all ones stay in if
+    // the call fails.
+    unsafe { bindings::pci_read_config_word(raw(pdev), offset, &mut value) };
+    value
 }
 
 /// The NUMA node of `dev`; -1 if it has none.

@@ -17,6 +17,7 @@ KNOWN = {
     "gone": "the device vanishes at a step: all reads are ones, no interrupts",
     "hide": "the device does not answer for `ms` from a step on, and then goes on as it was",
     "left": "a function level reset ends with CC.EN = 1, as firmware leaves it, and CSTS.RDY = `rdy`",
+    "lost": "the configuration space, and all else, is lost `ms` after a function level reset",
     "kept": "CC.EN = 0 leaves the I/O queues",
     "away": "the device does not answer for `ms`, or for good, after a function level reset",
     "ready": "CSTS.RDY follows CC.EN (to=1 or 0) after `ms`, or never",

@@ -155,8 +155,9 @@ class Controller(Presence):
 
     def config_read(self, offset, count):
         """A load from the configuration space."""
-        if self.gone:
+        if self.gone and not (self.shows_ids and offset < 4):
             return b"\xff" * count
+        self.lose()
         return self.config.read(offset, count)
 
     def config_write(self, offset, data):
@@ -235,7 +236,7 @@ class Controller(Presence):
     def bar_read(self, bar, offset, count):
         """A load from a BAR; 64-bit registers may be read by halves."""
         self.accessed()
-        if self.gone or self.config.is_asleep():
+        if self.gone or self.config.is_asleep() or not self.config.is_decoding():
             return b"\xff" * count
         if bar != 0 or offset >= DOORBELLS:
             return bytes(count)
@@ -254,7 +255,7 @@ class Controller(Presence):
     def bar_write(self, bar, offset, data):
         """A store to a BAR; returns a function to call after the answer, or None."""
         self.accessed()
-        if self.gone or self.config.is_asleep() or bar != 0:
+        if self.gone or self.config.is_asleep() or bar != 0 or not self.config.is_decoding():
             return None
         if offset >= DOORBELLS:
             return self.doorbell(offset - DOORBELLS, data)

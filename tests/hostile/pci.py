@@ -12,7 +12,7 @@ BAR0_SIZE, BAR4_SIZE = 1 << 20, 8192
 EXPRESS, MESSAGES, POWER = 0x40, 0x80, 0x90
 DEVCTL = EXPRESS + 8
 FLR = 1 << 15
-BUS_MASTER = 4
+MEMORY, BUS_MASTER = 2, 4
 PMCSR = POWER + 4
 
 
@@ -94,6 +94,10 @@ class Config:
     def is_asleep(self):
         """Whether the device is in another power state than D0: its registers do not answer."""
         return bool(self.data[PMCSR] & 3)
+
+    def is_decoding(self):
+        """Whether the device answers at its BARs."""
+        return bool(self.data[4] & MEMORY)
 
     def is_master(self):
         """Whether the device may access memory."""

@@ -15,8 +15,21 @@ class Presence:
         self.stopped = ""
         # CC was written while the controller was stopped.
         self.is_cc_unheard = False
+        # Gone, but the host answers for its ids.
+        self.shows_ids = False
         # When the last function level reset came.
         self.function_was_reset = 0.0
+        # When the configuration space is lost; 0: it is not.
+        self.lost_at = 0.0
+
+    def lose(self):
+        """The device loses its configuration space, and all else, if it is time to."""
+        if self.lost_at and time.monotonic() >= self.lost_at:
+            self.lost_at = 0.0
+            self.log("the configuration space is lost")
+            self.config.reset()
+            self.memory.enabled = False
+            self.power_on()
 
     def accessed(self):
         """A register is read or written: a device that needs a pause after a function level reset
@@ -26,6 +39,7 @@ class Presence:
             self.complain(f"a register is accessed {passed:.0f} ms after a function level reset")
             self.function_was_reset = 0.0
             self.faults.arm("ready", ["to=1", "times=always", "until=flr"])
+        self.lose()
         self.step("access")
 
     def disable(self):
@@ -51,6 +65,8 @@ class Presence:
         if fault:
             self.regs.update(kept)
             self.leave(fault.number("rdy", 1))
+        fault = self.faults.take("lost")
+        self.lost_at = time.monotonic() + fault.number("ms") / 1000 if fault else 0.0
         self.stay_away()
 
     def leave(self, ready):
@@ -75,9 +91,9 @@ class Presence:
         self.stopped, self.is_cc_unheard = until, False
         self.timers = []
 
-    def vanish(self):
-        """Remove the device from the bus."""
-        self.gone = True
+    def vanish(self, shows_ids=False):
+        """Remove the device from the bus; the host may still answer for its ids."""
+        self.gone, self.shows_ids = True, shows_ids
         self.timers = []
 
     def hide(self, seconds):
@@ -89,6 +105,7 @@ class Presence:
         """A device that was gone is back, as after power on; one that was hidden is back as it was.
         A controller that was stopped goes on, without what it missed."""
         self.rules.forget()
+        self.shows_ids = False
         if self.hidden:
             self.gone = self.hidden = False
         if self.gone:

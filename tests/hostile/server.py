@@ -88,9 +88,9 @@ class Control:
         self.controller.renew()
         self.fuzzer = None
 
-    def do_gone(self, _words):
-        """gone: the device vanishes."""
-        self.controller.vanish()
+    def do_gone(self, words):
+        """gone [ids=1]: the device vanishes; the host may answer for its ids."""
+        self.controller.vanish(bool(parse_options(words).get("ids")))
 
     def do_leave(self, words):
         """leave [rdy=0]: CC.EN = 1 now, as firmware leaves it, and CSTS.RDY = 1 unless told."""

@@ -77,7 +77,7 @@ if [[ -e /sys/power/pm_test ]] && ! is_debug; then
     expect_noise $disk 8
     # A drive that takes its time for its first commands after a sleep.
     mark
-    hostile "arm late queue=admin op=6 cns=1 ms=7000 times=2"
+    hostile "arm late queue=admin op=6 ms=7000 times=2"
     echo freeze >/sys/power/state || die "expected the machine to sleep: $(klog)"
     expect_noise $disk 8
     expect "deaths of a slow drive after a sleep" 0 "$(klog_count "controller is dead")"

@@ -59,15 +59,17 @@ reached() { # REQUESTS LINE
 }
 # Firmware left it so that it does not become ready, fails, or loses a command.
 for fault in "set to=1; arm ready to=1" "arm fatal step=ready" "arm never queue=admin op=6" \
-    "arm fatal step=admin op=5"; do
+    "arm fatal step=admin op=5" "arm status queue=admin op=5 value=0x6"; do
     reached "$fault" "PCI function"
     expect "$fault: resets of the function" 1 "$(hostile "@h0 count resets")"
     wait_disk || die "$fault: expected a disk after a reset of the function"
     may_read 20 || die "$fault: expected to read the disk"
 done
 
-# It creates no queue.
-reached "arm status queue=admin op=5 value=0x4102 times=always" "controller creates no I/O queue"
+# It creates no queue: an administrative controller (CNTRLTYPE 3), of which none is expected.
+reached "arm identify cns=1 at=111:03 times=always; arm status queue=admin op=5 value=0x4102 times=always" \
+    "controller creates no I/O queue"
+expect "resets of the function without queues" 0 "$(hostile "@h0 count resets")"
 expect "state without queues" live "$(<$ctrl/state)"
 echo 1 >$ctrl/rescan_controller || die "expected a rescan without queues to succeed"
 [[ ! -e $ctrl/rnvme0n1 ]] || die "expected no disk without queues"

@@ -11,6 +11,7 @@
 hostile "set volatile=1"
 load_disk io_timeout=2 admin_timeout=2 io_queue_depth=64
 put_noise rnvme0n1 8
+bdf=$(pci_of $disk)
 reset() {
     echo 1 >/sys/class/rnvme/rnvme0/reset_controller || die "the reset failed"
 }
@@ -103,16 +104,27 @@ hostile "$refuse_until_flr"
 reset
 can_be_read "queues that a reset of the function ends"
 expect "resets of the function" $((resets + 1)) "$(hostile count resets)"
-# No queue can be created: I/O fails, the admin queue works.
+# It refuses its first queue once: the second bring-up gets it, and no I/O fails.
+start_oracle $disk
+hostile "arm status queue=admin op=5 value=0x6"
+reset
+oracle_goes_on "the first queue refused once"
+end_oracle
+expect "resets of the function" $((resets + 2)) "$(hostile count resets)"
+# No queue can be created: I/O fails, the admin queue works, and the driver tries again by itself,
+# without a line.
 mark
-hostile "arm status queue=admin op=5 value=0x101 times=always"
+hostile "arm status queue=admin op=5 value=0x6 times=always"
 reset
 expect_klog "no I/O queue is left"
 expect_failure read_on 0
 expect "state" live "$(cat /sys/class/rnvme/rnvme0/state)"
+mark
 hostile calm
-reset
-read_on 0 || die "expected CPU 0 to read"
+# shellcheck disable=SC2317,SC2329 # called by wait_for
+reads_again() { sleep 0.5 && read_on 0 2>/dev/null; }
+wait_for 45 reads_again
+expect "lines of a try by itself: $(klog)" 0 "$(klog_count "rnvme $bdf: ")"
 read_on 1 || die "expected CPU 1 to read"
 expect_noise rnvme0n1 8
 # Each user may read the files of a vector in /proc/irq, and may have a page for the answer that is in
@@ -144,7 +156,14 @@ unload
 # The poll queue goes and comes. (Without a poll queue the block layer refuses polled
 # I/O: EOPNOTSUPP.)  At bind a controller that keeps its queues has its function reset, too.
 hostile "new; $refuse_until_flr"
-load_disk io_timeout=2 admin_timeout=2 io_queue_depth=64 poll_queues=1
+load_disk io_timeout=2 admin_timeout=2 io_queue_depth=64 poll_queues=1 irq_coalescing_time=1 \
+    irq_coalescing_threshold=4
 queues_come_and_go 3 '0|95' --hipri --rw=randread --verify=0 --ignore_error=95
 expect_noise rnvme0n1 8
+# The last command of a reset gets no answer, after the queues were opened: the function is reset.
+start_oracle $disk
+hostile "arm never queue=admin op=9 fid=8 times=always until=flr"
+reset
+oracle_goes_on "no answer to the last command of a reset"
+end_oracle
 unload

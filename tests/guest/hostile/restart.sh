@@ -12,6 +12,12 @@
 start_driver
 put_noise $disk 8
 
+# Write a byte of config space.
+put_config() { # OFFSET BYTE
+    # shellcheck disable=SC2059 # the byte is a format
+    printf "$2" | dd of="/sys/bus/pci/devices/$bdf/config" bs=1 seek="$1" conv=notrunc status=none
+}
+
 # The controller must be live, with its data.
 expect_live() { # WHAT
     wait_for $dead_bound is_state live
@@ -58,6 +64,33 @@ pause 5
 reset_controller || die "away: expected the reset to succeed"
 expect_live "away for a moment"
 
+# The host answers for the ids of a device that is away, and for nothing else.
+mark
+hostile "new; gone ids=1"
+start=$EPOCHREALTIME
+! dd if=/dev/$disk of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null ||
+    die "ids alone: expected the read to fail"
+is_state dead || die "ids alone: expected the state dead"
+within "$(seconds_since "$start")" 4 || die "ids alone: the read took $(seconds_since "$start") s"
+start=$EPOCHREALTIME
+echo "$bdf" >/sys/bus/pci/drivers/$driver/unbind
+within "$(seconds_since "$start")" 3 || die "ids alone: unbind took $(seconds_since "$start") s"
+expect "resets of a function that is not there" 0 "$(klog_count "PCI function")"
+hostile "new; back"
+rebind || die "ids alone: expected the bind to succeed"
+expect_live "ids alone"
+
+# The device loses its config space again, a while after a function reset has ended.
+start_oracle $disk
+for ms in 20 130 180 250; do
+    hostile "new; arm fatal step=enable; arm lost ms=$ms"
+    reset_controller || die "lost $ms ms after a function reset: expected the reset to succeed"
+    wait_for $back_bound is_state live
+    oracle_goes_on "lost $ms ms after a function reset"
+done
+end_oracle
+expect_live "lost after a function reset"
+
 # The user resets the function while a bring-up gets no answer: the I/O waits for that reset.
 hostile "new; arm ready to=1"
 start_oracle $disk
@@ -88,14 +121,26 @@ for what in '4 \0' '148 \3'; do
     read -r offset byte <<<"$what"
     hostile "new; set to=60"
     start_oracle $disk
-    # shellcheck disable=SC2059 # the byte is a format
-    printf "$byte" | dd of="/sys/bus/pci/devices/$bdf/config" bs=1 seek="$offset" conv=notrunc status=none
+    put_config "$offset" "$byte"
     hostile "await enables 1 12"
     wait_for $back_bound is_state live
     oracle_goes_on "config space, offset $offset"
     end_oracle
     expect_live "config space, offset $offset"
 done
+
+# What the user has changed stays when config space is restored: a size of requests (DEVCTL).
+hostile new
+put_config 73 X
+reset_controller || die "a changed DEVCTL: expected the reset to succeed"
+enables=$(hostile count enables)
+put_config 73 '('
+put_config 4 '\0'
+hostile "await enables $((enables + 1)) 12"
+wait_for $back_bound is_state live
+expect "DEVCTL after config space was lost" X \
+    "$(dd if="/sys/bus/pci/devices/$bdf/config" bs=1 skip=73 count=1 status=none)"
+expect_live "a changed DEVCTL"
 
 # Firmware left the controller enabled, and ready or not, before the driver is bound.
 for what in rdy=1 rdy=0; do
