@@ -131,7 +131,8 @@ expect_noise rnvme0n1 8
 # a file on this disk. That page waits for the end of a reset; the kernel waits for the reader as it
 # frees the vectors of that reset.
 state=/sys/class/rnvme/rnvme0/state
-ends() { [[ $(<$state) != resetting ]]; }
+begins() { [[ $(<$state) == resetting ]]; }
+ends() { ! begins; }
 lives() { [[ $(<$state) == live ]]; }
 irq=$(awk '/rnvme0q2$/ { print $1 + 0 }' /proc/interrupts)
 [[ -r /proc/irq/$irq/spurious ]] || die "no file for the vector of queue 2"
@@ -144,7 +145,7 @@ perl -e 'open($disk, "+<", "/dev/rnvme0n1"); open($file, "<", "/proc/irq/$ARGV[0
 reader=$!
 wait_for 10 disk_busy rnvme0n1
 timeout 60 bash -c 'echo 1 >/sys/class/rnvme/rnvme0/reset_controller' 2>/dev/null &
-sleep 0.5
+wait_for 20 begins
 wait_for $dead_bound ends
 expect_klog "the host does not end the bring-up"
 hostile "new; set volatile=1"
