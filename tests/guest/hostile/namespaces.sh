@@ -91,7 +91,7 @@ queue_has "DMRL" max_discard_segments 4
 rescan_with "disarm identify; arm identify cns=6 at=8:2000000000000000 times=always"
 queue_has "DMSL of 32 blocks" discard_max_bytes 16384
 rescan_with "disarm identify; arm identify cns=6 at=3:02,4:10000000 times=always"
-queue_has "DMRSL of 16 blocks, two ranges" discard_max_bytes 16384
+queue_has "DMRSL of 16 blocks" discard_max_bytes 8192
 rescan_with "disarm identify"
 queue_has "no DMRL" max_discard_segments 256
 # NOWS of 512 KiB, as much as one command carries, and of 1 MiB.
