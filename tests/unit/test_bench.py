@@ -223,8 +223,11 @@ class Bars(unittest.TestCase):
 
     def test_memory_and_probe(self):
         for tag, met in ((320, True), (321, False)):
-            self.assertIs(self.one("memory a tag", memory={"rnvme": {"request": tag},
-                                                           "nvme": {"request": 512}}), met)
+            self.assertIs(self.one("memory a tag: ", memory={
+                "rnvme": {"request": tag, "tag": 0}, "nvme": {"request": 512, "tag": 0}}), met)
+        for tag, met in ((600, True), (601, False)):
+            self.assertIs(self.one("memory a tag in all", memory={
+                "rnvme": {"request": 0, "tag": tag}, "nvme": {"request": 0, "tag": 600}}), met)
         for took, met in ((4000, True), (6000, False)):
             self.assertIs(self.one("probe", probe_us={"rnvme": [took] * 3, "nvme": [5000] * 3}),
                           met)
