@@ -29,7 +29,7 @@ start_driver() { # PARAMETER...
     else
         modprobe nvme_core io_timeout=$io_timeout admin_timeout=$io_timeout
         modprobe nvme io_queue_depth=$io_queue_depth "$@" || die "modprobe nvme failed"
-        wait_for 20 first_on_bus
+        wait_for 20 on_bus 0
     fi
     wait_for 20 test -b /dev/$disk
     bdf=$(readlink -f $ctrl/device)
@@ -37,13 +37,13 @@ start_driver() { # PARAMETER...
     must set_bounds
 }
 
-# The kernel's driver gives numbers as its controllers come. The one under test is the first on
-# the bus, which is number 0 with rnvme.
-first_on_bus() {
-    local controllers=(/sys/bus/pci/drivers/nvme/*:*/nvme/nvme*)
-    ctrl=/sys/class/nvme/${controllers[0]##*/}
+# Test the controller that is number N on the bus: the kernel's driver gives numbers as its
+# controllers come, rnvme in this order.
+on_bus() { # N
+    local controllers=("/sys/bus/pci/drivers/$driver"/*:*/"$driver/$driver"*)
+    [[ -e ${controllers[$1]-} ]] || return 1
+    ctrl=/sys/class/$driver/${controllers[$1]##*/}
     disk=${ctrl##*/}n1
-    [[ -e $ctrl ]]
 }
 
 # The bounds of docs/BOUNDS.md; the second is stated by the driver, rounded up to seconds.
