@@ -287,12 +287,13 @@ impl Hardware {
             inner.life.set_lacks_queues(lacks_queues, Instant::now());
         }
         self.step(&mut inner, event, fmt!("{}", why));
-        if self.is_live() {
+        let works = self.is_live();
+        if works {
             // No sleep and no reset of the function can begin with the lock held.
             let _noio = NoIo::new();
             self.registers.config.renew();
         }
-        self.is_live()
+        works
     }
 
     /// Applies `event` to the lifecycle and carries out its action, which it returns.

@@ -281,11 +281,9 @@ start_writers() { # FILE MEBIBYTE POLLED-WRITES-A-SECOND SECONDS
 
 # All writers run, and write more.
 writers_go_on() { # WHAT
-    local job before
-    before=$(awk '{ print $5 }' "/sys/block/$disk/stat")
-    # shellcheck disable=SC2317,SC2329 # called by wait_for
-    goes_on() { (($(awk '{ print $5 }' "/sys/block/$disk/stat") > before + 20)); }
-    wait_for 10 goes_on
+    local job stat
+    read -r -a stat <"/sys/class/block/$disk/stat"
+    wait_for 10 has_written "$disk" $((stat[4] + 21))
     for job in "$direct" "$buffered"; do
         kill -0 "$job" 2>/dev/null || die "$1: expected all writers to go on: $(cat /tmp/direct /tmp/buffered)"
     done

@@ -61,9 +61,6 @@ echo none >/sys/block/rnvme0n1/queue/scheduler
 
 # Polled I/O in flight; its tasks do not poll while they are frozen. It adds half a second at most to
 # a sleep; a busy host may add more to one of them, not to three.
-tenths() { # SECONDS
-    echo $((10#${1/./}))
-}
 longer=1000
 for _ in 1 2 3; do
     try_sleep devices freeze || die "expected the machine to suspend: $(klog)"
@@ -72,7 +69,8 @@ for _ in 1 2 3; do
     try_sleep devices freeze || die "expected the machine to suspend with polled I/O: $(klog)"
     end_oracle
     echo "polled I/O: $took s, idle $idle s"
-    longer=$(($(tenths "$took") - $(tenths "$idle")))
+    # Tenths of a second.
+    longer=$((10#${took/./} - 10#${idle/./}))
     ((longer > polled_tenths)) || break
 done
 ((longer <= polled_tenths)) || die "expected polled I/O to add at most $polled_tenths tenths of a second, saw $longer"
@@ -86,7 +84,6 @@ expect_klog "the system cannot sleep now"
 within "$took" 20 || die "expected a refusal within 20 s, it took $took s"
 echo "I/O that does not end: refused after $took s"
 hostile calm
-oracle_disk=rnvme0n1
 reads_on() { (($(awk '{ print $1 }' /sys/block/rnvme0n1/stat) > before)); }
 # fio itself may wait for its late read, at the end of a round.
 expect_noise rnvme0n1 8
