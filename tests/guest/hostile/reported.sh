@@ -38,6 +38,11 @@ attribute() { # FILE
     echo "${text%% *}"
 }
 
+# Wait for a command to succeed, or until the time is over: the row shows what came of it.
+wait_or_not() { # SECONDS COMMAND...
+    (wait_for "$@") >/dev/null 2>&1 || true
+}
+
 start_driver
 
 fresh ""
@@ -69,7 +74,7 @@ fresh ""
 hostile "arm identify cns=1 at=520:4000 times=always"
 reset_and_use
 no_discard() { [[ $(attribute /sys/block/$disk/queue/discard_max_bytes) == 0 ]]; }
-(wait_for 5 no_discard >/dev/null 2>&1) || true
+wait_or_not 5 no_discard
 saw "no Dataset Management after a reset: discard_max_bytes" 0 "$(attribute /sys/block/$disk/queue/discard_max_bytes)"
 
 fresh ""
@@ -96,7 +101,7 @@ fresh ""
 hostile "arm fatal step=enable times=2"
 reset_controller || true
 begin=$EPOCHREALTIME
-(wait_for 30 is_state live >/dev/null 2>&1) || true
+wait_or_not 30 is_state live
 saw "a reset failed, the controller works later: state within 30 s" live "$(ctrl_state)"
 
 fresh "arm status queue=admin op=0x0c value=0x4001 times=always"
@@ -119,13 +124,13 @@ fresh "arm identify cns=0 at=99:01 times=always; arm identify cns=8 at=8:01 time
 saw "write-protected (NSATTR): ro" 1 "$(attribute /sys/block/$disk/ro)"
 
 fresh "set vs=0x10200 ns=3; arm status queue=admin op=6 cns=2 value=0x4002 times=always"
-(wait_for 5 test -b /dev/${driver}0n3 >/dev/null 2>&1) || true
+wait_or_not 5 test -b /dev/${driver}0n3
 saw "no list of namespaces: disks" 3 "$(find /sys/block -name "${driver}0n*" | wc -l)"
 
 fresh ""
 echo "start=2048, size=2048" | sfdisk -q /dev/$disk || die "sfdisk failed"
 fresh "set to=40; arm status queue=io op=2 value=0x82 times=60"
-(wait_for 10 test -b /dev/${disk}p1 >/dev/null 2>&1) || true
+wait_or_not 10 test -b /dev/${disk}p1
 saw "Namespace Not Ready for the first 60 reads: partitions" yes "$(test -b /dev/${disk}p1 && echo yes || echo no)"
 
 hostile "new; back"
